@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Lint and test. Options go to pytest.
+set -euo pipefail
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+bash script/setup.sh
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/shellcheck -x script/*.sh .ci/run
+exec .venv/bin/python -m pytest "$@"

@@ -1,0 +1,1 @@
+"""What the stages share: physics, detection, simulation, fit and formats."""
