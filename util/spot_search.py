@@ -1,0 +1,337 @@
+"""One frame's map of bins to its spots: seeds, joint fits of clusters, spots split and removed (compiled).
+
+The search is an annealing. Each round fits every cluster of overlapping spots jointly, the other clusters' light
+taken as known, and from the second round on tries to split or remove the spots that look least like one electron. The
+first rounds allow for a large unexplained brightness, so that nothing is split because a neighbour is not yet right;
+the last for little, so that pairs far closer than their width come apart. A change stays if it lowers
+
+    half chi-square + half squared distance of (A, s, rho) from one electron's [standard deviations] + penalty x spots.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from util.spot_fit import (
+    MAX_BINS,
+    MAX_CLUSTER,
+    PARAMETERS,
+    add_light,
+    fit_spots,
+    gather,
+    prior_penalty,
+    set_window,
+)
+
+CAPACITY = 4096  # spots a frame
+SETTLED_PX, SETTLED_A = 0.02, 0.01  # a spot that moved less (bins; fraction of A) leaves its neighbours alone
+
+
+class Search(NamedTuple):
+    """What `find_spots` needs to know, in bins and counts.
+
+    prior (3, 2): mean and standard deviation of A, s, rho of one electron. weights: 1 / variance of a bin, one a round.
+    seed: brightness that starts a spot; residual_seed: the same in what the spots leave unexplained.
+    cut: counts below which a spot's light ends. link: distance of spots fitted jointly. radius: bins nearer than this
+    to a spot count in its fit. penalty: cost of one more spot. suspicion: squared distance from one electron's
+    (A, s, rho), in standard deviations, from which a spot is tried as two, or as none.
+    """
+
+    prior: np.ndarray
+    weights: np.ndarray
+    seed: float
+    residual_seed: float
+    cut: float
+    link: float
+    radius: float
+    penalty: float
+    suspicion: float
+    rounds: int
+
+
+@njit(cache=True)
+def bin_pixels(image, factor, saturation):
+    """Mean brightness of bins of factor x factor pixels, and whether any pixel of a bin was clipped.
+
+    Pixels beyond the last whole bin are left out.
+    """
+    rows, columns = image.shape[0] // factor, image.shape[1] // factor
+    data = np.empty((rows, columns))
+    clipped = np.zeros((rows, columns), np.bool_)
+    sums = np.empty(columns * factor, np.int64)
+    scale = 1.0 / (factor * factor)
+    for r in range(rows):
+        sums[:] = 0
+        brightest = 0
+        for i in range(r * factor, (r + 1) * factor):
+            for j in range(columns * factor):
+                v = np.int64(image[i, j])
+                sums[j] += v
+                brightest = max(brightest, v)
+        for c in range(columns):
+            total = 0
+            for j in range(c * factor, (c + 1) * factor):
+                total += sums[j]
+            data[r, c] = total * scale
+        if brightest >= saturation:
+            for i in range(r * factor, (r + 1) * factor):
+                for j in range(columns * factor):
+                    if image[i, j] >= saturation:
+                        clipped[r, j // factor] = True
+    return data, clipped
+
+
+@njit(cache=True)
+def _add_maxima(data, threshold, spots, n, prior):
+    """Append a spot at every local maximum (8 neighbours) above `threshold`; return the new number of spots."""
+    rows, columns = data.shape
+    for r in range(rows):
+        for c in range(columns):
+            v = data[r, c]
+            if v < threshold or n == spots.shape[0]:
+                continue
+            highest = True
+            for i in range(max(0, r - 1), min(rows, r + 2)):
+                for j in range(max(0, c - 1), min(columns, c + 2)):
+                    # of equal neighbours the first in reading order is the maximum
+                    if data[i, j] > v or (data[i, j] == v and (i < r or (i == r and j < c))):
+                        highest = False
+            if not highest:
+                continue
+            _set(spots[n], v, float(r), float(c), prior)
+            if 0 < r < rows - 1:
+                spots[n, 1] += _vertex(data[r - 1, c], v, data[r + 1, c])
+            if 0 < c < columns - 1:
+                spots[n, 2] += _vertex(data[r, c - 1], v, data[r, c + 1])
+            n += 1
+    return n
+
+
+@njit(cache=True)
+def _set(spot, A, x, z, prior):
+    """Make `spot` one electron's, of the expected size."""
+    spot[0], spot[1], spot[2], spot[3], spot[4] = A, x, z, prior[1, 0], prior[2, 0]
+
+
+@njit(cache=True)
+def _vertex(before, at, after):
+    """Offset of the vertex of the parabola through three neighbouring values."""
+    curvature = 2.0 * at - before - after
+    return 0.5 * (after - before) / curvature if curvature > 0.0 else 0.0
+
+
+@njit(cache=True)
+def _link(spots, n, distance, label):
+    """Label clusters of spots nearer than `distance`, closest pairs first, leaving room to grow in each."""
+    size = np.ones(n, np.int64)
+    for i in range(n):
+        label[i] = i
+    room = 16 * n
+    pairs = np.empty(room, np.int64)
+    gaps = np.empty(room)
+    m = 0
+    for i in range(n):
+        for j in range(i):
+            gap = (spots[i, 1] - spots[j, 1]) ** 2 + (spots[i, 2] - spots[j, 2]) ** 2
+            if gap < distance * distance and m < room:
+                gaps[m] = gap
+                pairs[m] = i * n + j
+                m += 1
+    for o in np.argsort(gaps[:m]):
+        a, b = label[pairs[o] // n], label[pairs[o] % n]
+        if a != b and size[a] + size[b] <= MAX_CLUSTER - 3:
+            size[a] += size[b]
+            for i in range(n):
+                if label[i] == b:
+                    label[i] = a
+
+
+@njit(cache=True)
+def _split(data, clipped, model, spots, k, who, search, first, second):
+    """Two spots in place of spot `who`: apart along the direction in which data and light disagree.
+
+    The excess of the fitted spot's second moments over those of one electron gives distance and direction: its size
+    and obliqueness, and the moment xx - zz that the spot's shape cannot follow, read off by projecting what is
+    left unexplained on the derivative of the Gaussian in that moment.
+    """
+    prior = search.prior
+    A, x, z, s, rho = spots[who, 0], spots[who, 1], spots[who, 2], spots[who, 3], spots[who, 4]
+    s0 = prior[1, 0]
+    h = 2.0 * s
+    r0, r1 = max(0, math.ceil(x - h)), min(data.shape[0] - 1, math.floor(x + h))
+    c0, c1 = max(0, math.ceil(z - h)), min(data.shape[1] - 1, math.floor(z + h))
+    for i in range(k):
+        add_light(model, spots[i], 1.0, search.cut)
+    xx_num = xz_num = 0.0
+    xx_den = xz_den = 1e-30
+    i2 = 0.5 / (s * s)
+    for r in range(r0, r1 + 1):
+        for c in range(c0, c1 + 1):
+            left = data[r, c] - model[r, c]
+            if clipped[r, c] and left < 0.0:
+                left = 0.0
+            dx, dz = r - x, c - z
+            g = A * math.exp(-(dx * dx + dz * dz + 2.0 * rho * dx * dz) * i2) * i2 / (s * s)
+            g_xx, g_xz = g * (dx * dx - dz * dz), g * 2.0 * dx * dz
+            xx_num += left * g_xx
+            xx_den += g_xx * g_xx
+            xz_num += left * g_xz
+            xz_den += g_xz * g_xz
+    for i in range(k):
+        add_light(model, spots[i], -1.0, search.cut)
+    round_excess = s * s / (1.0 - rho * rho) - s0 * s0
+    xx = xx_num / xx_den
+    xz = xz_num / xz_den - rho * s * s / (1.0 - rho * rho)
+    d = math.sqrt(max(round_excess + math.sqrt(xx * xx + xz * xz), 0.1 * s0 * s0))
+    d = min(d, 1.5 * s0)
+    angle = 0.5 * math.atan2(xz, xx)
+    brightness = max(0.5 * A * s * s / (s0 * s0), 0.3 * prior[0, 0])
+    _set(first, brightness, x + d * math.cos(angle), z + d * math.sin(angle), prior)
+    _set(second, brightness, x - d * math.cos(angle), z - d * math.sin(angle), prior)
+
+
+@njit(cache=True)
+def _without(spots, k, who, search, rest):
+    """Copy all spots but one; its nearest neighbour takes half of its light and moves towards it."""
+    m, nearest, gap = 0, -1, 1e30
+    for i in range(k):
+        if i == who:
+            continue
+        rest[m] = spots[i]
+        g = (spots[i, 1] - spots[who, 1]) ** 2 + (spots[i, 2] - spots[who, 2]) ** 2
+        if g < gap:
+            nearest, gap = m, g
+        m += 1
+    if nearest >= 0 and gap < (2.0 * search.prior[1, 0]) ** 2:
+        share = spots[who, 0] / (spots[who, 0] + rest[nearest, 0])
+        rest[nearest, 1] += share * (spots[who, 1] - rest[nearest, 1])
+        rest[nearest, 2] += share * (spots[who, 2] - rest[nearest, 2])
+        rest[nearest, 0] += 0.5 * spots[who, 0]
+
+
+@njit(cache=True)
+def _search_cluster(data, clipped, model, spots, k, weight, change, search, work):
+    """Fit the first `k` spots, whose light is not in `model`; if `change`, split and remove. Return their number."""
+    fit_work, window, target, target_clipped = work
+    prior, cut = search.prior, search.cut
+    set_window(spots, k, search.radius, data.shape, window)
+    if window[0, 2] == 0 or window[0, 2] > MAX_BINS:
+        return k
+    gather(data, model, clipped, window, target, target_clipped)
+    value = fit_spots(spots, k, window, target, target_clipped, weight, prior, cut, 12, 0.05, fit_work)
+    if not change:
+        return k
+    trial = np.empty((MAX_CLUSTER, PARAMETERS))
+    tried = np.zeros(MAX_CLUSTER, np.bool_)
+    while True:
+        worst, who = search.suspicion, -1
+        for i in range(k):
+            if not tried[i]:
+                strangeness = prior_penalty(spots[i], prior)
+                if strangeness > worst:
+                    worst, who = strangeness, i
+        if who < 0:
+            return k
+        tried[who] = True
+        accepted = False
+        if k < MAX_CLUSTER:
+            trial[:k] = spots[:k]
+            _split(data, clipped, model, spots, k, who, search, trial[who], trial[k])
+            new = fit_spots(trial, k + 1, window, target, target_clipped, weight, prior, cut, 20, 0.05, fit_work)
+            if new + search.penalty < value:
+                value, k, accepted = new, k + 1, True
+        if not accepted and k > 1 and spots[who, 0] < prior[0, 0]:
+            _without(spots, k, who, search, trial)
+            new = fit_spots(trial, k - 1, window, target, target_clipped, weight, prior, cut, 20, 0.05, fit_work)
+            if new - search.penalty < value:
+                value, k, accepted = new, k - 1, True
+        if accepted:
+            spots[:k] = trial[:k]
+            tried[:] = False
+
+
+@njit(cache=True)
+def find_spots(data, clipped, search, work):
+    """Find the spots of one frame.
+
+    Parameters
+    ----------
+    data, clipped : (rows, columns) float64, bool
+        From `bin_pixels`.
+    search : Search
+    work : tuple
+        From `util.spot_fit.workspace`.
+
+    Returns
+    -------
+    spots : (n, 5) float64
+        A, x, z, s, rho of each spot, in bins.
+    """
+    prior = search.prior
+    spots = np.empty((CAPACITY, PARAMETERS))
+    found = np.empty((CAPACITY, PARAMETERS))
+    label = np.empty(CAPACITY, np.int64)
+    dirty = np.ones(CAPACITY, np.bool_)
+    moved = np.empty(CAPACITY, np.bool_)
+    group = np.empty((MAX_CLUSTER, PARAMETERS))
+    n = _add_maxima(data, search.seed, spots, 0, prior)
+    model = np.zeros(data.shape)
+    for i in range(n):
+        add_light(model, spots[i], 1.0, search.cut)
+    for turn in range(search.rounds):
+        _link(spots, n, search.link, label)
+        m = 0
+        for root in range(n):
+            k = 0
+            stale = False
+            for i in range(n):
+                if label[i] == root:
+                    group[k] = spots[i]
+                    stale = stale or dirty[i]
+                    k += 1
+            if k == 0:
+                continue
+            k_before = k
+            if stale:
+                before = group[:k].copy()
+                for i in range(k):
+                    add_light(model, group[i], -1.0, search.cut)
+                weight = search.weights[min(turn, search.weights.size - 1)]
+                k = _search_cluster(data, clipped, model, group, k, weight, turn >= 2, search, work)
+                for i in range(k):
+                    add_light(model, group[i], 1.0, search.cut)
+            for i in range(k):
+                if m == CAPACITY:
+                    break
+                found[m] = group[i]
+                moved[m] = k != k_before or (
+                    stale
+                    and (
+                        abs(group[i, 1] - before[i, 1]) + abs(group[i, 2] - before[i, 2]) > SETTLED_PX
+                        or abs(group[i, 0] - before[i, 0]) > SETTLED_A * prior[0, 0]
+                    )
+                )
+                m += 1
+        spots, found = found, spots
+        n = m
+        if turn < search.rounds - 1:
+            n = _add_maxima(data - model, search.residual_seed, spots, n, prior)
+            for i in range(m, n):
+                add_light(model, spots[i], 1.0, search.cut)
+                moved[i] = True
+        # While the weights still change every spot is fitted again, later only those with something new near them.
+        settling = turn >= search.weights.size - 1
+        any_dirty = False
+        for i in range(n):
+            dirty[i] = moved[i] or not settling
+            for j in range(n):
+                if dirty[i]:
+                    break
+                near = abs(spots[i, 1] - spots[j, 1]) + abs(spots[i, 2] - spots[j, 2]) < 5.0 * prior[1, 0]
+                dirty[i] = moved[j] and near
+            any_dirty = any_dirty or dirty[i]
+        if not any_dirty:
+            break
+    return spots[:n].copy()
