@@ -1,0 +1,166 @@
+"""The truth tables of a simulated run: which spheres it holds and where each electron went. For scoring only.
+
+``Truth`` {``SphereId`` u1, ``R`` <f8, ``sigma_R`` <f8, ``beta`` <f8 (N)}, ``GeneratedElectrons`` {``SphereId`` u1,
+``ElectronId`` <i4, ``r`` <f8, ``costheta`` <f8}, ``DetectedElectrons`` {``ImageId`` <i4, ``ElectronId`` <i4, ``x`` <f8,
+``z`` <f8}, beside the frames in one file. How real files spell the Greek names is not documented, so several
+spellings are taken; one that differs from the above is told by a warning of the module's logger.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from util.errors import InputError
+from util.finaltest import FRAMES, open_hdf5
+from util.sphere import Sphere
+
+TRUTH = "Truth"
+GENERATED = "GeneratedElectrons"
+DETECTED = "DetectedElectrons"
+
+GENERATED_DTYPE = np.dtype([("SphereId", "u1"), ("ElectronId", "<i4"), ("r", "<f8"), ("costheta", "<f8")])
+DETECTED_DTYPE = np.dtype([("ImageId", "<i4"), ("ElectronId", "<i4"), ("x", "<f8"), ("z", "<f8")])
+
+# After case, underscores and Greek letters are made alike (see `_plain`), what may stand for a field.
+_SPELLINGS = {
+    "sigma_R": {"sigmar", "sigma"},
+    "beta": {"beta", "betas"},
+    "costheta": {"costheta", "ctheta"},
+}
+_GREEK = {"β": "beta", "σ": "sigma", "ς": "sigma", "θ": "theta", "ϑ": "theta"}
+
+_log = logging.getLogger(__name__)
+
+
+def truth_dtype(betas: int) -> np.dtype:
+    """Row type of ``Truth`` for spheres of `betas` anisotropy parameters, in the course's field order."""
+    return np.dtype([("SphereId", "u1"), ("R", "<f8"), ("sigma_R", "<f8"), ("beta", "<f8", (betas,))])
+
+
+def truth_rows(spheres: Sequence[Sphere]) -> NDArray:
+    """``Truth`` of the given spheres, numbered from 0 in their order.
+
+    Raises
+    ------
+    ValueError
+        Spheres with different numbers of betas, which one table cannot hold.
+    """
+    lengths = {len(sphere.beta) for sphere in spheres}
+    if len(lengths) != 1:
+        raise ValueError(f"spheres of one file must have equally many betas, found {sorted(lengths)}")
+    rows = [(number, sphere.R, sphere.sigma_R, sphere.beta) for number, sphere in enumerate(spheres)]
+    return np.array(rows, truth_dtype(*lengths))
+
+
+def read_truth(path: Path) -> list[Sphere] | None:
+    """Spheres of ``Truth``, smaller R first.
+
+    Parameters
+    ----------
+    path : Path
+        A simulated run.
+
+    Returns
+    -------
+    list of Sphere, or None
+        None where the file has no ``Truth``. ``electrons_a_frame`` is the sphere's share of ``GeneratedElectrons``
+        divided by the number of frames, rounded; 1 where the file does not tell.
+
+    Raises
+    ------
+    InputError
+        No HDF5 file, fields that cannot be made out, or spheres that are impossible.
+    """
+    with open_hdf5(path) as file:
+        rows = _read(file, path, TRUTH, ("SphereId", "R", "sigma_R", "beta"))
+        if rows is None:
+            return None
+        generated = _read(file, path, GENERATED, ("SphereId",))
+        frames = file[FRAMES].shape[0] if FRAMES in file else 0
+    spheres = []
+    for row in rows:
+        electrons = 1
+        if generated is not None and frames:
+            electrons = max(1, round(np.count_nonzero(generated["SphereId"] == row["SphereId"]) / frames))
+        try:
+            beta = tuple(np.atleast_1d(row["beta"]).tolist())
+            spheres.append(Sphere(float(row["R"]), float(row["sigma_R"]), electrons, beta))
+        except ValueError as error:
+            raise InputError(f"{path}: {TRUTH}: sphere {row['SphereId']}: {error}") from None
+    return sorted(spheres, key=lambda sphere: sphere.R)
+
+
+def read_detected_electrons(path: Path) -> NDArray | None:
+    """``DetectedElectrons`` in the file's order.
+
+    Returns
+    -------
+    structured array {ImageId, ElectronId, x, z}, shape (n,), or None
+        Positions in detector units. None where the file has no such table.
+
+    Raises
+    ------
+    InputError
+        No HDF5 file, or fields that cannot be made out.
+    """
+    with open_hdf5(path) as file:
+        return _read(file, path, DETECTED, ("ImageId", "ElectronId", "x", "z"))
+
+
+def read_generated_electrons(path: Path) -> NDArray | None:
+    """``GeneratedElectrons`` in the file's order; as `read_detected_electrons`.
+
+    Returns
+    -------
+    structured array {SphereId, ElectronId, r, costheta}, shape (n,), or None
+        Speeds in detector units. None where the file has no such table.
+    """
+    with open_hdf5(path) as file:
+        return _read(file, path, GENERATED, ("SphereId", "ElectronId", "r", "costheta"))
+
+
+def _read(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -> NDArray | None:
+    """Read the named fields of a table under their documented names; None where there is no such table."""
+    if table not in file:
+        return None
+    dataset = file[table]
+    found = dataset.dtype.names if isinstance(dataset, h5py.Dataset) else None
+    if found is None or dataset.ndim != 1:
+        raise InputError(f"{path}: {table}: expected a compound of {', '.join(fields)}, found {dataset}; convert it")
+    names = {field: _find(found, field, path, table) for field in fields}
+    rows = np.empty(
+        len(dataset), [(field, dataset.dtype[name].base, dataset.dtype[name].shape) for field, name in names.items()]
+    )
+    try:
+        whole = dataset.fields(list(names.values()))[:]
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: {table}: damaged ({str(error).splitlines()[0]}); copy the file again") from None
+    for field, name in names.items():
+        rows[field] = whole[name]
+    return rows
+
+
+def _find(found: Sequence[str], field: str, path: Path, table: str) -> str:
+    """Give the name under which a table holds a field; the documented spelling comes first."""
+    if field in found:
+        return field
+    spellings = _SPELLINGS.get(field, {_plain(field)})
+    matches = [name for name in found if _plain(name) in spellings]
+    if len(matches) != 1:
+        raise InputError(
+            f"{path}: {table}: expected one field for {field}, found {', '.join(matches) or 'none'} "
+            f"among {', '.join(found)}; rename the field"
+        )
+    _log.warning("%s: %s: taking %s for %s", path, table, matches[0], field)
+    return matches[0]
+
+
+def _plain(name: str) -> str:
+    plain = name.casefold()
+    for letter, word in _GREEK.items():
+        plain = plain.replace(letter, word)
+    return "".join(character for character in plain if character.isalnum())
