@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# Settings of every stage, each taken from the environment where it is set there. Sourced from the repository's root.
+
+# A relative path that the user set is meant from where they called the script, not from the root.
+from_caller() { case "$1" in /*) echo "$1" ;; *) echo "$OLDPWD/$1" ;; esac; }
+
+DATA_DIR="${DATA_DIR:-$PWD/data}"
+DATA_DIR="$(from_caller "$DATA_DIR")"
+FINALTEST="${FINALTEST:-$DATA_DIR/finaltest.h5}"
+FINALTEST="$(from_caller "$FINALTEST")"
+ANSWER="${ANSWER:-$PWD/final.h5}"
+ANSWER="$(from_caller "$ANSWER")"
+PARAM_DIR="${PARAM_DIR:-$PWD/param}"
+PARAM_DIR="$(from_caller "$PARAM_DIR")"
+METHOD="${METHOD:-likelihood}"       # likelihood | resnet
+WORKERS="${WORKERS:-$(nproc)}"       # processes on this machine
+SCHEDULER="${SCHEDULER:-}"           # address of a running Dask scheduler; empty: this machine
+NGPU="${NGPU:-}"                     # empty: all that are visible; 0: CPU
+SEED="${SEED:-0}"
+PYTHON="$PWD/.venv/bin/python"
+[[ -x "$PYTHON" ]] || PYTHON=python3
+
+export DATA_DIR FINALTEST ANSWER PARAM_DIR METHOD WORKERS SCHEDULER NGPU SEED PYTHON

@@ -1,0 +1,277 @@
+"""Play the experiment: camera frames of known spheres, with the tables that tell what is in them.
+
+usage: python -m src.simulate_finaltest --output FILE [--frames N] [--electrons N1 N2] [--seed S] [--workers N] ...
+
+reads   param/experiment.toml (spheres, frames), param/phosphor.toml (spots, camera); options override both
+writes  FILE, HDF5: FinalImage, Truth, GeneratedElectrons, DetectedElectrons in the course's format; the root's
+        attributes `settings`, `seed` and `versions` say how it was made
+
+The file does not depend on the number of workers: every block of frames has random numbers of its own. A file that
+was made with the same settings is kept.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from util import settings
+from util.errors import InputError, run_program
+from util.executor import available_cores, map_in_order, open_executor
+from util.finaltest import SMALLEST_FRAME, FrameFile
+from util.finaltest_writer import pack_frame, writing_frames
+from util.phosphor import PhosphorRecipe, draw_spots, render
+from util.sampling import project, sample_sphere
+from util.sphere import Experiment
+from util.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTYPE, TRUTH, truth_rows
+
+BLOCK = 100  # frames that share a random generator; another number gives other frames for the same seed
+
+
+class Block(NamedTuple):
+    """A block of frames to simulate; travels to the workers."""
+
+    number: int
+    start: int  # first frame
+    stop: int  # behind the last frame
+    experiment: Experiment
+    recipe: PhosphorRecipe
+    seed: int
+
+
+class SimulatedBlock(NamedTuple):
+    """What a worker makes of a `Block`."""
+
+    block: Block
+    packed: list[bytes]  # one chunk of FinalImage for each frame
+    generated: list[NDArray]  # GENERATED_DTYPE rows, one array for each sphere
+    detected: NDArray  # DETECTED_DTYPE rows, by frame
+
+
+def simulate_block(block: Block) -> SimulatedBlock:
+    """Draw the electrons of some frames and take the frames.
+
+    Electrons that miss the screen are generated, but neither detected nor seen. ``ElectronId`` counts through the
+    spheres one after the other, so that it is the row of ``GeneratedElectrons``.
+    """
+    experiment, recipe = block.experiment, block.recipe
+    rng = np.random.default_rng(np.random.SeedSequence(block.seed, spawn_key=(block.number,)))
+    frames = block.stop - block.start
+    generated, columns = [], []
+    first_id = 0
+    for number, sphere in enumerate(experiment.spheres):
+        n = frames * sphere.electrons_a_frame
+        rows = np.empty(n, GENERATED_DTYPE)
+        rows["SphereId"] = number
+        rows["ElectronId"] = first_id + block.start * sphere.electrons_a_frame + np.arange(n)
+        rows["r"], rows["costheta"] = sample_sphere(np.array(sphere.beta), sphere.R, sphere.sigma_R, n, rng=rng)
+        x, z = project(rows["r"], rows["costheta"], rng=rng)
+        generated.append(rows)
+        columns.append([values.reshape(frames, -1) for values in (rows["ElectronId"], x, z)])
+        first_id += experiment.frames * sphere.electrons_a_frame
+    ids, x, z = (np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True))
+
+    half_height, half_width = (recipe.pitch * pixels / 2 for pixels in recipe.frame_shape)
+    on_screen = (np.abs(x) <= half_height) & (np.abs(z) <= half_width)
+    detected = np.empty(np.count_nonzero(on_screen), DETECTED_DTYPE)
+    detected["ImageId"] = block.start + np.nonzero(on_screen)[0]
+    detected["ElectronId"], detected["x"], detected["z"] = ids[on_screen], x[on_screen], z[on_screen]
+
+    packed = []
+    for frame in range(frames):
+        seen = on_screen[frame]
+        spots = draw_spots(recipe, np.count_nonzero(seen), rng=rng)
+        image = render(recipe, x[frame, seen], z[frame, seen], *spots, rng=rng)
+        packed.append(pack_frame(block.start + frame, image))
+    return SimulatedBlock(block, packed, generated, detected)
+
+
+def simulate(output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, seed: int, workers: int) -> None:
+    """Simulate all frames of an experiment into `output`, in as many processes as `workers`.
+
+    Raises
+    ------
+    InputError
+        Not enough room on the disk, before or during the work; nothing is left behind.
+    """
+    blocks = [
+        Block(number, start, min(start + BLOCK, experiment.frames), experiment, recipe, seed)
+        for number, start in enumerate(range(0, experiment.frames, BLOCK))
+    ]
+    _check_room(output, blocks[0])
+    attributes = {
+        "settings": _settings_text(experiment, recipe),
+        "seed": seed,
+        "versions": json.dumps(
+            {
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "numba": numba.__version__,
+                "h5py": h5py.__version__,
+                "hdf5": h5py.version.hdf5_version,
+            }
+        ),
+    }
+    with (
+        writing_frames(output, recipe.frame_shape, experiment.frames, attributes) as writer,
+        open_executor(workers) as executor,
+        tqdm(total=experiment.frames, unit="frame", desc="simulating", smoothing=0.1) as progress,
+    ):
+        truth = truth_rows(experiment.spheres)
+        writer.put(writer.create_table(TRUTH, truth.dtype, len(truth)), 0, truth)
+        electrons = experiment.frames * experiment.electrons_a_frame
+        generated_table = writer.create_table(GENERATED, GENERATED_DTYPE, electrons)
+        detected_table = writer.create_table(DETECTED, DETECTED_DTYPE)
+        for done in map_in_order(executor, simulate_block, blocks, in_flight=2 * workers):
+            for index, packed in enumerate(done.packed, start=done.block.start):
+                writer.write(index, packed)
+            for rows in done.generated:
+                writer.put(generated_table, int(rows["ElectronId"][0]), rows)
+            writer.append(detected_table, done.detected)
+            progress.update(len(done.packed))
+
+
+def _check_room(output: Path, block: Block) -> None:
+    """Refuse to begin what the disk cannot hold, judging by one frame."""
+    one = simulate_block(block._replace(stop=block.start + 1))
+    tables = block.experiment.electrons_a_frame * (GENERATED_DTYPE.itemsize + DETECTED_DTYPE.itemsize)
+    needed = math.ceil(1.05 * block.experiment.frames * (len(one.packed[0]) + tables))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(output.parent).free
+    if needed > free:
+        raise InputError(
+            f"{output}: expected room for about {needed / 1e6:.0f} MB, found {free / 1e6:.0f} MB free; "
+            "make room, name another folder or ask for fewer frames"
+        )
+
+
+def _settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
+    return json.dumps({"experiment": dataclasses.asdict(experiment), "phosphor": dataclasses.asdict(recipe)})
+
+
+def is_done(output: Path, experiment: Experiment, recipe: PhosphorRecipe, seed: int) -> bool:
+    """Whether `output` exists and was made with these settings.
+
+    Raises
+    ------
+    InputError
+        It exists, but was made otherwise.
+    """
+    if not output.exists():
+        return False
+    with FrameFile(output) as file:
+        found = file.attributes()
+    if found.get("settings") == _settings_text(experiment, recipe) and found.get("seed") == seed:
+        return True
+    how = f"with other settings (seed {found['seed']})" if "settings" in found and "seed" in found else "elsewhere"
+    raise InputError(f"{output}: exists, made {how}; add --overwrite to replace it, or name another file")
+
+
+def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
+    """Read the settings files and put the options over them.
+
+    Raises
+    ------
+    InputError
+        A settings file or an option is at fault, or the two contradict each other.
+    """
+    experiment = settings.load(Experiment, args.experiment)
+    recipe = settings.load(PhosphorRecipe, args.phosphor)
+    changes: list[dict[str, float]] = [{} for _ in experiment.spheres]
+    for option, field, values in (
+        ("--electrons", "electrons_a_frame", args.electrons),
+        ("--radii", "R", args.radii),
+        ("--sigma-R", "sigma_R", args.sigma_R),
+    ):
+        if values is None:
+            continue
+        if len(values) != len(changes):
+            raise InputError(
+                f"{option}: expected {len(changes)} values, one for each sphere of {args.experiment}, "
+                f"found {len(values)}; give as many"
+            )
+        for change, value in zip(changes, values, strict=True):
+            change[field] = value
+    camera = {"camera_noise": args.camera_noise, "frame_shape": args.frame_shape and tuple(args.frame_shape)}
+    try:
+        pairs = zip(experiment.spheres, changes, strict=True)
+        spheres = [dataclasses.replace(sphere, **change) for sphere, change in pairs]
+        truth_rows(spheres)  # refuses what the table cannot hold
+        experiment = Experiment(args.frames or experiment.frames, tuple(spheres))
+        recipe = dataclasses.replace(recipe, **{key: value for key, value in camera.items() if value is not None})
+    except ValueError as error:
+        raise InputError(f"{args.experiment} and {args.phosphor} with the options given: {error}") from None
+    if min(recipe.frame_shape) < SMALLEST_FRAME:
+        raise InputError(f"frame shape: expected at least {SMALLEST_FRAME} pixels a side, found {recipe.frame_shape}")
+    if experiment.frames * experiment.electrons_a_frame > np.iinfo(np.int32).max:
+        raise InputError("frames x electrons: more electrons than ElectronId can count (2^31); ask for fewer frames")
+    return experiment, recipe
+
+
+def number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], int | float]:
+    """Type of an option: a number of a kind from `low` to `high`."""
+
+    def parse(text: str) -> int | float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and math.isfinite(value)):
+            what = "an integer" if kind is int else "a number"
+            upper = "" if high == math.inf else f" and at most {high}"
+            raise argparse.ArgumentTypeError(f"expected {what} of at least {low}{upper}, found {text!r}")
+        return value
+
+    return parse
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m src.simulate_finaltest", description=__doc__.partition("\n")[0])
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
+    parser.add_argument("--experiment", type=Path, default=Path("param/experiment.toml"), metavar="FILE")
+    parser.add_argument("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE")
+    parser.add_argument("--frames", type=number(int, 1), metavar="N", help="frames (default: of the experiment)")
+    parser.add_argument(
+        "--electrons", type=number(int, 1), nargs="+", metavar="N", help="electrons a frame, for each sphere"
+    )
+    parser.add_argument("--radii", type=number(float, 0), nargs="+", metavar="R", help="R of each sphere")
+    parser.add_argument("--sigma-R", type=number(float, 0), nargs="+", metavar="S", help="sigma_R of each sphere")
+    parser.add_argument("--camera-noise", type=number(float, 0), metavar="S", help="std of a pixel's noise [counts]")
+    parser.add_argument(
+        "--frame-shape", type=number(int, SMALLEST_FRAME), nargs=2, metavar=("H", "W"), help="pixels along x and z"
+    )
+    parser.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="S", help="default: 0")
+    parser.add_argument(
+        "--workers", type=number(int, 1, 1024), default=available_cores(), metavar="N", help="default: all cores"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a file made with other settings")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    experiment, recipe = resolve(args)
+    if not args.overwrite and is_done(args.output, experiment, recipe, args.seed):
+        print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
+        return
+    simulate(args.output, experiment, recipe, seed=args.seed, workers=args.workers)
+    size = args.output.stat().st_size
+    print(f"{args.output}: {experiment.frames} frames, {size / 1e6:.1f} MB, seed {args.seed}")
+
+
+if __name__ == "__main__":
+    run_program(main)
