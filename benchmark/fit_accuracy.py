@@ -1,0 +1,88 @@
+"""How close a cold-start fit of perfect hits comes to the statistical floor.
+
+Usage: python -m benchmark.fit_accuracy [--seeds 20] [--electrons 4300000] [--json data/benchmark/fit_accuracy.json]
+
+Reads param/experiment.toml for the spheres; prints a line a seed and the averages; writes the JSON file.
+Set OPENBLAS_NUM_THREADS=1 for the time on one core.
+"""
+
+import argparse
+import json
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+
+from util.atomic_file import replacing
+from util.likelihood import fit, floor_distance
+from util.pad import distance
+from util.sampling import project, sample_sphere
+from util.settings import load
+from util.sphere import Experiment, Sphere
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description="Cold-start fits of perfect hits against the statistical floor.")
+    parser.add_argument("--seeds", type=int, default=20, help="experiments to simulate (20)")
+    parser.add_argument("--electrons", type=int, default=4_300_000, help="electrons of each experiment (4300000)")
+    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "fit_accuracy.json")
+    args = parser.parse_args(argv)
+    if args.seeds < 1 or args.electrons < 10_000:
+        parser.error("expected at least 1 seed and 10000 electrons")
+    return args
+
+
+def measure(spheres: tuple[Sphere, ...], electrons: int, *, rng: np.random.Generator) -> dict[str, float]:
+    """Simulate and fit one experiment; seconds of the fit, distance and its floor."""
+    share = np.array([sphere.electrons_a_frame for sphere in spheres], dtype=float)
+    numbers = np.round(electrons * share / share.sum()).astype(int)
+    hits = [
+        project(*sample_sphere(s.beta, s.R, s.sigma_R, n, rng=rng), rng=rng)
+        for s, n in zip(spheres, numbers, strict=True)
+    ]
+    x, z = np.concatenate(hits, axis=1)
+    begin = time.perf_counter()
+    found = fit(x, z, spheres=len(spheres))
+    seconds = time.perf_counter() - begin
+    score = float(distance(found.beta, [sphere.beta for sphere in spheres]))
+    floor = floor_distance(found.beta_covariance(floor=True), 2000, rng, spheres=len(spheres))
+    return {
+        "seconds": seconds,
+        "distance": score,
+        "floor": floor,
+        "ratio": score / floor,
+        "deviance_over_dof": found.deviance / found.dof,
+        "iterations": found.iterations,
+        "converged": found.converged,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the benchmark."""
+    args = parse_args(argv)
+    spheres = load(Experiment, ROOT / "param" / "experiment.toml").spheres
+    # Compiles or loads the compiled loops, which is no part of a fit's time.
+    measure(spheres, 20_000, rng=np.random.default_rng(0))
+    rows = []
+    for seed in range(args.seeds):
+        row = measure(spheres, args.electrons, rng=np.random.default_rng(seed))
+        rows.append({"seed": seed, **row})
+        print(f"seed {seed:3d}: {row['seconds']:5.2f} s  distance {row['distance']:.4f} = {row['ratio']:.2f} floors")
+    mean = {key: float(np.mean([row[key] for row in rows])) for key in ("seconds", "distance", "floor", "ratio")}
+    mean["median_seconds"] = float(np.median([row["seconds"] for row in rows]))
+    print(
+        f"mean of {args.seeds}: {mean['seconds']:.2f} s  distance {mean['distance']:.4f}, floor {mean['floor']:.4f}, "
+        f"{mean['ratio']:.2f} floors"
+    )
+    machine = {"platform": platform.platform(), "processor": platform.processor(), "python": platform.python_version()}
+    result = {"electrons": args.electrons, "machine": machine, "mean": mean, "rows": rows}
+    with replacing(args.json) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
