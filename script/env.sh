@@ -17,6 +17,8 @@ WORKERS="${WORKERS:-$(nproc)}"       # processes on this machine
 SCHEDULER="${SCHEDULER:-}"           # address of a running Dask scheduler; empty: this machine
 NGPU="${NGPU:-}"                     # empty: all that are visible; 0: CPU
 SEED="${SEED:-0}"
+# The matrices of the fit are small: one BLAS thread is as fast, and several fight over busy cores.
+export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 PYTHON="$PWD/.venv/bin/python"
 [[ -x "$PYTHON" ]] || PYTHON=python3
 

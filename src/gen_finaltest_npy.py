@@ -1,0 +1,226 @@
+"""Find the electrons of camera frames.
+
+usage: python -m src.gen_finaltest_npy --finaltest FILE --output FOLDER [--range START STOP] [--workers N] ...
+
+reads   FILE (FinalImage), param/phosphor.toml (what one electron looks like), param/finder.toml (how to search)
+writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `events`; ten ranges over the file unless
+        told otherwise
+
+A shard that is already there, from the same file and with the same settings, is kept. The result does not depend on
+the number of workers. Frames without an electron, and frames too bright to tell electrons apart, are counted and
+reported.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from util import settings
+from util.errors import InputError, run_program
+from util.executor import available_cores, map_in_order, open_executor
+from util.finaltest import FrameFile
+from util.finder import Finder, FinderSettings
+from util.phosphor import PhosphorRecipe
+from util.shards import FrameCounts, Shard, distribution_of, empty_events, read_facts, shard_path, write_shard
+
+BLOCK = 50  # frames searched at a time by one worker
+
+
+class Task(NamedTuple):
+    """Frames `start` .. `stop` - 1 to search; travels to the workers."""
+
+    path: Path
+    start: int
+    stop: int
+    recipe: PhosphorRecipe
+    finder: FinderSettings
+
+
+@functools.lru_cache(maxsize=1)
+def _tools(path: Path, recipe: PhosphorRecipe, finder: FinderSettings) -> tuple[FrameFile, Finder]:
+    return FrameFile(path), Finder(recipe, finder)
+
+
+def find_block(task: Task) -> tuple[NDArray, FrameCounts]:
+    """Electrons of a block of frames, dtype `util.finder.EVENT`, and what kind of frames they were."""
+    frames, finder = _tools(task.path, task.recipe, task.finder)
+    parts = [empty_events()]
+    dark = empty = saturated = 0
+    for image_id, frame in frames.rows(task.start, task.stop):
+        events = finder.find(frame)
+        if events is None:
+            saturated += 1
+            continue
+        empty += events.size == 0
+        dark += not frame.any()
+        events["ImageId"] = image_id
+        parts.append(events)
+    return np.concatenate(parts), FrameCounts(task.stop - task.start, dark, empty, saturated)
+
+
+def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
+    """Sum over blocks or shards."""
+    return FrameCounts(*(sum(values) for values in zip(*(dataclasses.astuple(part) for part in parts), strict=True)))
+
+
+def ranges_over(count: int, shards: int) -> list[tuple[int, int]]:
+    """Cut `count` frames into at most `shards` ranges of nearly equal length, none empty."""
+    edges = np.unique(np.linspace(0, count, shards + 1).round().astype(int)).tolist()
+    return list(itertools.pairwise(edges))
+
+
+def wanted_shards(
+    folder: Path, ranges: Sequence[tuple[int, int]], source: str, how: str, *, overwrite: bool
+) -> list[tuple[int, int]]:
+    """Give the ranges that are still to be searched.
+
+    Raises
+    ------
+    InputError
+        A shard is there that was made from another file or with other settings.
+    """
+    wanted = []
+    for start, stop in ranges:
+        path = shard_path(folder, start, stop)
+        if path.exists() and not overwrite:
+            facts = read_facts(path)
+            for key, mine, what in (("source", source, "file of frames"), ("settings", json.loads(how), "settings")):
+                if facts[key] != mine:
+                    raise InputError(
+                        f"{path}: expected a shard of the same {what}, found another; remove it, choose another "
+                        "--output, or replace it with --overwrite"
+                    )
+        else:
+            wanted.append((start, stop))
+    return wanted
+
+
+def find_shards(
+    frames: FrameFile,
+    ranges: Sequence[tuple[int, int]],
+    recipe: PhosphorRecipe,
+    finder: FinderSettings,
+    *,
+    source: str,
+    how: str,
+    keep_events: bool,
+    workers: int,
+) -> Iterator[Shard]:
+    """Search ranges of frames and give a shard for each, in order, as soon as it is complete."""
+    tasks = [
+        Task(frames.path.resolve(), first, min(first + BLOCK, stop), recipe, finder)
+        for start, stop in ranges
+        for first in range(start, stop, BLOCK)
+    ]
+    if tasks:
+        # Compiles here, once, what every worker would otherwise compile for itself.
+        Finder(recipe, finder).find(np.zeros(frames.frame_shape, np.uint8))
+    total = sum(stop - start for start, stop in ranges)
+    with (
+        contextlib.ExitStack() as stack,
+        open_executor(workers) as executor,
+        tqdm(total=total, unit="frame", disable=total == 0) as bar,
+    ):
+        stack.callback(_tools.cache_clear)  # with one worker, this process itself has opened the file
+        results = map_in_order(executor, find_block, tasks, in_flight=4 * workers)
+        for start, stop in ranges:
+            blocks = []
+            for _ in range(start, stop, BLOCK):
+                blocks.append(next(results))
+                bar.update(blocks[-1][1].frames)
+            events = np.concatenate([block[0] for block in blocks])
+            distribution, counts = distribution_of(events)
+            yield Shard(
+                start=start,
+                stop=stop,
+                source=source,
+                frames_in_source=frames.count,
+                settings=how,
+                counts_of_frames=add_counts([block[1] for block in blocks]),
+                events=events if keep_events else None,
+                distribution=distribution,
+                counts=counts,
+                squared_weights=float(np.sum(events["weight"].astype(float) ** 2)),
+            )
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="gen_finaltest_npy.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--finaltest", type=Path, required=True, help="file of camera frames")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the shards")
+    parser.add_argument("--range", type=int, nargs=2, metavar=("START", "STOP"), help="search these frames, one shard")
+    parser.add_argument("--shards", type=int, default=10, help="ranges over the whole file (default %(default)s)")
+    parser.add_argument("--phosphor", type=Path, default=Path("param/phosphor.toml"), help="an electron's spot")
+    parser.add_argument("--finder", type=Path, default=Path("param/finder.toml"), help="how to search")
+    parser.add_argument("--no-events", action="store_true", help="keep the distribution alone, not each electron")
+    parser.add_argument("--overwrite", action="store_true", help="search again what is already there")
+    parser.add_argument("--workers", type=int, default=available_cores(), help="processes (default: all cores)")
+    args = parser.parse_args(argv)
+    if args.workers < 1:
+        parser.error(f"--workers must be at least 1, found {args.workers}")
+    if args.shards < 1:
+        parser.error(f"--shards must be at least 1, found {args.shards}")
+    if args.range and args.range[0] >= args.range[1]:
+        parser.error(f"--range START STOP: STOP must be above START, found {args.range[0]} {args.range[1]}")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    args = parse_args(argv)
+    recipe = settings.load(PhosphorRecipe, args.phosphor)
+    finder = settings.load(FinderSettings, args.finder)
+    with FrameFile(args.finaltest) as frames:
+        if args.range:
+            frames.check_range(*args.range)
+        # The camera of the file counts, whatever frame the recipe was written for.
+        recipe = dataclasses.replace(recipe, frame_shape=frames.frame_shape)
+        ranges = [tuple(args.range)] if args.range else ranges_over(frames.count, args.shards)
+        source = frames.fingerprint()
+        how = {"phosphor": dataclasses.asdict(recipe), "finder": dataclasses.asdict(finder)}
+        how = json.dumps(how, sort_keys=True)
+        wanted = wanted_shards(args.output, ranges, source, how, overwrite=args.overwrite)
+        if len(wanted) < len(ranges):
+            print(f"{args.output}: {len(ranges) - len(wanted)} of {len(ranges)} shards are already there")
+        shards = find_shards(
+            frames,
+            wanted,
+            recipe,
+            finder,
+            source=source,
+            how=how,
+            keep_events=not args.no_events,
+            workers=args.workers,
+        )
+        seen = []
+        electrons = hits = 0.0
+        with contextlib.closing(shards):  # so that bar and workers are gone before a failure is told
+            for shard in shards:
+                write_shard(shard_path(args.output, shard.start, shard.stop), shard)
+                seen.append(shard.counts_of_frames)
+                electrons += float(shard.distribution.sum(dtype=float))
+                hits += int(shard.counts.sum())
+    if seen:
+        done = add_counts(seen)
+        print(
+            f"{args.output}: {done.frames} frames searched: {hits:.0f} hits, {electrons:.0f} electrons by flux, "
+            f"{electrons / done.frames:.2f} a frame; {done.empty} frames without electrons ({done.dark} all dark), "
+            f"{done.saturated} too bright to search"
+        )
+
+
+if __name__ == "__main__":
+    run_program(main)
