@@ -1,0 +1,185 @@
+"""From electrons to the answer: radius, width and anisotropy parameters of each Newton sphere.
+
+usage: python -m src.gen_finaltest_answer --shards FOLDER --output final.h5 [--finaltest FILE] [--figure FILE] ...
+
+reads   FOLDER/final_START_STOP.npz; FILE only to see that the shards are of it and, where it tells the truth, to score
+writes  final.h5: `Answer`, and the full parameter vector with its covariance; a figure if asked for
+
+Nothing of the truth reaches the fit. The last line names the distance, where it is known, and the statistical floor:
+the mean distance of a fit to perfect hits of as many electrons.
+"""
+
+import argparse
+import hashlib
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from util import pad
+from util.answer_file import BETAS, answer_rows, table, write_answer
+from util.errors import InputError, run_program
+from util.figures import FIGURE_SUFFIXES, draw_answer
+from util.finaltest import FrameFile
+from util.likelihood import FitResult, fit, floor_distance
+from util.shards import check_together, list_shards, read_facts, read_shard
+from util.sphere import Sphere
+from util.truth_tables import read_truth
+
+FLOOR_DRAWS = 4000
+
+
+class Hits(NamedTuple):
+    """The electrons of all shards.
+
+    count: number of hits.
+    x, z, weight, variance: (n,) arrays; variance is what a hit adds to the variance of a sum of weights.
+    distribution: (1024, 1024) sum of weights. source: fingerprint of the file of frames. checksums: of the shards.
+    """
+
+    count: int
+    x: NDArray
+    z: NDArray
+    weight: NDArray
+    variance: NDArray
+    distribution: NDArray
+    source: str
+    checksums: dict[str, str]
+
+
+def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
+    """Sum the shards of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    weights : {"flux", "unit"}
+        Whether a hit counts as its flux or as one.
+    partial : bool
+        Whether frames may be missing.
+
+    Raises
+    ------
+    InputError
+        Shards that are missing, damaged or do not belong together.
+    """
+    paths = list_shards(folder)
+    check_together(paths, [read_facts(path) for path in paths], partial=partial)
+    columns, total, count = [], 0, 0
+    for path in paths:
+        shard = read_shard(path)
+        matrix = shard.distribution if weights == "flux" else shard.counts
+        total = total + matrix.astype(float)
+        count += int(shard.counts.sum()) if shard.events is None else len(shard.events)
+        if shard.events is not None:
+            x, z = shard.events["x"].astype(float), shard.events["z"].astype(float)
+            weight = shard.events["weight"].astype(float) if weights == "flux" else np.ones(len(x))
+            columns.append((x, z, weight, weight**2))
+        else:
+            spread = shard.squared_weights / max(float(shard.distribution.sum(dtype=float)), 1e-300)
+            columns.append(_hits_of_pixels(matrix, spread if weights == "flux" else 1.0))
+    x, z, weight, variance = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return Hits(count, x, z, weight, variance, total, shard.source, checksums)
+
+
+def _hits_of_pixels(matrix: NDArray, variance: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Spread each pixel's content over 3 x 3 points in it; `variance` is that of a unit of content."""
+    pitch = 2 / matrix.shape[0]
+    i, j = np.nonzero(matrix)
+    offset = (np.arange(3) + 0.5) / 3
+    x = (-1 + pitch * (i[:, None, None] + offset[:, None])).repeat(3, axis=2)
+    z = (-1 + pitch * (j[:, None, None] + offset[None, :])).repeat(3, axis=1)
+    weight = np.broadcast_to(matrix[i, j][:, None, None] / 9.0, x.shape)
+    return x.ravel(), z.ravel(), weight.ravel(), weight.ravel() * variance
+
+
+def truth_of(finaltest: Path, source: str, spheres: int) -> list[Sphere] | None:
+    """Read the truth that the file of frames tells, ascending in R; None where there is no such file or no truth.
+
+    Raises
+    ------
+    InputError
+        The shards were made from another file, or it tells of another number of spheres.
+    """
+    if not finaltest.exists():
+        return None
+    with FrameFile(finaltest) as frames:
+        if frames.fingerprint() != source:
+            raise InputError(
+                f"{finaltest}: expected the file that the shards were made from, found another; "
+                "run script/gen_finaltest_npy.sh for it, or name the right file"
+            )
+    truth = read_truth(finaltest)
+    if truth is not None and len(truth) != spheres:
+        raise InputError(
+            f"{finaltest}: Truth: expected {spheres} sphere(s), found {len(truth)}; use --spheres {len(truth)}"
+        )
+    return truth
+
+
+def distance_to(result: FitResult, truth: Sequence[Sphere]) -> float:
+    """Distance of the answer from the truth (`util.pad.distance`); betas beyond the twelfth are not asked for."""
+    known = answer_rows(np.array([sphere.R for sphere in truth]), _padded([sphere.beta for sphere in truth]))
+    return float(pad.distance(answer_rows(result.R, result.beta)["beta"], known["beta"]))
+
+
+def _padded(betas: Sequence[Sequence[float]]) -> NDArray:
+    padded = np.zeros((len(betas), BETAS))
+    for row, beta in zip(padded, betas, strict=True):
+        row[: len(beta)] = beta[:BETAS]
+    return padded
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="gen_finaltest_answer.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shards", type=Path, required=True, help="folder of final_START_STOP.npz")
+    parser.add_argument("--output", type=Path, required=True, help="final.h5")
+    parser.add_argument("--finaltest", type=Path, help="file of the frames")
+    parser.add_argument("--method", choices=("likelihood",), default="likelihood", help="(default %(default)s)")
+    parser.add_argument("--spheres", type=int, choices=(1, 2, 3), default=2, help="how many (default %(default)s)")
+    parser.add_argument("--order", type=int, choices=range(2, 25, 2), default=24, help="highest Legendre degree, even")
+    parser.add_argument("--weights", choices=("flux", "unit"), default="flux", help="(default %(default)s)")
+    parser.add_argument("--partial", action="store_true", help="answer although shards are missing")
+    parser.add_argument("--figure", type=Path, help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
+    args = parser.parse_args(argv)
+    if args.figure and args.figure.suffix not in FIGURE_SUFFIXES:
+        parser.error(f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {args.figure}")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    args = parse_args(argv)
+    hits = read_hits(args.shards, weights=args.weights, partial=args.partial)
+    truth = truth_of(args.finaltest, hits.source, args.spheres) if args.finaltest else None
+    result = fit(hits.x, hits.z, hits.weight, variance=hits.variance, spheres=args.spheres, order=args.order)
+    if not result.converged:
+        raise InputError(f"{args.shards}: the fit of {args.spheres} spheres did not converge; look at the distribution")
+    settings = {key: getattr(args, key) for key in ("method", "spheres", "order", "weights")}
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
+    made_by = {"settings": settings, "source": hits.source, "shards": hits.checksums, "versions": versions}
+    write_answer(args.output, result, made_by)
+    print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
+    print(table(result, truth))
+    if args.figure:
+        spread = hits.variance.sum() / hits.weight.sum()
+        draw_answer(args.figure, hits.distribution, spread, result, truth)
+        print(f"figure {args.figure}")
+    rng = np.random.default_rng(0)
+    floor = floor_distance(result.beta_covariance(floor=True), FLOOR_DRAWS, rng, spheres=len(result.R))
+    if truth is None:
+        print(f"statistical floor {floor:.4f}")
+    else:
+        print(f"distance {distance_to(result, truth):.4f} (statistical floor {floor:.4f})")
+
+
+if __name__ == "__main__":
+    run_program(main)
