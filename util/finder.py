@@ -25,7 +25,9 @@ EVENT = np.dtype(
         ("rho", "<f4"),
     ]
 )
-FINEST_SIZE = 1.8  # bins: spots are sampled at least as finely as this
+# Bins: spots are sampled at least as finely as this. At 1.8 the same is found in 1.35 times the time, at 1.05 F1 falls
+# from 0.989 to 0.986 for radii 0.58 and 0.66.
+FINEST_SIZE = 1.5
 SMALLEST_STD = 0.02  # of the mean: a recipe without spread still leaves the fit some freedom
 
 

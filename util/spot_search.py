@@ -26,6 +26,7 @@ from util.spot_fit import (
 )
 
 CAPACITY = 4096  # spots a frame
+TOLERANCE = 0.05  # of the objective, at which a fit ends
 SETTLED_PX, SETTLED_A = 0.02, 0.01  # a spot that moved less (bins; fraction of A) leaves its neighbours alone
 
 
@@ -149,15 +150,15 @@ def _link(spots, n, distance, label):
 
 
 @njit(cache=True)
-def _split(data, clipped, model, spots, k, who, search, first, second):
-    """Two spots in place of spot `who`: apart along the direction in which data and light disagree.
+def _split(data, clipped, model, spots, k, search, first, second):
+    """Two spots in place of the first: apart along the direction in which data and light disagree.
 
     The excess of the fitted spot's second moments over those of one electron gives distance and direction: its size
     and obliqueness, and the moment xx - zz that the spot's shape cannot follow, read off by projecting what is
     left unexplained on the derivative of the Gaussian in that moment.
     """
     prior = search.prior
-    A, x, z, s, rho = spots[who, 0], spots[who, 1], spots[who, 2], spots[who, 3], spots[who, 4]
+    A, x, z, s, rho = spots[0, 0], spots[0, 1], spots[0, 2], spots[0, 3], spots[0, 4]
     s0 = prior[1, 0]
     h = 2.0 * s
     r0, r1 = max(0, math.ceil(x - h)), min(data.shape[0] - 1, math.floor(x + h))
@@ -193,63 +194,107 @@ def _split(data, clipped, model, spots, k, who, search, first, second):
 
 
 @njit(cache=True)
-def _without(spots, k, who, search, rest):
-    """Copy all spots but one; its nearest neighbour takes half of its light and moves towards it."""
-    m, nearest, gap = 0, -1, 1e30
+def _without_first(spots, k, search, rest):
+    """Copy all spots but the first; its nearest neighbour takes half of its light and moves towards it."""
+    nearest, gap = -1, (2.0 * search.prior[1, 0]) ** 2
+    for i in range(1, k):
+        rest[i - 1] = spots[i]
+        g = (spots[i, 1] - spots[0, 1]) ** 2 + (spots[i, 2] - spots[0, 2]) ** 2
+        if g < gap:
+            nearest, gap = i - 1, g
+    if nearest >= 0:
+        share = spots[0, 0] / (spots[0, 0] + rest[nearest, 0])
+        rest[nearest, 1] += share * (spots[0, 1] - rest[nearest, 1])
+        rest[nearest, 2] += share * (spots[0, 2] - rest[nearest, 2])
+        rest[nearest, 0] += 0.5 * spots[0, 0]
+
+
+@njit(cache=True)
+def _fit(data, clipped, model, spots, k, weight, iterations, search, work):
+    """Fit the first `k` spots, whose light is not in `model`; return the objective, or infinity without a window."""
+    fit_work, window, target, target_clipped = work
+    set_window(spots, k, search.radius, data.shape, window)
+    if window[0, 2] == 0 or window[0, 2] > MAX_BINS:
+        return np.inf
+    gather(data, model, clipped, window, target, target_clipped)
+    return fit_spots(
+        spots, k, window, target, target_clipped, weight, search.prior, search.cut, iterations, TOLERANCE, fit_work
+    )
+
+
+@njit(cache=True)
+def _change_spot(data, clipped, model, spots, k, who, weight, search, work):
+    """Split or remove spot `who` if that lowers the objective; return the new number of spots.
+
+    Only the spots near it are fitted anew, the others' light is taken as known.
+    """
+    fit_work, window, target, target_clipped = work
+    near = np.empty((MAX_CLUSTER, PARAMETERS))
+    trial = np.empty((MAX_CLUSTER, PARAMETERS))
+    far = np.empty((MAX_CLUSTER, PARAMETERS))
+    m, rest = 1, 0
+    near[0] = spots[who]
     for i in range(k):
         if i == who:
             continue
-        rest[m] = spots[i]
-        g = (spots[i, 1] - spots[who, 1]) ** 2 + (spots[i, 2] - spots[who, 2]) ** 2
-        if g < gap:
-            nearest, gap = m, g
-        m += 1
-    if nearest >= 0 and gap < (2.0 * search.prior[1, 0]) ** 2:
-        share = spots[who, 0] / (spots[who, 0] + rest[nearest, 0])
-        rest[nearest, 1] += share * (spots[who, 1] - rest[nearest, 1])
-        rest[nearest, 2] += share * (spots[who, 2] - rest[nearest, 2])
-        rest[nearest, 0] += 0.5 * spots[who, 0]
+        if (spots[i, 1] - spots[who, 1]) ** 2 + (spots[i, 2] - spots[who, 2]) ** 2 < search.link**2:
+            near[m] = spots[i]
+            m += 1
+        else:
+            far[rest] = spots[i]
+            add_light(model, far[rest], 1.0, search.cut)
+            rest += 1
+    value = _fit(data, clipped, model, near, m, weight, 0, search, work)
+    size = m
+    if k < MAX_CLUSTER:
+        trial[:m] = near[:m]
+        _split(data, clipped, model, near, m, search, trial[0], trial[m])
+        new = fit_spots(
+            trial, m + 1, window, target, target_clipped, weight, search.prior, search.cut, 20, TOLERANCE, fit_work
+        )
+        if new + search.penalty < value:
+            size = m + 1
+    if size == m and m > 1 and near[0, 0] < search.prior[0, 0]:
+        _without_first(near, m, search, trial)
+        new = fit_spots(
+            trial, m - 1, window, target, target_clipped, weight, search.prior, search.cut, 20, TOLERANCE, fit_work
+        )
+        if new - search.penalty < value:
+            size = m - 1
+    for i in range(rest):
+        add_light(model, far[i], -1.0, search.cut)
+    if size != m:
+        spots[:size] = trial[:size]
+        spots[size : size + rest] = far[:rest]
+    return size + rest
 
 
 @njit(cache=True)
 def _search_cluster(data, clipped, model, spots, k, weight, change, search, work):
     """Fit the first `k` spots, whose light is not in `model`; if `change`, split and remove. Return their number."""
-    fit_work, window, target, target_clipped = work
-    prior, cut = search.prior, search.cut
-    set_window(spots, k, search.radius, data.shape, window)
-    if window[0, 2] == 0 or window[0, 2] > MAX_BINS:
+    if _fit(data, clipped, model, spots, k, weight, 12, search, work) == np.inf or not change:
         return k
-    gather(data, model, clipped, window, target, target_clipped)
-    value = fit_spots(spots, k, window, target, target_clipped, weight, prior, cut, 12, 0.05, fit_work)
-    if not change:
-        return k
-    trial = np.empty((MAX_CLUSTER, PARAMETERS))
     tried = np.zeros(MAX_CLUSTER, np.bool_)
-    while True:
+    changes = 0
+    # Each change is judged on bins of its own, so that two could undo each other for ever.
+    while changes < MAX_CLUSTER:
         worst, who = search.suspicion, -1
         for i in range(k):
             if not tried[i]:
-                strangeness = prior_penalty(spots[i], prior)
+                strangeness = prior_penalty(spots[i], search.prior)
                 if strangeness > worst:
                     worst, who = strangeness, i
         if who < 0:
-            return k
+            break
         tried[who] = True
-        accepted = False
-        if k < MAX_CLUSTER:
-            trial[:k] = spots[:k]
-            _split(data, clipped, model, spots, k, who, search, trial[who], trial[k])
-            new = fit_spots(trial, k + 1, window, target, target_clipped, weight, prior, cut, 20, 0.05, fit_work)
-            if new + search.penalty < value:
-                value, k, accepted = new, k + 1, True
-        if not accepted and k > 1 and spots[who, 0] < prior[0, 0]:
-            _without(spots, k, who, search, trial)
-            new = fit_spots(trial, k - 1, window, target, target_clipped, weight, prior, cut, 20, 0.05, fit_work)
-            if new - search.penalty < value:
-                value, k, accepted = new, k - 1, True
-        if accepted:
-            spots[:k] = trial[:k]
+        before = k
+        k = _change_spot(data, clipped, model, spots, k, who, weight, search, work)
+        if k != before:
+            changes += 1
             tried[:] = False
+    if changes:
+        _fit(data, clipped, model, spots, k, weight, 12, search, work)
+    return k
 
 
 @njit(cache=True)
@@ -281,6 +326,7 @@ def find_spots(data, clipped, search, work):
     for i in range(n):
         add_light(model, spots[i], 1.0, search.cut)
     for turn in range(search.rounds):
+        change = turn >= 2
         _link(spots, n, search.link, label)
         m = 0
         for root in range(n):
@@ -299,7 +345,7 @@ def find_spots(data, clipped, search, work):
                 for i in range(k):
                     add_light(model, group[i], -1.0, search.cut)
                 weight = search.weights[min(turn, search.weights.size - 1)]
-                k = _search_cluster(data, clipped, model, group, k, weight, turn >= 2, search, work)
+                k = _search_cluster(data, clipped, model, group, k, weight, change, search, work)
                 for i in range(k):
                     add_light(model, group[i], 1.0, search.cut)
             for i in range(k):
@@ -321,11 +367,12 @@ def find_spots(data, clipped, search, work):
             for i in range(m, n):
                 add_light(model, spots[i], 1.0, search.cut)
                 moved[i] = True
-        # While the weights still change every spot is fitted again, later only those with something new near them.
-        settling = turn >= search.weights.size - 1
-        any_dirty = False
+        # Every spot is fitted in the first two rounds and at the final weight, else where something near has changed.
+        everywhere = turn < 1 or turn == search.weights.size - 2
+        any_dirty = turn < search.weights.size - 1
         for i in range(n):
-            dirty[i] = moved[i] or not settling
+            strange = turn < search.weights.size - 1 and prior_penalty(spots[i], prior) > search.suspicion
+            dirty[i] = everywhere or moved[i] or strange
             for j in range(n):
                 if dirty[i]:
                     break
