@@ -1,0 +1,163 @@
+"""How many electrons the finder finds, and how fast, beside other ways of finding them in the same run.
+
+Usage: python -m benchmark.finder [--frames 300] [--json data/benchmark/finder.json]
+
+For each case frames are simulated, then read with a plain h5py loop, searched by the whole stage on one core (reading
+and writing included), by a plain local-maximum finder and, where it is installed (benchmark/requirements.txt), by
+trackpy. Milliseconds are of processor time, which other programs on the machine disturb less than the clock.
+"""
+
+import argparse
+import itertools
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, maximum_filter
+
+from src import gen_finaltest_npy, simulate_finaltest
+from util.atomic_file import replacing
+from util.finaltest import FrameFile
+from util.matching import match
+from util.shards import list_shards, read_shard
+from util.truth_tables import read_detected_electrons
+
+ROOT = Path(__file__).resolve().parents[1]
+RADIUS = 2 * 2 / 1024  # two pixels of the published camera
+PEER_FRAMES = 40  # enough for the peers, of which one takes half a second a frame
+
+
+class Case(NamedTuple):
+    """Frames to simulate: a name and the options of the simulation."""
+
+    name: str
+    options: tuple[str, ...]
+
+
+CASES = (
+    Case("R 0.5, 0.8; 43 + 43", ()),
+    Case("R 0.58, 0.66; 26 + 60", ("--radii", "0.58", "0.66", "--electrons", "26", "60")),
+    Case("R 0.5, 0.8; camera noise 2", ("--camera-noise", "2")),
+    Case("R 0.35, 0.43; 60 + 60", ("--radii", "0.35", "0.43", "--electrons", "60", "60")),
+)
+
+
+def local_maxima(frame: NDArray) -> NDArray:
+    """Find spots in the plainest way: maxima of the smoothed frame above a threshold; (n, 2) pixel indices."""
+    smooth = gaussian_filter(frame.astype(np.float32), 2.0)
+    peaks = (smooth == maximum_filter(smooth, 9)) & (smooth > 30)
+    return np.argwhere(peaks).astype(float)
+
+
+def trackpy_finder() -> Callable[[NDArray], NDArray] | None:
+    """Trackpy's centroiding, or None where it is not installed."""
+    try:
+        import trackpy
+    except ImportError:
+        return None
+    trackpy.quiet()
+
+    def find(frame: NDArray) -> NDArray:
+        # diameter: the odd number next to 4 sigma; percentile and minmass as its manual advises for dark backgrounds
+        found = trackpy.locate(frame, 31, minmass=8000, separation=8, percentile=90, engine="numba")
+        return found[["y", "x"]].to_numpy()
+
+    return find
+
+
+def score(found: Sequence[NDArray], electrons: Sequence[NDArray]) -> dict[str, float]:
+    """F1 and completeness at two pixels over frames of positions (n, 2)."""
+    matches = [match(hits, truth, RADIUS) for hits, truth in zip(found, electrons, strict=True)]
+    matched = sum(m.hit.size for m in matches)
+    hits, truth = sum(m.hits for m in matches), sum(m.electrons for m in matches)
+    return {"f1": 2 * matched / (hits + truth), "completeness": matched / truth}
+
+
+def measure(case: Case, frames: int, seed: int, folder: Path) -> list[dict[str, object]]:
+    """Simulate one case and run every finder on it."""
+    path = folder / "finaltest.h5"
+    simulate = ["--output", str(path), "--frames", str(frames), "--seed", str(seed), "--overwrite", *case.options]
+    simulate_finaltest.main(simulate)
+    table = read_detected_electrons(path)
+    edges = np.searchsorted(table["ImageId"], np.arange(frames + 1))
+    positions = np.stack((table["x"], table["z"]), axis=1)
+    electrons = [positions[a:b] for a, b in itertools.pairwise(edges)]
+
+    rows = []
+    begin = time.process_time()
+    with h5py.File(path) as file:
+        for index in range(frames):
+            file["FinalImage"][index]
+    read_ms = (time.process_time() - begin) / frames * 1e3
+    rows.append({"case": case.name, "what": "plain h5py loop, reading only", "ms": read_ms})
+
+    shards = folder / "shards"
+    stage = ["--finaltest", str(path), "--output", str(shards), "--workers", "1", "--overwrite"]
+    # compiles, or loads what is compiled
+    gen_finaltest_npy.main([*stage, "--range", "0", "1"])
+    begin = time.process_time()
+    gen_finaltest_npy.main([*stage, "--range", "0", str(frames)])
+    stage_ms = (time.process_time() - begin) / frames * 1e3
+    shard = read_shard(list_shards(shards)[-1])
+    events = shard.events
+    edges = np.searchsorted(events["ImageId"], np.arange(frames + 1))
+    hits = np.stack((events["x"], events["z"]), axis=1)
+    found = [hits[a:b] for a, b in itertools.pairwise(edges)]
+    total = float(events["weight"].sum(dtype=float)) / len(positions) - 1
+    rows.append({"case": case.name, "what": "this finder, whole stage", "ms": stage_ms, **score(found, electrons)})
+    rows[-1] |= {"flux_total": total, "times_reading": stage_ms / read_ms}
+
+    count = min(frames, PEER_FRAMES)
+    with FrameFile(path) as file:
+        images = [file.read(index) for index in range(count)]
+    for what, finder in (("plain local maxima", local_maxima), ("trackpy", trackpy_finder())):
+        if finder is None:
+            print(f"{what} is not installed: left out")
+            continue
+        finder(images[0])
+        begin = time.process_time()
+        pixels = [finder(image) for image in images]
+        ms = (time.process_time() - begin) / count * 1e3
+        # a spot at x peaks 0.4 pixels before its place (util.phosphor)
+        places = [(indices + 0.4) * 2 / images[0].shape[0] - 1 for indices in pixels]
+        rows.append({"case": case.name, "what": what, "ms": ms, **score(places, electrons[:count])})
+    for row in rows:
+        row["times_reading"] = row["ms"] / read_ms
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=300, help="of each case (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "finder.json")
+    args = parser.parse_args(argv)
+    rows = []
+    for number, case in enumerate(CASES):
+        with tempfile.TemporaryDirectory() as folder:
+            rows += measure(case, args.frames, args.seed + number, Path(folder))
+    print(f"\n{args.frames} frames a case, {platform.processor() or platform.machine()}, one core")
+    print(f"{'case':<28}{'what':<32}{'F1':>8}{'found':>8}{'total':>9}{'ms':>8}{'x read':>8}")
+    for row in rows:
+        values = [f"{row[key]:.4f}" if key in row else "" for key in ("f1", "completeness")]
+        total = f"{row['flux_total']:+.3%}" if "flux_total" in row else ""
+        print(
+            f"{row['case']:<28}{row['what']:<32}{values[0]:>8}{values[1]:>8}{total:>9}"
+            f"{row['ms']:>8.2f}{row['times_reading']:>8.2f}"
+        )
+    with replacing(args.json) as temporary:
+        temporary.write_text(
+            json.dumps({"frames": args.frames, "machine": platform.platform(), "rows": rows}, indent=1)
+        )
+
+
+if __name__ == "__main__":
+    main()
