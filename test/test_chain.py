@@ -1,0 +1,57 @@
+"""The chain in memory: what is drawn is what is asked for, and what is found does not depend on the workers."""
+
+import numpy as np
+import pytest
+import truth
+
+from util import settings
+from util.chain import BLOCK, Scene, play
+from util.executor import open_executor
+from util.finder import FinderSettings
+from util.phosphor import PhosphorRecipe
+
+RECIPE = settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml")
+FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
+
+
+def scene(crowd=(86,), share=(0.3, 0.7)):
+    spheres = truth.DESIGN
+    parts = zip(*((s.R, s.sigma_R, s.beta) for s in spheres), strict=True)
+    return Scene(*parts, share, (0.01, -0.02), crowd)
+
+
+def played(frames, workers=1, **options):
+    with open_executor(workers) as executor:
+        return play(scene(**options), frames, RECIPE, FINDER, seed=3, executor=executor)
+
+
+def test_electrons_fall_about_the_centre_in_the_shares_asked_for():
+    x, z = scene().draw(200_000, rng=np.random.default_rng(80))
+    assert x.mean() == pytest.approx(0.01, abs=0.004)
+    assert z.mean() == pytest.approx(-0.02, abs=0.006)
+    # No electron of the first sphere gets beyond 0.56.
+    outer = np.hypot(x - 0.01, z + 0.02) > 0.56
+    alone = scene(share=(0.0, 1.0)).draw(200_000, rng=np.random.default_rng(81))
+    wanted = 0.7 * (np.hypot(alone[0] - 0.01, alone[1] + 0.02) > 0.56).mean()
+    assert outer.mean() == pytest.approx(wanted, abs=0.005)
+
+
+def test_frames_hold_the_crowd_and_are_nearly_all_found():
+    run = played(20)
+    assert run.frames == 20
+    assert run.true.shape == (3, 20 * 86)
+    assert run.found["weight"].sum() == pytest.approx(run.true[2].sum(), rel=0.01)
+    assert run.true[2].mean() == pytest.approx(1, abs=0.02)
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers():
+    one, two = played(BLOCK + 5, crowd=(3, 4, 5)), played(BLOCK + 5, 2, crowd=(3, 4, 5))
+    assert np.array_equal(one.true, two.true)
+    assert np.array_equal(one.found, two.found)
+
+
+def test_a_scene_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="share"):
+        scene(share=(0.5, 0.6))
+    with pytest.raises(ValueError, match="at least one number of electrons"):
+        scene(crowd=())

@@ -1,0 +1,154 @@
+"""The whole chain played in memory: electrons, frames, hits. What the program would find if its answer were true.
+
+The parametric bootstrap, the finder's bias and the coverage through frames all rest on it. Every block of frames has
+random numbers of its own, so that results do not depend on the number of workers.
+"""
+
+import functools
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.executor import map_in_order
+from util.finder import EVENT, Finder, FinderSettings
+from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
+from util.sampling import project, sample_sphere
+
+BLOCK = 50  # frames that share a random generator
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Spheres as they fall on the detector.
+
+    Attributes
+    ----------
+    R, sigma_R : tuples (S,)
+    beta : tuple of S tuples
+        Each I(c) must be a density.
+    share : tuple (S,)
+        Part of all electrons that each sphere holds; they sum to 1.
+    centre : (x, z)
+    crowd : tuple of int
+        Electrons a frame: each frame draws one of these numbers. Overlap depends on their spread, so they are best
+        taken from the frames that were searched.
+    """
+
+    R: tuple[float, ...]
+    sigma_R: tuple[float, ...]
+    beta: tuple[tuple[float, ...], ...]
+    share: tuple[float, ...]
+    centre: tuple[float, float]
+    crowd: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.R) == len(self.sigma_R) == len(self.beta) == len(self.share) > 0:
+            raise ValueError("expected as many R as sigma_R, beta and share, at least one each")
+        if not (min(self.share) >= 0 and abs(sum(self.share) - 1) < 1e-9):
+            raise ValueError(f"expected shares not below 0 that sum to 1, found {self.share}")
+        if not self.crowd or min(self.crowd) < 0:
+            raise ValueError("expected at least one number of electrons a frame, none below 0")
+
+    def draw(self, electrons: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Positions (2, electrons) on the detector, in random order of the spheres."""
+        numbers = rng.multinomial(electrons, self.share)
+        parts = [
+            project(*sample_sphere(np.array(beta), R, sigma, n, rng=rng), rng=rng)
+            for R, sigma, beta, n in zip(self.R, self.sigma_R, self.beta, numbers, strict=True)
+        ]
+        positions = np.concatenate(parts, axis=1) + np.array(self.centre)[:, None]
+        return positions[:, rng.permutation(electrons)]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What fell on the detector, and what was found of it.
+
+    Attributes
+    ----------
+    frames : int
+        Searched ones; frames too crowded to search are in none of the arrays.
+    true : array (3, n)
+        x, z and weight of every electron on the screen; the weight is its spot's own flux over the mean flux.
+    found : structured array (m,)
+        Hits, dtype `util.finder.EVENT`.
+    """
+
+    frames: int
+    true: NDArray[np.float64]
+    found: NDArray
+
+
+@functools.lru_cache(maxsize=2)
+def _finder(recipe: PhosphorRecipe, settings: FinderSettings) -> Finder:
+    return Finder(recipe, settings)
+
+
+def _play_block(task: tuple) -> Played:
+    scene, recipe, settings, seed, block, frames = task
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(block,)))
+    finder, unit = _finder(recipe, settings), mean_flux(recipe)
+    numbers = rng.choice(np.array(scene.crowd), frames)
+    positions = scene.draw(int(numbers.sum()), rng=rng)
+    edge = np.array([recipe.pitch * pixels / 2 for pixels in recipe.frame_shape])[:, None]
+    true, found = [np.zeros((3, 0))], [np.zeros(0, EVENT)]
+    searched = 0
+    for part in np.split(positions, np.cumsum(numbers)[:-1], axis=1):
+        x, z = part[:, (np.abs(part) <= edge).all(axis=0)]
+        A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
+        events = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
+        if events is None:
+            continue
+        searched += 1
+        found.append(events)
+        flux = 2 * np.pi * A * sigma**2 / np.sqrt(np.maximum(1 - rho**2, 1e-12)) / unit
+        true.append(np.stack((x, z, flux)))
+    return Played(searched, np.concatenate(true, axis=1), np.concatenate(found))
+
+
+def play(
+    scene: Scene,
+    frames: int,
+    recipe: PhosphorRecipe,
+    settings: FinderSettings,
+    *,
+    seed: int,
+    executor: Executor,
+    in_flight: int = 4,
+) -> Played:
+    """Simulate frames of a scene and find their electrons.
+
+    Parameters
+    ----------
+    scene : Scene
+    frames : int
+    recipe : PhosphorRecipe
+        How electrons light the screen, and the camera.
+    settings : FinderSettings
+    seed : int
+        The same seed gives the same frames on any number of workers.
+    executor : concurrent.futures.Executor
+        From `util.executor.open_executor`, or any other whose workers can import this module.
+    in_flight : int
+        Blocks under way at a time: twice the number of workers or more.
+    """
+    return _join(
+        map_in_order(executor, _play_block, _tasks(scene, frames, recipe, settings, seed), in_flight=in_flight)
+    )
+
+
+def _tasks(scene: Scene, frames: int, recipe: PhosphorRecipe, settings: FinderSettings, seed: int) -> Iterator[tuple]:
+    for block, start in enumerate(range(0, frames, BLOCK)):
+        yield scene, recipe, settings, seed, block, min(BLOCK, frames - start)
+
+
+def _join(parts: Iterator[Played]) -> Played:
+    parts = list(parts)
+    return Played(
+        sum(part.frames for part in parts),
+        np.concatenate([part.true for part in parts], axis=1),
+        np.concatenate([part.found for part in parts]),
+    )
