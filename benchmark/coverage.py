@@ -1,0 +1,139 @@
+"""Whether the reported errors are true, over many seeded experiments.
+
+Usage: nice python -m benchmark.coverage CASE [--experiments N] [--workers N] [--json FILE]
+
+CASE  design   sampled positions of the two spheres of param/experiment.toml, weights 1 +- 0.17
+      zero     the same with PADs that are zero somewhere: I = 3/2 c^2, and I ~ c^20, zero over a broad range
+      frames   through the whole chain: simulated frames, found, fitted
+
+Resumes: experiments that data/benchmark/coverage_CASE.json already holds are not done again. Prints mean and spread of
+the pulls and the coverage of 68 % and 95 % intervals of every R, sigma_R and beta, and of the negative control: the
+same errors shrunk by a tenth.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from util import settings
+from util.atomic_file import replacing
+from util.chain import Scene, play
+from util.coverage import coverage
+from util.executor import map_in_order, open_executor
+from util.finder import FinderSettings
+from util.likelihood import FitResult, fit
+from util.phosphor import PhosphorRecipe
+from util.polar_map import PolarBins
+from util.sphere import Experiment
+
+ROOT = Path(__file__).resolve().parents[1]
+BINS = PolarBins(500, 96)  # 1 % wider errors than the default's, a quarter of the time
+ELECTRONS = 200_000  # expected of each experiment on positions
+FRAMES = 600  # of each experiment through frames
+WEIGHT_SPREAD = 0.17  # of one electron's flux
+SAVE_EVERY = 20
+CASES = {"design": 2400, "zero": 1200, "frames": 120}
+_COSINE_SQUARED = (1.0, *(0.0,) * 11)
+_PEAKED = (*np.polynomial.legendre.poly2leg([0.0] * 20 + [10.5])[2::2].tolist(), 0.0, 0.0)
+
+
+def scene_of(case: str) -> Scene:
+    """Give the spheres of a case."""
+    spheres = settings.load(Experiment, ROOT / "param" / "experiment.toml").spheres
+    betas = (_COSINE_SQUARED, _PEAKED) if case == "zero" else tuple(sphere.beta for sphere in spheres)
+    numbers = np.array([sphere.electrons_a_frame for sphere in spheres])
+    return Scene(
+        tuple(sphere.R for sphere in spheres),
+        tuple(sphere.sigma_R for sphere in spheres),
+        betas,
+        tuple((numbers / numbers.sum()).tolist()),
+        (0.004, -0.003),
+        (int(numbers.sum()),),
+    )
+
+
+def pulls_of(result: FitResult, scene: Scene) -> dict[str, float]:
+    """Pull of every R, sigma_R and beta."""
+    known = {}
+    for s, (R, sigma_R, beta) in enumerate(zip(scene.R, scene.sigma_R, scene.beta, strict=True), 1):
+        known |= {f"R_{s}": R, f"sigma_R_{s}": sigma_R}
+        known |= {f"beta_{2 * i}_{s}": value for i, value in enumerate(beta, 1)}
+    rows = zip(result.names, result.values, result.errors, strict=True)
+    return {name: float((value - known[name]) / error) for name, value, error in rows if name in known}
+
+
+def on_positions(task: tuple[str, int]) -> dict[str, float] | None:
+    """Give the pulls of one experiment on sampled positions; None where the fit failed."""
+    case, seed = task
+    rng, scene = np.random.default_rng([600, seed]), scene_of(case)
+    x, z = scene.draw(rng.poisson(ELECTRONS), rng=rng)
+    weight = rng.normal(1, WEIGHT_SPREAD, x.size)
+    result = fit(x, z, weight, start=list(zip(scene.R, scene.sigma_R, strict=True)), bins=BINS)
+    return pulls_of(result, scene) if result.converged else None
+
+
+def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
+    """Give the pulls of one experiment through frames; None where the fit failed."""
+    case, seed = task
+    scene = scene_of(case)
+    recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
+    with open_executor(1) as executor:
+        found = play(scene, FRAMES, recipe, finder, seed=700_000 + seed, executor=executor).found
+    result = fit(found["x"], found["z"], found["weight"], bins=BINS)
+    return pulls_of(result, scene) if result.converged else None
+
+
+def run(case: str, experiments: int, workers: int, path: Path) -> list[dict[str, float] | None]:
+    """Do what `path` does not hold yet; give the pulls of all experiments."""
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    one: Callable = through_frames if case == "frames" else on_positions
+    tasks = [(case, seed) for seed in range(len(rows), experiments)]
+    with open_executor(workers) as executor:
+        for row in map_in_order(executor, one, tasks, in_flight=2 * workers):
+            rows.append(row)
+            if len(rows) % SAVE_EVERY == 0 or len(rows) == experiments:
+                with replacing(path) as temporary:
+                    temporary.write_text(json.dumps(rows), encoding="utf-8")
+    return rows[:experiments]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description="Coverage of the reported errors.")
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--experiments", type=int, help=", ".join(f"{n} for {case}" for case, n in CASES.items()))
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(argv)
+    args.experiments = args.experiments or CASES[args.case]
+    args.json = args.json or ROOT / "data" / "benchmark" / f"coverage_{args.case}.json"
+    if args.experiments < 2 or args.workers < 1:
+        parser.error("expected at least 2 experiments and 1 worker")
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the benchmark."""
+    args = parse_args(argv)
+    rows = run(args.case, args.experiments, args.workers, args.json)
+    fitted = [row for row in rows if row is not None]
+    names = tuple(fitted[0])
+    pulls = np.array([[row[name] for name in names] for row in fitted])
+    found = coverage(names, pulls)
+    print(f"{args.case}: {len(fitted)} experiments, {len(rows) - len(fitted)} fits failed")
+    print(found.table())
+    shrunk = coverage(names, pulls / 0.9)
+    for what, table in (("reported errors", found), ("shrunk by a tenth", shrunk)):
+        share = 100 * table.pooled
+        print(
+            f"{what}: {share[0]:.1f} % and {share[1]:.1f} % covered; within 68.3 +- 3 and 95 +- 1.5: "
+            f"all together {table.within(each=False)}, each of {len(names)} parameters {table.within()}"
+        )
+
+
+if __name__ == "__main__":
+    main()

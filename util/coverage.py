@@ -1,0 +1,82 @@
+"""Whether reported errors are true: how often intervals cover the truth, and whether pulls are standard normal.
+
+A pull is (estimate - truth) / reported error. Right errors make pulls N(0, 1), so that 68.27 % of them lie within
++-1 and 95 % within +-1.96.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+LEVELS = (0.6827, 0.95)
+# What the project promises of each level.
+TOLERANCES = (0.03, 0.015)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Coverage of P parameters in n experiments.
+
+    Attributes
+    ----------
+    names : tuple of str
+    experiments : int
+    mean, spread : arrays (P,)
+        Of the pulls.
+    covered : array (2, P)
+        Share of the experiments whose 68.27 % and 95 % intervals hold the truth.
+    """
+
+    names: tuple[str, ...]
+    experiments: int
+    mean: NDArray
+    spread: NDArray
+    covered: NDArray
+
+    @property
+    def pooled(self) -> NDArray:
+        """Coverage (2,) of all parameters together."""
+        return self.covered.mean(axis=1)
+
+    def within(self, *, each: bool = True) -> bool:
+        """Whether coverage lies within `TOLERANCES`, of every parameter or (each=False) of all together."""
+        found = self.covered if each else self.pooled[:, None]
+        return bool((np.abs(found - np.array(LEVELS)[:, None]) <= np.array(TOLERANCES)[:, None]).all())
+
+    def table(self) -> str:
+        """One line a parameter, the pooled line last."""
+        lines = [f"{'parameter':<12}{'pull mean':>10}{'pull std':>10}{'68 %':>8}{'95 %':>8}"]
+        for row in zip(self.names, self.mean, self.spread, *self.covered, strict=True):
+            lines.append(f"{row[0]:<12}{row[1]:>10.3f}{row[2]:>10.3f}{100 * row[3]:>8.1f}{100 * row[4]:>8.1f}")
+        pooled = self.pooled
+        spread = np.sqrt((self.spread**2).mean())
+        lines.append(
+            f"{'all':<12}{self.mean.mean():>10.3f}{spread:>10.3f}{100 * pooled[0]:>8.1f}{100 * pooled[1]:>8.1f}"
+        )
+        return "\n".join(lines)
+
+
+def coverage(names: tuple[str, ...], pulls: NDArray) -> Coverage:
+    """Count how often intervals cover.
+
+    Parameters
+    ----------
+    names : tuple of P str
+    pulls : array (n, P)
+        n >= 2 experiments.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, or pulls that are not finite.
+    """
+    pulls = np.asarray(pulls, dtype=float)
+    if pulls.ndim != 2 or pulls.shape[0] < 2 or pulls.shape[1] != len(names):
+        raise ValueError(f"expected pulls of shape (n >= 2, {len(names)}), found {pulls.shape}")
+    if not np.isfinite(pulls).all():
+        raise ValueError("some pulls are not finite; leave experiments without a fit out and say how many they are")
+    reach = stats.norm.isf((1 - np.array(LEVELS)) / 2)
+    covered = (np.abs(pulls) <= reach[:, None, None]).mean(axis=1)
+    return Coverage(names, len(pulls), pulls.mean(axis=0), pulls.std(axis=0, ddof=1), covered)
