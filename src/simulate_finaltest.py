@@ -17,7 +17,7 @@ import math
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from util.errors import InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
 from util.finaltest import SMALLEST_FRAME, FrameFile
 from util.finaltest_writer import pack_frame, writing_frames
+from util.options import number
 from util.phosphor import PhosphorRecipe, draw_spots, render
 from util.sampling import project, sample_sphere
 from util.sphere import Experiment
@@ -71,10 +72,10 @@ def simulate_block(block: Block) -> SimulatedBlock:
     frames = block.stop - block.start
     generated, columns = [], []
     first_id = 0
-    for number, sphere in enumerate(experiment.spheres):
+    for index, sphere in enumerate(experiment.spheres):
         n = frames * sphere.electrons_a_frame
         rows = np.empty(n, GENERATED_DTYPE)
-        rows["SphereId"] = number
+        rows["SphereId"] = index
         rows["ElectronId"] = first_id + block.start * sphere.electrons_a_frame + np.arange(n)
         rows["r"], rows["costheta"] = sample_sphere(np.array(sphere.beta), sphere.R, sphere.sigma_R, n, rng=rng)
         x, z = project(rows["r"], rows["costheta"], rng=rng)
@@ -218,23 +219,6 @@ def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
     if experiment.frames * experiment.electrons_a_frame > np.iinfo(np.int32).max:
         raise InputError("frames x electrons: more electrons than ElectronId can count (2^31); ask for fewer frames")
     return experiment, recipe
-
-
-def number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], int | float]:
-    """Type of an option: a number of a kind from `low` to `high`."""
-
-    def parse(text: str) -> int | float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not (low <= value <= high and math.isfinite(value)):
-            what = "an integer" if kind is int else "a number"
-            upper = "" if high == math.inf else f" and at most {high}"
-            raise argparse.ArgumentTypeError(f"expected {what} of at least {low}{upper}, found {text!r}")
-        return value
-
-    return parse
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
