@@ -1,0 +1,40 @@
+"""Make the sets for pretraining: samples of the wide prior.
+
+usage: python -m src.gen_traindata_pretraining --data DIR [--training N] [--method poisson|electrons] ...
+
+reads   param/pretraining.toml (prior), param/network_input.toml (bins)
+writes  DIR/traindata/pretraining_SEED.h5, DIR/validdata/pretraining_SEED.h5: `inputs` (n, n_rho, n_angle), `labels`
+        (n, 2, 12), `Rs`, `sigma_Rs` and `electrons` (n, 2)
+
+The sets do not depend on the number of workers; sets that are there, made with the same settings, are kept.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.gen_traindata import add_options, make_sets
+from util.errors import run_program
+from util.map_inversion import InputSettings
+from util.priors import Prior
+from util.settings import load
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="gen_traindata_pretraining.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--prior", type=Path, default=Path("param/pretraining.toml"), metavar="FILE")
+    add_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    args = parse_args(argv)
+    make_sets("pretraining", load(Prior, args.prior), load(InputSettings, args.input), args)
+
+
+if __name__ == "__main__":
+    run_program(main)
