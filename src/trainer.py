@@ -1,0 +1,302 @@
+"""One training run: what it starts from, its epochs, its checkpoints and its losses."""
+
+import copy
+import dataclasses
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torchvision
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from src import train_func
+from src.model import SphereNet
+from src.sevi_dataset import (
+    VALIDATION,
+    FileBatches,
+    FreshBatches,
+    Samples,
+    fresh_samples,
+    read_samples,
+    seeded,
+    tensors,
+)
+from src.weights import build, half, read_weights
+from util.atomic_file import replacing
+from util.errors import InputError
+from util.executor import available_cores
+from util.map_inversion import InputSettings
+from util.priors import Prior
+
+_FIRST_SAMPLES = 4000  # they set the scale of the outputs, and the shortcut
+_FIRST = 2
+
+
+class Data(NamedTuple):
+    """Where samples come from: a prior, or files."""
+
+    prior: Prior | None
+    train: tuple[Path, ...]
+    valid: Path | None
+    exchange: int
+    validation: int
+
+
+class Outputs(NamedTuple):
+    """Names of what a run writes."""
+
+    stage: str
+    param: Path
+    losses: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """All that is needed to go on."""
+        return self.param / f"{self.stage}.checkpoint.pt"
+
+    @property
+    def weights(self) -> Path:
+        """Averaged weights in half precision."""
+        return self.param / f"{self.stage}.weights.pt"
+
+    def loss(self, kind: str, suffix: str) -> Path:
+        """Losses of an epoch; `kind` is "train" or "valid"."""
+        return self.losses / f"{kind}_loss" / f"{self.stage}{suffix}"
+
+
+class Trainer:
+    """See `src.run_model` for what the parameters mean."""
+
+    def __init__(
+        self,
+        settings: train_func.TrainingSettings,
+        input_settings: InputSettings,
+        data: Data,
+        outputs: Outputs,
+        *,
+        spheres: int,
+        init: Path | None,
+        overrides: list[str],
+        rounds: int,
+        minutes: float | None,
+        seed: int,
+        device: torch.device,
+        resume: bool,
+    ):
+        self.settings, self.data, self.outputs = settings, data, outputs
+        self.rounds, self.minutes, self.seed, self.device = rounds, minutes, seed, device
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.ranks = dist.get_world_size() if dist.is_initialized() else 1
+        state = train_func.read_checkpoint(outputs.checkpoint) if resume and outputs.checkpoint.exists() else None
+        inherited = None
+        if state is not None:
+            self._check_same(state[1], spheres)
+            net = build(state[1])
+        elif init is not None:
+            net, inherited = read_weights(init)
+            self._inherit(init, inherited, spheres, overrides)
+        else:
+            net = self._new_network(input_settings, spheres)
+        self.batches = self._make_batches(net)
+        self.valid = self._validation_samples(net)
+        self.facts = state[1] if state else self._first_facts(net, inherited)
+        self.net = net.to(device)
+        if device.type == "cuda":
+            self.net = self.net.to(memory_format=torch.channels_last)
+            if self.ranks > 1:
+                self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
+        self.average = copy.deepcopy(self.net)
+        self.optimiser = train_func.make_optimiser(self.net, self.settings)
+        if state is not None:
+            self.net.load_state_dict(state[0]["net"])
+            self.average.load_state_dict(state[0]["average"])
+            self.optimiser.load_state_dict(state[0]["optimiser"])
+        self.model = DistributedDataParallel(self.net) if self.ranks > 1 else self.net
+
+    def _new_network(self, input_settings: InputSettings, spheres: int) -> SphereNet:
+        if self.data.prior is not None:
+            samples = fresh_samples(self.data.prior, input_settings, _FIRST_SAMPLES, rng=seeded(self.seed, _FIRST))
+        else:
+            samples = read_samples(self.data.train[0])
+        inputs, betas = tensors(samples)
+        torch.manual_seed(self.seed)
+        net = SphereNet(self.settings.arch, spheres, input_settings, betas.mean(0), betas.std(0).clamp_min(1e-6))
+        net.fit_shortcut(inputs, betas)
+        return net
+
+    def _make_batches(self, net: SphereNet) -> FreshBatches | FileBatches:
+        settings, inputs = self.settings, net.input_settings
+        if self.data.prior is not None:
+            steps = max(round(settings.epoch_samples / (settings.batch * self.ranks)), 1)
+            threads = max(available_cores() // self.ranks, 1) if self.device.type == "cuda" else 0
+            return FreshBatches(
+                self.data.prior, inputs, settings.batch, steps, seed=self.seed, rank=self.rank, threads=threads
+            )
+        batches = FileBatches(
+            list(self.data.train), settings.batch, self.data.exchange, seed=self.seed, rank=self.rank, ranks=self.ranks
+        )
+        if batches.betas_shape != tuple(net.label_mean.shape):
+            raise InputError(
+                f"{self.data.train[0]}: labels: expected {tuple(net.label_mean.shape)} a sample, "
+                f"found {batches.betas_shape}; use --spheres {batches.betas_shape[0]} or other files"
+            )
+        return batches
+
+    def _validation_samples(self, net: SphereNet) -> Samples:
+        if self.data.valid is not None:
+            samples = read_samples(self.data.valid)
+        else:
+            rng = seeded(self.seed, VALIDATION)
+            samples = fresh_samples(self.data.prior, net.input_settings, self.data.validation, rng=rng)
+        expected = (net.input_settings.n_rho, net.input_settings.n_angle)
+        if samples.inputs.shape[1:] != expected or samples.draws.beta.shape[1:] != tuple(net.label_mean.shape):
+            raise InputError(
+                f"{self.data.valid}: expected inputs {expected} and labels {tuple(net.label_mean.shape)} a sample, "
+                f"found {samples.inputs.shape[1:]} and {samples.draws.beta.shape[1:]}; make a set for this network"
+            )
+        return samples
+
+    def _inherit(self, init: Path, facts: dict, spheres: int, overrides: list[str]) -> None:
+        if facts["spheres"] != spheres:
+            raise InputError(
+                f"{init}: expected weights for {spheres} sphere(s), found {facts['spheres']}; use --spheres or others"
+            )
+        if "arch" in overrides and facts["arch"] != self.settings.arch:
+            raise InputError(f"{init}: expected {self.settings.arch}, found {facts['arch']}; leave --arch out")
+        self.settings = dataclasses.replace(self.settings, arch=facts["arch"])
+        if self.rank == 0:
+            print(
+                f"inherits from {init}: weights, architecture {facts['arch']}, input, scale of the labels", flush=True
+            )
+            changed = {
+                key: value
+                for key, value in dataclasses.asdict(self.settings).items()
+                if facts.get("settings", {}).get(key) != value
+            }
+            print(f"overrides: prior, {', '.join(f'{k} {v}' for k, v in changed.items())}", flush=True)
+
+    def _check_same(self, facts: dict, spheres: int) -> None:
+        path = self.outputs.checkpoint
+        for key, mine in (
+            ("arch", self.settings.arch if facts.get("inherited") is None else facts["arch"]),
+            ("spheres", spheres),
+            ("seed", self.seed),
+            ("prior", self._prior_facts()),
+        ):
+            if facts[key] != mine:
+                raise InputError(
+                    f"{path}: expected a checkpoint of the same {key}, found another; "
+                    "begin anew with --restart or name another --output"
+                )
+        self.settings = dataclasses.replace(self.settings, arch=facts["arch"])
+
+    def _prior_facts(self) -> dict | None:
+        return None if self.data.prior is None else json.loads(json.dumps(dataclasses.asdict(self.data.prior)))
+
+    def _first_facts(self, net: SphereNet, inherited: dict | None) -> dict:
+        beta = self.valid.draws.beta
+        mean_guess = train_func.distance(net.label_mean.expand(len(beta), -1, -1), torch.tensor(beta)).mean().item()
+        best = train_func.distance(torch.tensor(beta.mean(0)).expand(len(beta), -1, -1), torch.tensor(beta)).mean()
+        return {
+            "stage": self.outputs.stage,
+            "arch": self.settings.arch,
+            "spheres": beta.shape[1],
+            "input": dataclasses.asdict(net.input_settings),
+            "settings": dataclasses.asdict(self.settings),
+            "prior": self._prior_facts(),
+            "files": [path.name for path in self.data.train],
+            "seed": self.seed,
+            "processes": self.ranks,
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+            "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__},
+            "inherited": inherited,
+            "validation_samples": len(beta),
+            "predicting_the_mean": best.item(),
+            "predicting_the_first_prior": mean_guess,
+            "epoch": 0,
+            "samples": 0,
+            "seconds": 0.0,
+            "curve": [],
+        }
+
+    def run(self, report: Callable[[dict], None]) -> None:
+        """Train the epochs that are left; `report` gets one line an epoch, in the first process only.
+
+        Raises
+        ------
+        Diverged
+            A loss that is not finite; the checkpoint of the last whole epoch stays.
+        """
+        epochs = self.settings.epochs * self.rounds
+        begun, before = time.monotonic(), self.facts["seconds"]
+        inputs, betas = tensors(self.valid)
+        mine = slice(self.rank, None, self.ranks)
+        while self.facts["epoch"] < epochs and not self._time_is_up(before + time.monotonic() - begun):
+            epoch = self.facts["epoch"]
+
+            def progress(step: int, epoch: int = epoch) -> float:
+                within = (epoch % self.settings.epochs + step / self.batches.steps) / self.settings.epochs
+                clock = (before + time.monotonic() - begun) / (60 * self.minutes) if self.minutes else 0.0
+                return min(max(within, clock), 1.0)
+
+            sums = train_func.train_epoch(
+                self.model,
+                self.average,
+                self.optimiser,
+                self.batches.epoch(epoch),
+                self.settings,
+                lambda step: train_func.rate_at(self.settings, progress(step)),
+                device=self.device,
+                epoch=epoch,
+                frozen=progress(0) >= 1 - self.settings.frozen,
+            )
+            rate = self.optimiser.param_groups[0]["lr"]
+            sums = train_func.reduce_sums(sums, self.device)
+            found = train_func.evaluate(self.average, inputs[mine], betas[mine], device=self.device)
+            valid = train_func.reduce_sums(np.array([found.sum(), (found**2).sum(), len(found)]), self.device)
+            self.facts["epoch"] += 1
+            self.facts["samples"] += int(sums[2])
+            self.facts["seconds"] = before + time.monotonic() - begun
+            self.facts["curve"].append(
+                {
+                    "epoch": epoch,
+                    "train": train_func.mean_and_std(sums),
+                    "valid": train_func.mean_and_std(valid),
+                    "rate": rate,
+                    "seconds": round(self.facts["seconds"], 1),
+                    "samples": self.facts["samples"],
+                }
+            )
+            if self.rank == 0:
+                self._save()
+                report(self.facts["curve"][-1])
+
+    def _time_is_up(self, seconds: float) -> bool:
+        if self.minutes is None:
+            return False
+        # One process' clock decides for all: they must make the same number of steps.
+        return bool(train_func.reduce_sums(np.array([seconds * (self.rank == 0)]), self.device)[0] >= 60 * self.minutes)
+
+    def _save(self) -> None:
+        tensors_now = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        train_func.write_checkpoint(self.outputs.checkpoint, tensors_now, self.facts)
+        train_func.write_checkpoint(self.outputs.weights, half(self.average.state_dict()), self.facts)
+        curve = self.facts["curve"]
+        for kind in ("train", "valid"):
+            image = io.BytesIO()
+            np.save(image, np.array([line[kind] for line in curve]))
+            with replacing(self.outputs.loss(kind, ".npy")) as temporary:
+                temporary.write_bytes(image.getvalue())
+        with replacing(self.outputs.loss("train", ".jsonl")) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in curve), encoding="utf-8")
