@@ -1,0 +1,142 @@
+"""Fetch the released weights that the manifest names.
+
+usage: python -m src.download_params --param DIR [--base URL]
+
+reads   DIR/weights.json
+writes  DIR/NAME for each file it names that is not there yet, whole and with the right SHA-256
+
+What was fetched in part is gone on with. The address is --base, else the manifest's.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from util.atomic_file import replacing
+from util.errors import InputError, run_program
+
+_CHUNK = 1 << 20
+_TIMEOUT_S = 60
+
+
+def read_manifest(path: Path) -> dict:
+    """Read the manifest.
+
+    Raises
+    ------
+    InputError
+        Missing, or no manifest.
+    """
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        for entry in manifest["files"]:
+            for piece in (entry, *entry.get("parts", [])):
+                if Path(piece["name"]).name != piece["name"] or len(piece["sha256"]) != 64 or int(piece["bytes"]) < 0:
+                    raise ValueError(f"entry {piece['name']!r}")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such manifest; restore it from git") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: expected a manifest of weights, found none ({error}); restore it from git") from None
+    return manifest
+
+
+def is_whole(path: Path, entry: dict) -> bool:
+    """Whether a file is there with the size and sum that the manifest says."""
+    return (
+        path.exists()
+        and path.stat().st_size == entry["bytes"]
+        and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
+    )
+
+
+def fetch(base: str, entry: dict, path: Path) -> None:
+    """Fetch one file to `path`, going on with what `path`.download holds of it.
+
+    Raises
+    ------
+    InputError
+        It cannot be had, or is not what the manifest says; a wrong one is not kept.
+    """
+    url = f"{base.rstrip('/')}/{entry['name']}"
+    partial = path.with_name(f"{path.name}.download")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    have = partial.stat().st_size if partial.exists() else 0
+    if have > entry["bytes"]:
+        partial.unlink()
+        have = 0
+    try:
+        if have < entry["bytes"]:
+            request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+            with contextlib.ExitStack() as stack:
+                answer = stack.enter_context(urllib.request.urlopen(request, timeout=_TIMEOUT_S))
+                # A server that knows no ranges sends the whole file.
+                file = stack.enter_context(partial.open("ab" if answer.status == 206 else "wb"))
+                while piece := answer.read(_CHUNK):
+                    file.write(piece)
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(f"{url}: cannot be fetched ({reason}); check the address, or run again to go on") from None
+    if partial.stat().st_size < entry["bytes"]:
+        raise InputError(f"{url}: expected {entry['bytes']} bytes, found {partial.stat().st_size}; run again to go on")
+    if not is_whole(partial, entry):
+        partial.unlink()
+        raise InputError(
+            f"{url}: expected SHA-256 {entry['sha256']}, found another, which was not kept; "
+            "check the address or the manifest"
+        )
+    partial.replace(path)
+
+
+def fetch_entry(base: str, entry: dict, folder: Path) -> None:
+    """Fetch a file, by its parts where it has any."""
+    path = folder / entry["name"]
+    if not entry.get("parts"):
+        fetch(base, entry, path)
+        return
+    pieces = [folder / f".{part['name']}" for part in entry["parts"]]
+    for part, piece in zip(entry["parts"], pieces, strict=True):
+        if not is_whole(piece, part):
+            fetch(base, part, piece)
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+        if not is_whole(temporary, entry):
+            raise InputError(f"{path}: the parts do not make the file that the manifest names; make the manifest anew")
+    for piece in pieces:
+        piece.unlink()
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="download_params.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--param", type=Path, default=Path("param"), metavar="DIR")
+    parser.add_argument("--base", default="", metavar="URL", help="address of the folder with the files")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    args = parse_args(argv)
+    path = args.param / "weights.json"
+    manifest = read_manifest(path)
+    base = args.base or manifest.get("base", "")
+    for entry in manifest["files"]:
+        target = args.param / entry["name"]
+        if is_whole(target, entry):
+            print(f"{target}: already there")
+            continue
+        if not base:
+            raise InputError(f"{path}: names no address, and none was given; set PARAMS_URL or give --base")
+        fetch_entry(base, entry, args.param)
+        print(f"{target}: {entry['bytes'] / 1e6:.1f} MB, checked")
+
+
+if __name__ == "__main__":
+    run_program(main)
