@@ -1,0 +1,139 @@
+"""How well a network reads the betas: on samples never trained on, against the floor; and on frames.
+
+Usage: python -m benchmark.network --weights param/pretraining.weights.pt [--samples 2000] [--prior FILE]
+           [--electrons N] [--closest 0.05] [--json FILE]
+
+Draws samples of the prior that the weights were trained for (or of --prior), with a seed of its own. Prints the mean
+distance of the network, of its linear shortcut alone, and of the mean of the prior; the statistical floor of the
+maximum likelihood fit is the mean over some samples of their Cramer-Rao bound. --closest 0.05 leaves out radii that
+are closer. --electrons takes that many a sphere instead of the prior's.
+"""
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from src.model import SphereNet, distance
+from src.sevi_dataset import fresh_samples, seeded, tensors
+from src.weights import read_weights
+from util.atomic_file import replacing
+from util.likelihood import floor_distance
+from util.options import number
+from util.polar_map import PolarBins
+from util.priors import Draws, Prior, SpherePrior
+from util.scoring import MapModel, variance_floor
+from util.settings import load
+
+SEED = 20_000  # far from any that is trained or validated with
+FLOOR_BINS = PolarBins(500, 96)
+
+
+def prior_of(facts: dict) -> Prior:
+    """Rebuild the prior that weights were trained on."""
+    spheres = tuple(
+        SpherePrior(
+            **{key: tuple(tuple(v) if isinstance(v, list) else v for v in value) for key, value in sphere.items()}
+        )
+        for sphere in facts["prior"]["spheres"]
+    )
+    return Prior(**{**facts["prior"], "spheres": spheres})
+
+
+def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> float:
+    """Mean distance that the Cramer-Rao bound of sample `i` allows, the spread of the weights included."""
+    spheres, betas = draws.beta.shape[1:]
+    model = MapModel(FLOOR_BINS, 2 * betas, spheres, False)
+    q = np.concatenate(
+        [
+            np.concatenate(
+                ([draws.electrons[i, s], draws.R[i, s], draws.sigma_R[i, s]], draws.electrons[i, s] * draws.beta[i, s])
+            )
+            for s in range(spheres)
+        ]
+    )
+    mu = model.counts(q)
+    jacobian = model.jacobian(q).reshape(model.size, -1)
+    information = (jacobian / np.maximum(mu, variance_floor(mu)).ravel()) @ jacobian.T
+    _, by_q = model.public(q)
+    covariance = by_q @ np.linalg.inv(information) @ by_q.T * (1 + spread**2)
+    index = np.concatenate([np.arange(3, 3 + betas) + s * model.block for s in range(spheres)])
+    return floor_distance(covariance[np.ix_(index, index)], 400, rng, spheres=spheres)
+
+
+@torch.no_grad()
+def shortcut_alone(net: SphereNet, inputs: torch.Tensor) -> torch.Tensor:
+    """Betas that the linear shortcut gives by itself."""
+    out = torch.cat([net.shortcut(net.image(some).flatten(1)) for some in inputs.split(256)])
+    return out.view(-1, *net.label_mean.shape) * net.label_std + net.label_mean
+
+
+def measure(weights: Path, prior: Prior | None, samples: int, electrons: float | None, closest: float) -> dict:
+    """Evaluate one file of weights."""
+    net, facts = read_weights(weights)
+    net.eval()
+    prior = prior or prior_of(facts)
+    changes = {"electrons": (electrons, electrons)} if electrons else {}
+    prior = dataclasses.replace(
+        prior, closest=closest, spheres=tuple(dataclasses.replace(s, **changes) for s in prior.spheres)
+    )
+    drawn = fresh_samples(prior, net.input_settings, samples, rng=seeded(SEED, 0))
+    inputs, betas = tensors(drawn)
+    begin = time.perf_counter()
+    with torch.no_grad():
+        found = torch.cat([net(some) for some in inputs.split(128)])
+    seconds = time.perf_counter() - begin
+    errors = distance(found, betas)
+    rng = np.random.default_rng(0)
+    spread = net.input_settings.weight_spread
+    floors = [floor_of(drawn.draws, i, rng, spread) for i in range(min(samples, 40))]
+    return {
+        "weights": weights.name,
+        "samples": samples,
+        "closest": closest,
+        "electrons": electrons,
+        "network": errors.mean().item(),
+        "error_of_the_mean": errors.std().item() / samples**0.5,
+        "median": errors.median().item(),
+        "shortcut_alone": distance(shortcut_alone(net, inputs), betas).mean().item(),
+        "predicting_the_mean": distance(betas.mean(0).expand_as(betas), betas).mean().item(),
+        "floor": float(np.mean(floors)),
+        "ms_a_sample": 1e3 * seconds / samples,
+        "trained_on_samples": facts["samples"],
+    }
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--prior", type=Path, metavar="FILE")
+    parser.add_argument("--samples", type=number(int, 2), default=2000, metavar="N")
+    parser.add_argument("--electrons", type=number(float, 1e4), metavar="N", help="of each sphere")
+    parser.add_argument("--closest", type=number(float, 0, 0.5), default=0.0, metavar="D")
+    parser.add_argument("--json", type=Path, default=Path("data/benchmark/network.json"), metavar="FILE")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    args = parse_args(argv)
+    prior = load(Prior, args.prior) if args.prior else None
+    results = [measure(path, prior, args.samples, args.electrons, args.closest) for path in args.weights]
+    for result in results:
+        print(
+            f"{result['weights']}: distance {result['network']:.4f} +- {result['error_of_the_mean']:.4f} "
+            f"(median {result['median']:.4f}; shortcut alone {result['shortcut_alone']:.4f}; predicting the mean "
+            f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_a_sample']:.1f} ms each"
+        )
+    with replacing(args.json) as temporary:
+        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
