@@ -126,6 +126,12 @@ class Trainer:
         else:
             samples = read_samples(self.data.train[0])
         inputs, betas = tensors(samples)
+        if betas.shape[1] != spheres or betas.shape[2] != len(input_settings.beta_mean):
+            raise InputError(
+                f"{self.data.train[0] if self.data.train else 'prior'}: labels: expected "
+                f"({spheres}, {len(input_settings.beta_mean)}) a sample, found {tuple(betas.shape[1:])}; "
+                f"use --spheres {betas.shape[1]} or other samples"
+            )
         torch.manual_seed(self.seed)
         net = SphereNet(self.settings.arch, spheres, input_settings, betas.mean(0), betas.std(0).clamp_min(1e-6))
         net.fit_shortcut(inputs, betas)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import log_ndtr, ndtri_exp
 
 from util import pad
 from util.atomic_file import replacing
@@ -142,10 +142,12 @@ def _draw_betas(sphere: SpherePrior, n: int, rng: np.random.Generator) -> NDArra
     """Draw normal numbers within limits (n, m) by the inverse distribution function: none is thrown away."""
     mu, sigma, limits = np.array(sphere.mu), np.array(sphere.sigma), np.array(sphere.limits)
     low, high = (limits.T - mu) / sigma
-    # In the tail that is smaller in number, where ndtr keeps its digits.
+    # In the tail that is smaller in number, where digits are kept.
     flip = low > 0
     low, high = np.where(flip, -high, low), np.where(flip, -low, high)
-    t = ndtri(rng.uniform(ndtr(low), ndtr(high), size=(n, mu.size)))
+    # In logarithms: forty deviations out a probability is no number any more.
+    below, top = np.exp(log_ndtr(low) - log_ndtr(high)), log_ndtr(high)
+    t = ndtri_exp(top + np.log(below + rng.uniform(size=(n, mu.size)) * (1 - below)))
     return np.clip(mu + sigma * np.where(flip, -t, t), *limits.T)
 
 

@@ -1,0 +1,83 @@
+"""The network's answer to hits."""
+
+import h5py
+import numpy as np
+import pytest
+from network_making import facts_of, shortcut_network, write_weights
+from shard_making import events_at, shard_of, write
+from test_priors import prior_named
+from truth import DESIGN, hits
+
+from src import gen_finaltest_answer, network_answer
+from util import pad
+from util.answer_file import read_answer
+from util.errors import InputError
+from util.sphere import Sphere
+
+BETA = np.array([s.beta for s in DESIGN])
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Give a folder of two files of weights, one trained for all radii and one for those of the final test."""
+    folder = tmp_path_factory.mktemp("weights")
+    net = shortcut_network()
+    for name in ("pretraining", "fine_tuning"):
+        write_weights(folder / f"{name}.weights.pt", net, facts_of(prior_named(name), stage=name))
+    return folder
+
+
+def measured(spheres=DESIGN, n=1_000_000, seed=0):
+    x, z = hits(spheres, (n, n), rng=np.random.default_rng(seed))
+    return x + 0.003, z - 0.002, np.ones(x.size)
+
+
+def test_the_weights_with_the_narrowest_prior_that_covers_the_radii_answer(weights):
+    found = network_answer.answer(network_answer.find_weights(weights), *measured(), spheres=2)
+    assert found.weights.name == "fine_tuning.weights.pt" and not found.remarks
+    assert pytest.approx([0.5, 0.8], abs=0.002) == found.R
+    assert pad.distance(found.beta, BETA) < 0.025
+    assert pad.distance(found.beta, BETA[::-1]) > 0.3
+    assert "trained for radii [0.47, 0.53] and [0.77, 0.83], seen" in network_answer.describe(found)
+
+
+def test_radii_off_the_narrow_prior_are_read_with_the_wide_one_and_those_off_both_refused(weights):
+    elsewhere = [Sphere(R, 0.007, 43, s.beta) for R, s in zip((0.4, 0.7), DESIGN, strict=True)]
+    paths = network_answer.find_weights(weights)
+    found = network_answer.answer(paths, *measured(elsewhere), spheres=2)
+    assert found.weights.name == "pretraining.weights.pt"
+    outside = [Sphere(R, 0.007, 43, s.beta) for R, s in zip((0.24, 0.7), DESIGN, strict=True)]
+    with pytest.raises(
+        InputError, match=r"radii: expected .*\[0\.47, 0\.53\].*found 0\.24. and 0\.7.*METHOD=likelihood"
+    ):
+        network_answer.answer(paths, *measured(outside), spheres=2)
+
+
+def test_without_weights_or_with_others_a_sentence_tells(weights, tmp_path):
+    with pytest.raises(InputError, match=r"no weights for 2 sphere.*download_params\.sh"):
+        network_answer.answer([], *measured(n=1000), spheres=2)
+    (tmp_path / "a.weights.pt").write_bytes(b"no")
+    with pytest.raises(InputError, match=r"a\.weights\.pt: expected a checkpoint"):
+        network_answer.answer(network_answer.find_weights(tmp_path), *measured(n=1000), spheres=2)
+
+
+def test_few_electrons_are_remarked_on(weights):
+    found = network_answer.answer(network_answer.find_weights(weights), *measured(n=50_000), spheres=2)
+    assert "only 100000 electrons" in found.remarks[0]
+
+
+def test_the_stage_writes_the_networks_answer_or_prints_it_beside_the_likelihoods(weights, tmp_path, capsys):
+    x, z, _ = measured(n=150_000)
+    write(tmp_path, shard_of(events_at(x, z)))
+    options = ["--shards", str(tmp_path), "--output", str(tmp_path / "final.h5"), "--network", str(weights)]
+    gen_finaltest_answer.main([*options, "--method", "resnet"])
+    rows = read_answer(tmp_path / "final.h5")
+    assert rows["R"] == pytest.approx([0.5, 0.8], abs=0.002)
+    assert pad.distance(rows["beta"], BETA) < 0.06
+    with h5py.File(tmp_path / "final.h5") as file:
+        assert "Parameters" not in file and b"fine_tuning.weights.pt" in file["MadeBy"][()]
+    capsys.readouterr()
+    gen_finaltest_answer.main(options)
+    out = capsys.readouterr().out
+    assert "network fine_tuning.weights.pt" in out and "distance network - likelihood" in out
+    assert out.splitlines()[-1].startswith("statistical floor")
