@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Answer from the electrons found in $DATA_DIR/finaltest_npy: $ANSWER. METHOD=likelihood.
+# Answer from the electrons found in $DATA_DIR/finaltest_npy: $ANSWER. METHOD=likelihood or resnet.
 # Further options (--figure FILE, --spheres N ..) go to src/gen_finaltest_answer.py.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 exec "$PYTHON" -m src.gen_finaltest_answer --shards "$DATA_DIR/finaltest_npy" --finaltest "$FINALTEST" \
-    --output "$ANSWER" --method "$METHOD" "$@"
+    --output "$ANSWER" --method "$METHOD" --network "$PARAM_DIR" "$@"

@@ -1,8 +1,10 @@
 """From electrons to the answer: radius, width and anisotropy parameters of each Newton sphere.
 
-usage: python -m src.gen_finaltest_answer --shards FOLDER --output final.h5 [--finaltest FILE] [--figure FILE] ...
+usage: python -m src.gen_finaltest_answer --shards FOLDER --output final.h5 [--finaltest FILE] [--figure FILE]
+           [--method likelihood|resnet] [--network DIR] ...
 
-reads   FOLDER/final_START_STOP.npz; FILE only to see that the shards are of it and, where it tells the truth, to score
+reads   FOLDER/final_START_STOP.npz; FILE only to see that the shards are of it and, where it tells the truth, to score;
+        DIR/*.weights.pt: where there are any, the network's answer is printed beside the likelihood's
 writes  final.h5: `Answer`, and the full parameter vector with its covariance; a figure if asked for
 
 Nothing of the truth reaches the fit. The last line names the distance, where it is known, and the statistical floor:
@@ -135,6 +137,39 @@ def _padded(betas: Sequence[Sequence[float]]) -> NDArray:
     return padded
 
 
+def answer_by_network(
+    args: argparse.Namespace, hits: Hits, truth: Sequence[Sphere] | None, made_by: dict[str, object]
+) -> None:
+    """Answer with the network alone."""
+    from src import network_answer  # PyTorch takes seconds to import, which the likelihood does not need
+
+    if args.network is None:
+        raise InputError("--method resnet: expected the folder of the weights, found none; give it with --network")
+    paths = network_answer.find_weights(args.network)
+    found = network_answer.answer(paths, hits.x, hits.z, hits.weight, spheres=args.spheres)
+    network_answer.write_network_answer(args.output, found, made_by)
+    known = None if truth is None else _padded([sphere.beta for sphere in truth])
+    print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
+    print(network_answer.describe(found))
+    print(network_answer.table(found, truth=known))
+    if known is not None:
+        print(f"distance {float(pad.distance(found.beta, known)):.4f}")
+
+
+def compare_network(args: argparse.Namespace, hits: Hits, beta: NDArray) -> None:
+    """Print the network's answer beside that of the likelihood, or why there is none."""
+    from src import network_answer
+
+    try:
+        paths = network_answer.find_weights(args.network)
+        found = network_answer.answer(paths, hits.x, hits.z, hits.weight, spheres=args.spheres)
+    except InputError as error:
+        print(f"no answer of the network beside it: {error}")
+        return
+    print(network_answer.describe(found))
+    print(network_answer.table(found, likelihood=_padded(beta)))
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -143,7 +178,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--shards", type=Path, required=True, help="folder of final_START_STOP.npz")
     parser.add_argument("--output", type=Path, required=True, help="final.h5")
     parser.add_argument("--finaltest", type=Path, help="file of the frames")
-    parser.add_argument("--method", choices=("likelihood",), default="likelihood", help="(default %(default)s)")
+    parser.add_argument(
+        "--method", choices=("likelihood", "resnet"), default="likelihood", help="(default %(default)s)"
+    )
+    parser.add_argument("--network", type=Path, metavar="DIR", help="folder of the network's weights")
     parser.add_argument("--spheres", type=int, choices=(1, 2, 3), default=2, help="how many (default %(default)s)")
     parser.add_argument("--order", type=int, choices=range(2, 25, 2), default=24, help="highest Legendre degree, even")
     parser.add_argument("--weights", choices=("flux", "unit"), default="flux", help="(default %(default)s)")
@@ -160,15 +198,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     hits = read_hits(args.shards, weights=args.weights, partial=args.partial)
     truth = truth_of(args.finaltest, hits.source, args.spheres) if args.finaltest else None
-    result = fit(hits.x, hits.z, hits.weight, variance=hits.variance, spheres=args.spheres, order=args.order)
-    if not result.converged:
-        raise InputError(f"{args.shards}: the fit of {args.spheres} spheres did not converge; look at the distribution")
     settings = {key: getattr(args, key) for key in ("method", "spheres", "order", "weights")}
     versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
     made_by = {"settings": settings, "source": hits.source, "shards": hits.checksums, "versions": versions}
+    if args.method == "resnet":
+        answer_by_network(args, hits, truth, made_by)
+        return
+    result = fit(hits.x, hits.z, hits.weight, variance=hits.variance, spheres=args.spheres, order=args.order)
+    if not result.converged:
+        raise InputError(f"{args.shards}: the fit of {args.spheres} spheres did not converge; look at the distribution")
     write_answer(args.output, result, made_by)
     print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(table(result, truth))
+    if args.network and any(args.network.glob("*.weights.pt")):
+        compare_network(args, hits, result.beta)
     if args.figure:
         spread = hits.variance.sum() / hits.weight.sum()
         draw_answer(args.figure, hits.distribution, spread, result, truth)
