@@ -1,4 +1,4 @@
-"""Figures of an answer."""
+"""Figures of an answer: distribution, model, pulls and PADs. All are readable in grey."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from util import pad
@@ -17,7 +17,7 @@ from util.sphere import Sphere
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 CELLS = 256  # of the maps shown, along each axis
-_STYLE = {"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 130}
+STYLE = {"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 130}
 
 
 def expected_map(result: FitResult, cells: int = CELLS) -> NDArray:
@@ -49,52 +49,66 @@ def draw_answer(
     truth : sequence of Sphere or None
         Drawn beside the answer where it is known.
     """
-    block = distribution.shape[0] // CELLS
-    found = distribution.reshape(CELLS, block, CELLS, block).sum(axis=(1, 3), dtype=float)
-    model = expected_map(result)
-    pulls = (found - model) / np.sqrt(np.maximum(model, 0.5) * mean_square_weight)
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(12, 7.2), layout="constrained")
-        maps = figure.subfigures(2, 1, height_ratios=(1, 0.95))
-        axes = maps[0].subplots(1, 3)
-        top = np.percentile(model, 99.5)
-        for ax, values, title in zip(axes[:2], (found, model), ("electrons found", "model"), strict=True):
-            _show(ax, np.sqrt(np.maximum(values, 0)), title + ", square root", maps[0], "cividis", (0, np.sqrt(top)))
-        _show(axes[2], pulls, "pulls [standard deviations]", maps[0], "PuOr", (-5, 5))
-        _draw_pads(maps[1].subplots(1, len(result.R), squeeze=False)[0], result, truth)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(12, 8.4), layout="constrained")
+        maps, pads = figure.subfigures(2, 1, height_ratios=(1, 1.2))
+        draw_maps(maps, distribution, mean_square_weight, result)
+        draw_pads(pads, result, truth)
         with replacing(path) as temporary:
             figure.savefig(temporary)
 
 
-def _show(ax: Axes, values: NDArray, title: str, figure: Figure, colours: str, limits: tuple[float, float]) -> None:
+def draw_maps(figure: Figure | SubFigure, distribution: NDArray, mean_square_weight: float, result: FitResult) -> None:
+    """Draw what was found, what the fit expects, and the pulls; parameters as in `draw_answer`."""
+    block = distribution.shape[0] // CELLS
+    found = distribution.reshape(CELLS, block, CELLS, block).sum(axis=(1, 3), dtype=float)
+    model = expected_map(result)
+    pulls = (found - model) / np.sqrt(np.maximum(model, 0.5) * mean_square_weight)
+    axes = figure.subplots(1, 3)
+    top = np.percentile(model, 99.5)
+    for ax, values, title in zip(axes[:2], (found, model), ("electrons found", "model"), strict=True):
+        _show(ax, np.sqrt(np.maximum(values, 0)), title + ", square root", figure, "cividis", (0, np.sqrt(top)))
+    _show(axes[2], pulls, "pulls [standard deviations]", figure, "cividis", (-5, 5))
+
+
+def _show(
+    ax: Axes, values: NDArray, title: str, figure: Figure | SubFigure, colours: str, limits: tuple[float, float]
+) -> None:
     # z, the laser polarisation, upwards
     image = ax.imshow(values.T, origin="lower", extent=(-1, 1, -1, 1), cmap=colours, vmin=limits[0], vmax=limits[1])
     ax.set(title=title, xlabel="x [half the screen]", ylabel="z (laser polarisation)")
     figure.colorbar(image, ax=ax, shrink=0.85)
 
 
-def _draw_pads(axes: Sequence[Axes], result: FitResult, truth: Sequence[Sphere] | None) -> None:
-    c = np.linspace(-1, 1, 801)
+def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sphere] | None) -> None:
+    """Draw the PAD of each sphere and, below it, the 1- and 2-sigma bands about the truth or about the answer."""
+    axes = figure.subplots(2, len(result.R), squeeze=False, sharex=True, height_ratios=(1.6, 1))
+    # Both ends of an order-24 series move within 1/24 of the poles: points uniform in theta.
+    c = np.cos(np.linspace(np.pi, 0, 801))
     # I(c) is linear in beta: its derivatives are the Legendre polynomials.
-    orders = result.beta.shape[1]
-    slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(orders)])
-    for number, ax in enumerate(axes):
-        index = result.beta_index[number]
-        covariance = result.covariance[np.ix_(index, index)]
-        sigma = np.sqrt(np.einsum("ic,ij,jc->c", slopes, covariance, slopes))
-        value = pad.intensity(result.beta[number], c)
-        ax.fill_between(c, value - sigma, value + sigma, color="0.7", label="1 standard deviation", linewidth=0)
-        ax.plot(c, value, color="black", linewidth=1, label="answer")
+    slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(result.beta.shape[1])])
+    for s, (upper, lower) in enumerate(axes.T):
+        index = result.beta_index[s]
+        sigma = np.sqrt(np.einsum("ic,ij,jc->c", slopes, result.covariance[np.ix_(index, index)], slopes))
+        value = pad.intensity(result.beta[s], c)
+        upper.plot(c, value, color="black", linewidth=1, label="answer")
+        middle, what = np.zeros(c.size), "answer"
         if truth is not None:
-            ax.plot(
-                c, pad.intensity(np.array(truth[number].beta), c), "--", color="tab:red", linewidth=1, label="truth"
+            known = pad.intensity(np.array(truth[s].beta), c)
+            upper.plot(c, known, "--", color="tab:red", linewidth=1.5, label="truth")
+            middle, what = value - known, "answer - truth"
+        for width, grey in ((2, "0.85"), (1, "0.65")):
+            band = (middle - width * sigma, middle + width * sigma)
+            lower.fill_between(
+                c, *band, color=grey, linewidth=0, label=f"{width} standard deviation{'s' * (width > 1)}"
             )
+        lower.plot(c, middle, color="black", linewidth=1, label=what)
+        lower.axhline(0, color="tab:red" if truth is not None else "black", linestyle="--", linewidth=0.8)
+        # The errors at the very poles are several times those elsewhere and would hide these.
+        reach = 1.3 * np.percentile(np.abs(middle) + 2 * sigma, 85)
+        lower.set(xlabel="cos θ", ylabel=what if truth is not None else "error", ylim=(-reach, reach))
         error = result.errors[index[0] - 2]
-        ax.set(
-            title=f"PAD of sphere {number + 1}: R = {result.R[number]:.5f} ± {error:.5f}",
-            xlabel="cos θ",
-            ylabel="I(cos θ)",
-            xlim=(-1, 1),
-        )
-        ax.set_ylim(bottom=min(0, (value - sigma).min()))
-        ax.legend(frameon=False)
+        upper.set(title=f"PAD of sphere {s + 1}: R = {result.R[s]:.5f} ± {error:.5f}", ylabel="I(cos θ)", xlim=(-1, 1))
+        upper.set_ylim(bottom=min(0, value.min()))
+        upper.legend(frameon=False)
+        lower.legend(frameon=False, fontsize=7, ncols=3, loc="lower center")

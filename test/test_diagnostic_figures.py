@@ -1,0 +1,36 @@
+"""Every figure is drawn, as PNG and PDF, with and without what is optional."""
+
+import numpy as np
+import pytest
+import truth
+
+from util.diagnostic_figures import draw_all
+from util.finder import EVENT
+from util.goodness import assess
+from util.likelihood import fit
+from util.polar_map import PolarBins
+
+NAMES = {"distribution", "radial_spectrum", "angular_pulls", "pads", "correlations", "betas"}
+
+
+@pytest.mark.parametrize("spheres", [1, 2])
+def test_every_figure_is_drawn(tmp_path, spheres):
+    rng = np.random.default_rng(170)
+    known = truth.DESIGN[:spheres]
+    x, z = truth.hits(known, (60_000,) * spheres, rng=rng)
+    weight = np.ones(x.size)
+    start = [(s.R, s.sigma_R) for s in known]
+    result = fit(x, z, weight, spheres=spheres, start=start, bins=PolarBins(250, 48))
+    goodness = assess(x, z, weight, result, rng=rng, simulations=20)
+    matrix = np.histogram2d(x, z, 1024, [(-1, 1), (-1, 1)])[0]
+    extra = {}
+    if spheres == 2:
+        hits = np.zeros(4, EVENT)
+        hits["weight"] = 1, 1, 2, 1
+        frame = (np.zeros((64, 64), np.uint8), hits)
+        extra = {"truth": known, "others": {"network": result.beta + 0.01}, "frame": frame}
+    paths = draw_all(tmp_path / "figures", result, goodness, matrix, 1.0, **extra)
+    assert {path.stem for path in paths} == NAMES | ({"frame"} if spheres == 2 else set())
+    for path in paths:
+        assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
+        assert path.stat().st_size > 5_000
