@@ -3,8 +3,9 @@
 Usage: python -m benchmark.network_ablation [--samples 12800] [--variants NAME ..] [--json FILE]
 
 All train on the prior of param/fine_tuning.toml, 64 samples a step, one-cycle AdamW, and are validated on 500 samples
-of another seed, without averaging. `map`: the square root of the folded map's counts, standardised bin by bin; `inverted`:
-the inverted image; `windows`: the windows about the spheres; `shortcut`: with the linear shortcut, or that alone.
+of another seed, without averaging. `map`: the square root of the folded map's counts, standardised bin by bin;
+`inverted`: the inverted image; `windows`: the windows about the spheres; `shortcut`: with the linear shortcut,
+or that alone.
 """
 
 import argparse
