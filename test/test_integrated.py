@@ -1,0 +1,71 @@
+"""The answer from summed frames: the spot that it learns, and the spheres that it finds without finding electrons."""
+
+import numpy as np
+import pytest
+import truth
+
+from util import settings
+from util.errors import InputError
+from util.finder import Finder, FinderSettings
+from util.integrated import BIN, Spot, bin_frame, fit_sum, learn_spot
+from util.pad import distance
+from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
+
+RECIPE = settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml")
+FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
+BLOCKS, FRAMES = 60, 20
+CENTRE = (0.004, -0.003)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Give sums of blocks of frames and a learnt spot."""
+    rng = np.random.default_rng(160)
+    blocks, some = np.zeros((BLOCKS, 256, 256), np.float32), []
+    for block in blocks:
+        for _ in range(FRAMES):
+            x, z = truth.hits(truth.DESIGN, (43, 43), rng=rng) + np.array(CENTRE)[:, None]
+            frame = render(RECIPE, x, z, *draw_spots(RECIPE, 86, rng=rng))
+            block += bin_frame(frame)
+            if len(some) < 120:
+                some.append(frame)
+    return blocks, learn_spot(some, Finder(RECIPE, FINDER), RECIPE)
+
+
+def test_bins_hold_all_the_light():
+    frame = np.random.default_rng(161).integers(0, 256, (19, 22)).astype(np.uint8)
+    plain = [[frame[i : i + BIN, k : k + BIN].sum() for k in range(0, 20, BIN)] for i in range(0, 16, BIN)]
+    assert np.array_equal(bin_frame(frame), plain)
+
+
+def test_the_spot_is_that_of_the_recipe(measured):
+    spot = measured[1]
+    assert spot.spots > 500
+    assert spot.image.sum() * RECIPE.pitch**2 == pytest.approx(mean_flux(RECIPE), rel=0.015)
+    m = spot.image.shape[0] // 2
+    offset = np.arange(-m, m + 1)
+    assert (spot.image.sum(axis=1) * offset**2).sum() / spot.image.sum() == pytest.approx(7.68**2, rel=0.05)
+    assert np.array_equal(spot.image, spot.image[::-1, ::-1])
+
+
+def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
+    # A start is given for speed only: a cold one takes 10 s more.
+    result = fit_sum(*measured, RECIPE, start=[(s.R, s.sigma_R) for s in truth.DESIGN])
+    known = np.concatenate([[43 * BLOCKS * FRAMES, s.R, s.sigma_R, *s.beta] for s in truth.DESIGN] + [CENTRE])
+    pulls = (result.values - known) / result.errors
+    counted = np.array([not name.startswith("N_") for name in result.names])
+    assert np.abs(pulls[counted]).max() < 4.5
+    # Numbers are as good as the mean spot's flux.
+    assert result.electrons == pytest.approx([43 * BLOCKS * FRAMES] * 2, rel=0.05)
+    worse = result.errors[result.beta_index] / np.sqrt(np.diag(result.floor_covariance))[result.beta_index]
+    assert 0.8 < np.median(worse) < 1.6
+    assert distance(result.beta, [s.beta for s in truth.DESIGN]) < 0.1
+
+
+def test_too_few_blocks_and_too_few_spots_are_refused(measured):
+    blocks, spot = measured
+    with pytest.raises(InputError, match="at least 40"):
+        fit_sum(blocks[:10], spot, RECIPE)
+    with pytest.raises(InputError, match="stand alone"):
+        learn_spot([np.zeros((1024, 1024), np.uint8)], Finder(RECIPE, FINDER), RECIPE)
+    assert isinstance(spot, Spot)
