@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from util.errors import InputError
 
 
 @contextmanager
@@ -20,13 +22,25 @@ def replacing(target: Path) -> Iterator[Path]:
     Path
         The temporary name, in the same folder and with the same suffix, so that writers which look at
         the suffix behave as they would for the target.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written: no room, no permission, a folder in its place.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(target)
+    except OSError as error:
+        # A failed write names no file, a failed opening the temporary one, which would tell the user nothing.
+        if error.filename not in (None, str(temporary), str(target.parent)):
+            raise
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise InputError(f"{target}: cannot be written ({reason}); make room there or name another file") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)

@@ -17,13 +17,27 @@ def run_program(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         # A full disk, a vanished file, missing permission: strerror and the file say it all.
         where = f": {error.filename}" if error.filename else ""
-        print(f"error: {error.strerror or error}{where}", file=sys.stderr)
+        print(f"error: {_one_line(error.strerror or error)}{where}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not _comes_of_interrupt(error):
+            raise
         print("interrupted: files that were finished are kept; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+
+
+def _comes_of_interrupt(error: BaseException | None) -> bool:
+    # One that strikes while numba prepares a call arrives as the cause of a SystemError.
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
+def _one_line(message: object) -> str:
+    # HDF5's messages, for one, carry the line break of ctime().
+    return " ".join(str(message).splitlines())

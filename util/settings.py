@@ -39,7 +39,8 @@ def load(cls: type[T], path: Path) -> T:
 
 def _build(cls: type[T], table: object, path: str, where: str) -> T:
     if not isinstance(table, dict):
-        raise InputError(f"{path}: expected a table at '{where}', found {table!r}; write it as [{where}]")
+        key = where.rstrip(".")
+        raise InputError(f"{path}: expected a table at '{key}', found {table!r}; write it as [{key}]")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     for key in table:

@@ -1,0 +1,15 @@
+"""What is simulated or searched once and shared by all tests."""
+
+import pytest
+from truth import ROOT
+
+from src import simulate_finaltest
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory):
+    """Give 60 frames of the final test's two spheres, with their truth; not to be changed."""
+    path = tmp_path_factory.mktemp("simulated") / "finaltest.h5"
+    param = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
+    simulate_finaltest.main([*param, "--output", str(path), "--frames", "60", "--seed", "5", "--workers", "1"])
+    return path
