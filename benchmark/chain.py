@@ -4,8 +4,8 @@ Usage: python -m benchmark.chain [--frames 4000] [--cases 6] [--seed 1] [--json 
 
 Each case draws two spheres at random: radii in 0.35 .. 0.88, at least 0.08 apart, widths 0.006 .. 0.012,
 26 .. 60 electrons a frame each, PADs that mix an even background, cos^2 and a peak at the poles. Frames are simulated,
-searched and answered as the stages do; beside it the same fit runs on the true positions. `cost` is the distance between
-the two answers, in statistical floors.
+searched and answered as the stages do; beside it the same fit runs on the true positions. `cost` is the distance
+between the two answers, in statistical floors.
 """
 
 import argparse
