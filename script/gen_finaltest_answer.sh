@@ -6,4 +6,4 @@ CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 exec "$PYTHON" -m src.gen_finaltest_answer --shards "$DATA_DIR/finaltest_npy" --finaltest "$FINALTEST" \
-    --output "$ANSWER" --method "$METHOD" --network "$PARAM_DIR" "$@"
+    --output "$ANSWER" --method "$METHOD" --network "$PARAM_DIR" --details "$DATA_DIR/figures" "$@"

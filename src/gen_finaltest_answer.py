@@ -5,7 +5,10 @@ usage: python -m src.gen_finaltest_answer --shards FOLDER --output final.h5 [--f
 
 reads   FOLDER/final_START_STOP.npz; FILE only to see that the shards are of it and, where it tells the truth, to score;
         DIR/*.weights.pt: where there are any, the network's answer is printed beside the likelihood's
-writes  final.h5: `Answer`, and the full parameter vector with its covariance; a figure if asked for
+writes  final.h5: `Answer`, and the full parameter vector with its covariance; a figure if asked for; with --details
+        FOLDER figures of every aspect, and the answer as CSV and JSON
+
+The hits are tested against the model; what it does not describe is named on standard error.
 
 Nothing of the truth reaches the fit. The last line names the distance, where it is known, and the statistical floor:
 the mean distance of a fit to perfect hits of as many electrons.
@@ -15,6 +18,7 @@ import argparse
 import hashlib
 import itertools
 import platform
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,10 +29,14 @@ from numpy.typing import NDArray
 
 from util import pad
 from util.answer_file import BETAS, answer_rows, table, write_answer
+from util.diagnostic_figures import draw_all
 from util.errors import InputError, run_program
 from util.figures import FIGURE_SUFFIXES, draw_answer
 from util.finaltest import FrameFile
+from util.goodness import assess
+from util.hand_over import write_all
 from util.likelihood import FitResult, fit, floor_distance
+from util.refine import cautions
 from util.shards import MAP_SIZE, check_together, list_shards, read_facts, read_shard
 from util.sphere import Sphere
 from util.truth_tables import read_truth
@@ -198,6 +206,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", choices=("flux", "unit"), default="flux", help="(default %(default)s)")
     parser.add_argument("--partial", action="store_true", help="answer although shards are missing")
     parser.add_argument("--figure", type=Path, help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
+    parser.add_argument("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
     args = parser.parse_args(argv)
     if args.figure and args.figure.suffix not in FIGURE_SUFFIXES:
         parser.error(f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {args.figure}")
@@ -226,11 +235,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(table(result, truth))
     if args.network and any(args.network.glob("*.weights.pt")):
         compare_network(args, hits, result.beta)
+    rng = np.random.default_rng(0)
+    goodness = assess(hits.x, hits.z, hits.weight, result, rng=rng, variance=hits.variance)
+    print(goodness.table())
+    for warning in [*goodness.warnings, *cautions(result)]:
+        print(f"warning: {warning}", file=sys.stderr)
+    spread = hits.variance.sum() / hits.weight.sum()
     if args.figure:
-        spread = hits.variance.sum() / hits.weight.sum()
         draw_answer(args.figure, hits.distribution, spread, result, truth)
         print(f"figure {args.figure}")
-    rng = np.random.default_rng(0)
+    if args.details:
+        draw_all(args.details, result, goodness, hits.distribution, spread, truth=truth)
+        write_all(args.details, result)
+        print(f"figures, CSV and JSON in {args.details}")
     floor = floor_distance(result.beta_covariance(floor=True), FLOOR_DRAWS, rng, spheres=len(result.R))
     if truth is None:
         print(f"statistical floor {floor:.4f}")

@@ -157,5 +157,7 @@ def cautions(result: FitResult) -> list[str]:
     for s, beta in enumerate(result.beta):
         lowest = float(pad.minimum(beta))
         if lowest < -pad.TOLERANCE:
-            out.append(f"I(c) of sphere {s + 1} falls to {lowest:.3g}, below zero; --nonnegative forbids that")
+            out.append(
+                f"I(c) of sphere {s + 1} falls to {lowest:.3g}, below zero: `util.refine.nonnegative` forbids that"
+            )
     return out
