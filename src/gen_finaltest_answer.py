@@ -235,8 +235,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(table(result, truth))
     if args.network and any(args.network.glob("*.weights.pt")):
         compare_network(args, hits, result.beta)
-    rng = np.random.default_rng(0)
-    goodness = assess(hits.x, hits.z, hits.weight, result, rng=rng, variance=hits.variance)
+    goodness = assess(hits.x, hits.z, hits.weight, result, rng=np.random.default_rng(1), variance=hits.variance)
     print(goodness.table())
     for warning in [*goodness.warnings, *cautions(result)]:
         print(f"warning: {warning}", file=sys.stderr)
@@ -248,6 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         draw_all(args.details, result, goodness, hits.distribution, spread, truth=truth)
         write_all(args.details, result)
         print(f"figures, CSV and JSON in {args.details}")
+    rng = np.random.default_rng(0)
     floor = floor_distance(result.beta_covariance(floor=True), FLOOR_DRAWS, rng, spheres=len(result.R))
     if truth is None:
         print(f"statistical floor {floor:.4f}")

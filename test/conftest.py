@@ -1,5 +1,10 @@
 """What is simulated or searched once and shared by all tests."""
 
+import os
+
+# As script/env.sh does: several BLAS threads fight over busy cores. Before NumPy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 from truth import ROOT
 

@@ -182,12 +182,14 @@ def test_the_answer_says_what_it_was_made_from(answered, run_folder):
 
 def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answered):
     path, printed = answered
-    first, head, *body, deviance, figure, _ = printed.splitlines()
+    first, head, *lines, figure, _ = printed.splitlines()
+    body, (deviance, *tests) = lines[: len(parameters(path))], lines[len(parameters(path)) :]
+    for line, name in zip(tests, ("deviance", "radial profile", "angular profile", "worst region"), strict=False):
+        assert re.match(rf"{name} +p = ", line)
     total = sum(row["Value"] for name, row in parameters(path).items() if name.startswith("N_"))
     electrons = re.fullmatch(rf"{path}: {2 * ELECTRONS} hits, (\d+) electrons", first)
     assert float(electrons[1]) == pytest.approx(total, rel=1e-3)
     assert head.split() == ["parameter", "value", "error", "floor", "truth", "pull"]
-    assert len(body) == len(parameters(path))
     for line, (name, row) in zip(body, parameters(path).items(), strict=True):
         words = line.split()
         assert words[0] == name

@@ -133,7 +133,10 @@ def test_the_quick_start_leaves_answer_and_figure_in_its_own_folder(quickstart):
     copy, _ = quickstart
     data = copy / "data"
     shards = {f"finaltest_npy/final_{30 * i}_{30 * i + 30}.npz" for i in range(10)}
-    assert files(data) == {f"quickstart/{name}" for name in {"finaltest.h5", "final.h5", "answer.png"} | shards}
+    made = {name for name in files(data) if not name.startswith("quickstart/figures/")}
+    assert made == {f"quickstart/{name}" for name in {"finaltest.h5", "final.h5", "answer.png"} | shards}
+    details = {path.name for path in (data / "quickstart" / "figures").iterdir()}
+    assert {"answer.json", "answer.csv", "answer_field.csv", "pads.png", "pads.pdf", "correlations.png"} <= details
     assert read_answer(data / "quickstart" / "final.h5")["R"] == pytest.approx([s.R for s in DESIGN], abs=0.002)
     assert (data / "quickstart" / "answer.png").stat().st_size > 50_000
 
