@@ -10,6 +10,10 @@ from truth import ROOT
 
 from src import simulate_finaltest
 
+# What the user has set for the stages must not reach the tests, which set it themselves.
+for name in ("DATA_DIR", "FINALTEST", "ANSWER", "PARAM_DIR", "METHOD", "WORKERS", "SCHEDULER", "NGPU", "SEED"):
+    os.environ.pop(name, None)
+
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
