@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from util import settings
+from util.detector import Detector
 from util.errors import InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
 from util.finaltest import FrameFile
@@ -42,18 +43,18 @@ class Task(NamedTuple):
     path: Path
     start: int
     stop: int
-    recipe: PhosphorRecipe
+    detector: Detector
     finder: FinderSettings
 
 
 @functools.lru_cache(maxsize=1)
-def _tools(path: Path, recipe: PhosphorRecipe, finder: FinderSettings) -> tuple[FrameFile, Finder]:
-    return FrameFile(path), Finder(recipe, finder)
+def _tools(path: Path, detector: Detector, finder: FinderSettings) -> tuple[FrameFile, Finder]:
+    return FrameFile(path), Finder(detector, finder)
 
 
 def find_block(task: Task) -> tuple[NDArray, FrameCounts]:
     """Electrons of a block of frames, dtype `util.finder.EVENT`, and what kind of frames they were."""
-    frames, finder = _tools(task.path, task.recipe, task.finder)
+    frames, finder = _tools(task.path, task.detector, task.finder)
     parts = [empty_events()]
     dark = empty = saturated = 0
     for image_id, frame in frames.rows(task.start, task.stop):
@@ -108,7 +109,7 @@ def wanted_shards(
 def find_shards(
     frames: FrameFile,
     ranges: Sequence[tuple[int, int]],
-    recipe: PhosphorRecipe,
+    detector: Detector,
     finder: FinderSettings,
     *,
     source: str,
@@ -118,13 +119,13 @@ def find_shards(
 ) -> Iterator[Shard]:
     """Search ranges of frames and give a shard for each, in order, as soon as it is complete."""
     tasks = [
-        Task(frames.path.resolve(), first, min(first + BLOCK, stop), recipe, finder)
+        Task(frames.path.resolve(), first, min(first + BLOCK, stop), detector, finder)
         for start, stop in ranges
         for first in range(start, stop, BLOCK)
     ]
     if tasks:
         # Compiles here, once, what every worker would otherwise compile for itself.
-        Finder(recipe, finder).find(np.zeros(frames.frame_shape, np.uint8))
+        Finder(detector, finder).find(np.zeros(frames.frame_shape, np.uint8))
     total = sum(stop - start for start, stop in ranges)
     with (
         contextlib.ExitStack() as stack,
@@ -187,10 +188,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.range:
             frames.check_range(*args.range)
         # The camera of the file counts, whatever frame the recipe was written for.
-        recipe = dataclasses.replace(recipe, frame_shape=frames.frame_shape)
+        detector = Detector.of_recipe(dataclasses.replace(recipe, frame_shape=frames.frame_shape))
         ranges = [tuple(args.range)] if args.range else ranges_over(frames.count, args.shards)
         source = frames.fingerprint()
-        how = {"phosphor": dataclasses.asdict(recipe), "finder": dataclasses.asdict(finder)}
+        how = {"detector": detector.facts(), "finder": dataclasses.asdict(finder)}
         how = json.dumps(how, sort_keys=True)
         wanted = wanted_shards(args.output, ranges, source, how, overwrite=args.overwrite)
         if len(wanted) < len(ranges):
@@ -198,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         shards = find_shards(
             frames,
             wanted,
-            recipe,
+            detector,
             finder,
             source=source,
             how=how,

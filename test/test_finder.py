@@ -6,6 +6,7 @@ import pytest
 import truth
 
 from util import settings
+from util.detector import Detector
 from util.finder import EVENT, Finder, FinderSettings
 from util.matching import match
 from util.phosphor import CAMERA_MAXIMUM, PhosphorRecipe, draw_spots, render
@@ -18,7 +19,7 @@ SIGMA = RECIPE.sigma.mean
 
 @pytest.fixture(scope="module")
 def finder():
-    return Finder(RECIPE, SETTINGS)
+    return Finder(Detector.of_recipe(RECIPE), SETTINGS)
 
 
 def frame_of(positions, A=100.0, sigma=SIGMA, rho=0.0, recipe=RECIPE):
@@ -103,7 +104,7 @@ def test_a_saturated_frame_is_refused_rather_than_guessed_at(finder):
 )
 def test_nearly_every_electron_of_a_crowded_frame_is_found(radii, counts, camera_noise, f1):
     recipe = dataclasses.replace(RECIPE, camera_noise=camera_noise)
-    finder = Finder(recipe, SETTINGS)
+    finder = Finder(Detector.of_recipe(recipe), SETTINGS)
     spheres = [dataclasses.replace(sphere, R=R) for sphere, R in zip(truth.DESIGN, radii, strict=True)]
     found = []
     flux = 0.0
@@ -122,5 +123,5 @@ def test_frames_of_other_shapes_are_searched_as_well(shape):
     recipe = dataclasses.replace(RECIPE, frame_shape=shape)
     half = np.array(shape) / max(shape)
     electrons = np.random.default_rng(3).uniform(-0.95, 0.95, (30, 2)) * half
-    events = Finder(recipe, SETTINGS).find(frame_of(electrons, recipe=recipe))
+    events = Finder(Detector.of_recipe(recipe), SETTINGS).find(frame_of(electrons, recipe=recipe))
     assert match(positions_of(events), electrons, 2 * 2 / 1024).f1 >= 0.98

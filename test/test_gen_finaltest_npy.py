@@ -126,8 +126,8 @@ def test_a_shard_says_what_it_was_made_from(small, ten):
     with FrameFile(small) as file:
         assert facts["source"] == file.fingerprint()
     assert facts["frames_in_source"] == 130
-    assert facts["settings"]["phosphor"]["frame_shape"] == list(SMALL)
-    assert facts["settings"]["phosphor"]["A"] == {"mean": 100.0, "std": 10.0}
+    assert facts["settings"]["detector"]["frame_shape"] == list(SMALL)
+    assert facts["settings"]["detector"]["A"] == {"mean": 100.0, "std": 10.0}
     assert "annealing" in facts["settings"]["finder"]
 
 

@@ -5,6 +5,7 @@ import pytest
 import truth
 
 from util import settings
+from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder, FinderSettings
 from util.integrated import BIN, Spot, bin_frame, fit_sum, learn_spot
@@ -29,7 +30,7 @@ def measured():
             block += bin_frame(frame)
             if len(some) < 120:
                 some.append(frame)
-    return blocks, learn_spot(some, Finder(RECIPE, FINDER), RECIPE)
+    return blocks, learn_spot(some, Finder(Detector.of_recipe(RECIPE), FINDER), RECIPE)
 
 
 def test_bins_hold_all_the_light():
@@ -67,5 +68,5 @@ def test_too_few_blocks_and_too_few_spots_are_refused(measured):
     with pytest.raises(InputError, match="at least 40"):
         fit_sum(blocks[:10], spot, RECIPE)
     with pytest.raises(InputError, match="stand alone"):
-        learn_spot([np.zeros((1024, 1024), np.uint8)], Finder(RECIPE, FINDER), RECIPE)
+        learn_spot([np.zeros((1024, 1024), np.uint8)], Finder(Detector.of_recipe(RECIPE), FINDER), RECIPE)
     assert isinstance(spot, Spot)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from util.detector import Detector
 from util.executor import map_in_order
 from util.finder import EVENT, Finder, FinderSettings
 from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
@@ -84,7 +85,7 @@ class Played:
 
 @functools.lru_cache(maxsize=2)
 def _finder(recipe: PhosphorRecipe, settings: FinderSettings) -> Finder:
-    return Finder(recipe, settings)
+    return Finder(Detector.of_recipe(recipe), settings)
 
 
 def _play_block(task: tuple) -> Played:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from util.phosphor import CAMERA_MAXIMUM, PhosphorRecipe, mean_flux, pixel_to_detector
+from util.detector import Detector
+from util.phosphor import mean_flux, pixel_to_detector
 from util.spot_fit import workspace
 from util.spot_search import Search, bin_pixels, find_spots
 
@@ -62,32 +63,30 @@ class Finder:
 
     Parameters
     ----------
-    recipe : PhosphorRecipe
-        How one electron lights the screen: mean and spread of A, sigma, rho; camera noise; frame shape.
+    detector : Detector
+        What one electron looks like, and the camera.
     settings : FinderSettings
     """
 
-    def __init__(self, recipe: PhosphorRecipe, settings: FinderSettings) -> None:
-        self.recipe = recipe
+    def __init__(self, detector: Detector, settings: FinderSettings) -> None:
+        self.detector = detector
         self._crowded = settings.crowded
-        pitch = recipe.pitch
-        sigma_px = recipe.sigma.mean / pitch
+        sigma_px = detector.sigma.mean / detector.pitch
         self._bin = max(1, int(sigma_px / FINEST_SIZE))
-        # Averaging over subsamples and over the bin's pixels widens the spot; its flux stays.
-        widening = ((self._bin**2 - 1) + (1 - 1 / recipe.subsamples**2)) / 12
-        self._widening = widening
-        s = math.hypot(sigma_px, math.sqrt(widening)) / self._bin
-        s_std = max(recipe.sigma.std / recipe.sigma.mean, SMALLEST_STD) * sigma_px**2 / (s * self._bin**2)
-        A = recipe.A.mean * sigma_px**2 / (sigma_px**2 + widening)
+        # Averaging over a pixel (or its samples) and over the bin's pixels widens the spot; its flux stays.
+        self._widening = ((self._bin**2 - 1) + 4 * detector.sample_centre * (1 - detector.sample_centre)) / 12
+        s = math.hypot(sigma_px, math.sqrt(self._widening)) / self._bin
+        s_std = max(detector.sigma.std / detector.sigma.mean, SMALLEST_STD) * sigma_px**2 / (s * self._bin**2)
+        A = detector.A.mean * sigma_px**2 / (sigma_px**2 + self._widening)
         prior = np.array(
             [
-                [A, max(recipe.A.std, SMALLEST_STD * A)],
+                [A, max(detector.A.std, SMALLEST_STD * A)],
                 [s, s_std],
-                [recipe.rho.mean, max(recipe.rho.std, SMALLEST_STD)],
+                [detector.rho.mean, max(detector.rho.std, SMALLEST_STD)],
             ]
         )
         # Rounding to whole counts is a noise of variance 1/12.
-        noise = (recipe.camera_noise**2 + 1 / 12) / self._bin**2
+        noise = (detector.noise**2 + 1 / 12) / self._bin**2
         variances = noise + (np.array(settings.annealing) * A) ** 2
         self._search = Search(
             prior=prior,
@@ -101,15 +100,25 @@ class Finder:
             suspicion=settings.suspicion,
             rounds=len(variances) + settings.last_rounds,
         )
-        self._work = workspace((recipe.frame_shape[0] // self._bin, recipe.frame_shape[1] // self._bin))
-        self._mean_flux = mean_flux(recipe)
+        rows, columns = (pixels // self._bin for pixels in detector.frame_shape)
+        self._work = workspace((rows, columns))
+        self._background = None
+        if any(detector.background):
+            at = np.arange(max(rows, columns)) * self._bin + self._middle
+            self._background = detector.background_at(at[:rows, None], at[:columns])
+        self._mean_flux = mean_flux(detector)
 
-    def find(self, frame: NDArray[np.uint8]) -> NDArray | None:
+    @property
+    def _middle(self) -> float:
+        """Middle of a bin [pixels after its first]."""
+        return (self._bin - 1) / 2
+
+    def find(self, frame: NDArray[np.unsignedinteger]) -> NDArray | None:
         """Electrons of one frame.
 
         Parameters
         ----------
-        frame : (H, W) uint8
+        frame : (H, W) uint8 or uint16
             Axis 0 is x, axis 1 is z.
 
         Returns
@@ -118,20 +127,21 @@ class Finder:
             Empty where there are no electrons; None where so much of the frame is clipped that there is no telling.
             ``ImageId`` is left 0.
         """
-        data, clipped = bin_pixels(frame, self._bin, CAMERA_MAXIMUM)
+        detector = self.detector
+        data, clipped = bin_pixels(detector.without_hot_pixels(frame), self._bin, detector.saturation)
         if clipped.mean() > self._crowded:
             return None
+        if self._background is not None:
+            data -= self._background
         A, x, z, s, rho = find_spots(data, clipped, self._search, self._work).T
-        middle = (self._bin - 1) / 2  # of a bin, counted in pixels
-        pitch = self.recipe.pitch
         events = np.zeros(A.size, EVENT)
-        events["x"] = pixel_to_detector(self.recipe, x * self._bin + middle, axis=0)
-        events["z"] = pixel_to_detector(self.recipe, z * self._bin + middle, axis=1)
+        events["x"] = pixel_to_detector(detector, x * self._bin + self._middle, axis=0)
+        events["z"] = pixel_to_detector(detector, z * self._bin + self._middle, axis=1)
         size_px2 = (s * self._bin) ** 2
-        flux = 2 * np.pi * A * size_px2 * pitch**2 / np.sqrt(1 - rho**2)
+        flux = 2 * np.pi * A * size_px2 * detector.pitch**2 / np.sqrt(1 - rho**2)
         events["weight"] = flux / self._mean_flux
         sigma_px2 = np.maximum(size_px2 - self._widening, 0.01)
         events["A"] = A * size_px2 / sigma_px2
-        events["sigma"] = np.sqrt(sigma_px2) * pitch
+        events["sigma"] = np.sqrt(sigma_px2) * detector.pitch
         events["rho"] = rho
         return events

@@ -17,6 +17,7 @@ for five is ``i + 0.4``, not ``i + 0.5``, and a spot at detector position x peak
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numba
 import numpy as np
@@ -95,13 +96,35 @@ class PhosphorRecipe:
         return (self.subsamples - 1) / (2 * self.subsamples)
 
 
-def pixel_to_detector(recipe: PhosphorRecipe, index: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
+class Geometry(Protocol):
+    """How pixels lie on the screen: what `PhosphorRecipe` and `util.detector.Detector` have in common."""
+
+    frame_shape: tuple[int, int]
+
+    @property
+    def pitch(self) -> float:
+        """Side of a pixel [detector units]."""
+
+    @property
+    def sample_centre(self) -> float:
+        """Mean position of a pixel's samples behind its lower edge [pixels]."""
+
+
+class SpotLaw(Protocol):
+    """The laws of one electron's spot, of `PhosphorRecipe` and of `util.detector.Detector`."""
+
+    A: Normal
+    sigma: Normal
+    rho: Normal
+
+
+def pixel_to_detector(camera: Geometry, index: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
     """Detector position of the (fractional) pixel index at which a spot peaks.
 
     Parameters
     ----------
-    recipe : PhosphorRecipe
-        Gives frame shape and samples.
+    camera : Geometry
+        A recipe or a detector.
     index : array_like
         Fractional pixel index; the integer i means the mean of the samples of pixel i.
     axis : {0, 1}
@@ -112,16 +135,16 @@ def pixel_to_detector(recipe: PhosphorRecipe, index: ArrayLike, axis: int = 0) -
     ndarray of float64, the shape of `index`
         ``pitch (index + 0.4 - H/2)`` for five samples a pixel [detector units].
     """
-    return recipe.pitch * (np.asarray(index, np.float64) + (recipe.sample_centre - recipe.frame_shape[axis] / 2))
+    return camera.pitch * (np.asarray(index, np.float64) + (camera.sample_centre - camera.frame_shape[axis] / 2))
 
 
-def detector_to_pixel(recipe: PhosphorRecipe, position: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
+def detector_to_pixel(camera: Geometry, position: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
     """Fractional pixel index at which a spot at a detector position peaks; the inverse of `pixel_to_detector`.
 
     Parameters
     ----------
-    recipe : PhosphorRecipe
-        Gives frame shape and samples.
+    camera : Geometry
+        A recipe or a detector.
     position : array_like
         Position along the axis [detector units].
     axis : {0, 1}
@@ -132,7 +155,7 @@ def detector_to_pixel(recipe: PhosphorRecipe, position: ArrayLike, axis: int = 0
     ndarray of float64, the shape of `position`
         ``position / pitch + H/2 - 0.4`` for five samples a pixel.
     """
-    return np.asarray(position, np.float64) / recipe.pitch + (recipe.frame_shape[axis] / 2 - recipe.sample_centre)
+    return np.asarray(position, np.float64) / camera.pitch + (camera.frame_shape[axis] / 2 - camera.sample_centre)
 
 
 def draw_spots(
@@ -152,13 +175,13 @@ def draw_spots(
     return A, sigma, rho
 
 
-def mean_flux(recipe: PhosphorRecipe) -> float:
+def mean_flux(spot: SpotLaw) -> float:
     """Mean flux of one electron, ``2 pi E[A sigma^2 / sqrt(1 - rho^2)]`` [counts x detector units^2].
 
     The flux is that of the whole Gaussian, as a fit of it gives; inside the square in which the recipe draws the
     spot lies about 0.4 % less. Draws of rho clipped to exactly +-1 have no finite flux and are left out.
     """
-    A, sigma, rho = recipe.A, recipe.sigma, recipe.rho
+    A, sigma, rho = spot.A, spot.sigma, spot.rho
     if A.std == 0:
         mean_A = A.mean
     else:  # E[max(A, 0)]

@@ -1,0 +1,96 @@
+"""A detector as the finder needs to know it: what one electron looks like, and the camera's own light and noise."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from util.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, pixel_to_detector
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One electron's spot, and the camera.
+
+    `util.phosphor.pixel_to_detector`, `detector_to_pixel` and `mean_flux` take it as they take a recipe.
+
+    Attributes
+    ----------
+    frame_shape : (int, int)
+        Pixels along x (axis 0) and z (axis 1).
+    sample_centre : float
+        Where in its pixel the light is taken, on average [pixels]: 0.5 for a camera, 0.4 for the published renderer.
+        No frame tells it; the fitted centre of the image absorbs it.
+    A, sigma, rho : Normal
+        Peak brightness [counts], size [detector units] and obliqueness of one electron's spot.
+    noise : float
+        Standard deviation of a pixel without light [counts], rounding apart.
+    background : (float, float, float)
+        Counts at the frame's middle, and their slopes along x and z [counts per half screen].
+    saturation : int
+        Counts at which the camera clips.
+    hot_pixels : tuple of (int, int)
+        Pixels that are bright without light.
+    """
+
+    frame_shape: tuple[int, int]
+    sample_centre: float
+    A: Normal
+    sigma: Normal
+    rho: Normal
+    noise: float = 0.0
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    saturation: int = CAMERA_MAXIMUM
+    hot_pixels: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of_recipe(cls, recipe: PhosphorRecipe) -> "Detector":
+        """Give the detector that a phosphor recipe describes: an eight-bit camera without background."""
+        return cls(recipe.frame_shape, recipe.sample_centre, recipe.A, recipe.sigma, recipe.rho, recipe.camera_noise)
+
+    @classmethod
+    def from_facts(cls, facts: dict) -> "Detector":
+        """Rebuild a detector from what `facts` gave, by way of JSON.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            No facts of a detector.
+        """
+        facts = dict(facts)
+        for name in ("A", "sigma", "rho"):
+            facts[name] = Normal(**facts[name])
+        facts["frame_shape"] = tuple(facts["frame_shape"])
+        facts["background"] = tuple(facts["background"])
+        facts["hot_pixels"] = tuple((i, j) for i, j in facts["hot_pixels"])
+        return cls(**facts)
+
+    def facts(self) -> dict:
+        """Give all attributes as JSON holds them."""
+        return asdict(self)
+
+    @property
+    def pitch(self) -> float:
+        """Side of a pixel [detector units]."""
+        return 2.0 / max(self.frame_shape)
+
+    @property
+    def flux_spread(self) -> float:
+        """Relative spread of one electron's flux."""
+        return math.hypot(self.A.std / self.A.mean, 2 * self.sigma.std / self.sigma.mean)
+
+    def background_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
+        """Give the counts without light at (fractional) pixel indices, as `rows` and `columns` broadcast."""
+        constant, along_x, along_z = self.background
+        x, z = pixel_to_detector(self, rows, axis=0), pixel_to_detector(self, columns, axis=1)
+        return constant + along_x * x + along_z * z
+
+    def without_hot_pixels(self, frame: NDArray) -> NDArray:
+        """Set each hot pixel to the median of its neighbours, in a copy; without any, give the frame itself."""
+        if not self.hot_pixels:
+            return frame
+        mended = frame.copy()
+        for i, j in self.hot_pixels:
+            mended[i, j] = np.median(frame[max(0, i - 1) : i + 2, max(0, j - 1) : j + 2])
+        return mended
