@@ -14,15 +14,11 @@ import argparse
 import dataclasses
 import json
 import math
-import platform
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -30,11 +26,12 @@ from tqdm import tqdm
 from util import settings
 from util.errors import InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
-from util.finaltest import SMALLEST_FRAME, FrameFile
+from util.finaltest import SMALLEST_FRAME
 from util.finaltest_writer import pack_frame, writing_frames
 from util.options import number
 from util.phosphor import PhosphorRecipe, draw_spots, render
 from util.sampling import project, sample_sphere
+from util.simulated_file import attributes_of, check_room, is_made_with
 from util.sphere import Experiment
 from util.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTYPE, TRUTH, truth_rows
 
@@ -112,19 +109,7 @@ def simulate(output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, se
         for number, start in enumerate(range(0, experiment.frames, BLOCK))
     ]
     _check_room(output, blocks[0])
-    attributes = {
-        "settings": _settings_text(experiment, recipe),
-        "seed": seed,
-        "versions": json.dumps(
-            {
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "numba": numba.__version__,
-                "h5py": h5py.__version__,
-                "hdf5": h5py.version.hdf5_version,
-            }
-        ),
-    }
+    attributes = attributes_of(_settings_text(experiment, recipe), seed)
     with (
         writing_frames(output, recipe.frame_shape, experiment.frames, attributes) as writer,
         open_executor(workers) as executor,
@@ -149,35 +134,11 @@ def _check_room(output: Path, block: Block) -> None:
     one = simulate_block(block._replace(stop=block.start + 1))
     tables = block.experiment.electrons_a_frame * (GENERATED_DTYPE.itemsize + DETECTED_DTYPE.itemsize)
     needed = math.ceil(1.05 * block.experiment.frames * (len(one.packed[0]) + tables))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(output.parent).free
-    if needed > free:
-        raise InputError(
-            f"{output}: expected room for about {needed / 1e6:.0f} MB, found {free / 1e6:.0f} MB free; "
-            "make room, name another folder or ask for fewer frames"
-        )
+    check_room(output, needed, "fewer frames")
 
 
 def _settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
     return json.dumps({"experiment": dataclasses.asdict(experiment), "phosphor": dataclasses.asdict(recipe)})
-
-
-def is_done(output: Path, experiment: Experiment, recipe: PhosphorRecipe, seed: int) -> bool:
-    """Whether `output` exists and was made with these settings.
-
-    Raises
-    ------
-    InputError
-        It exists, but was made otherwise.
-    """
-    if not output.exists():
-        return False
-    with FrameFile(output) as file:
-        found = file.attributes()
-    if found.get("settings") == _settings_text(experiment, recipe) and found.get("seed") == seed:
-        return True
-    how = f"with other settings (seed {found['seed']})" if "settings" in found and "seed" in found else "elsewhere"
-    raise InputError(f"{output}: exists, made {how}; add --overwrite to replace it, or name another file")
 
 
 def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
@@ -249,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
     experiment, recipe = resolve(args)
-    if not args.overwrite and is_done(args.output, experiment, recipe, args.seed):
+    if not args.overwrite and is_made_with(args.output, _settings_text(experiment, recipe), args.seed):
         print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
         return
     simulate(args.output, experiment, recipe, seed=args.seed, workers=args.workers)
