@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Play the experiment: camera frames of known spheres, $FINALTEST. Further options go to src/simulate_finaltest.py.
+# Play the experiment: camera frames of known spheres, $FINALTEST; with --kind 2 many spheres, and no frames.
+# Further options go to src/simulate_finaltest.py.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 exec "$PYTHON" -m src.simulate_finaltest --output "$FINALTEST" \
     --experiment "$PARAM_DIR/experiment.toml" --phosphor "$PARAM_DIR/phosphor.toml" \
+    --prior "$PARAM_DIR/pretraining.toml" \
     --seed "$SEED" --workers "$WORKERS" "$@"

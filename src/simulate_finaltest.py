@@ -1,12 +1,15 @@
 """Play the experiment: camera frames of known spheres, with the tables that tell what is in them.
 
 usage: python -m src.simulate_finaltest --output FILE [--frames N] [--electrons N1 N2] [--seed S] [--workers N] ...
+       python -m src.simulate_finaltest --output FILE --kind 2 [--spheres N] [--electrons LOW HIGH] [--prior FILE] ...
 
 reads   param/experiment.toml (spheres, frames), param/phosphor.toml (spots, camera); options override both
-writes  FILE, HDF5: FinalImage, Truth, GeneratedElectrons, DetectedElectrons in the course's format; the root's
-        attributes `settings`, `seed` and `versions` say how it was made
+        kind 2: param/pretraining.toml (prior)
+writes  FILE, HDF5, in the course's format; the root's attributes `settings`, `seed` and `versions` say how it was made
+        kind 1: FinalImage, Truth, GeneratedElectrons, DetectedElectrons
+        kind 2, many spheres and no frames: DistributionParameters, GeneratedElectrons, DetectedElectrons
 
-The file does not depend on the number of workers: every block of frames has random numbers of its own. A file that
+The file does not depend on the number of workers: every block of electrons has random numbers of its own. A file that
 was made with the same settings is kept.
 """
 
@@ -23,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from src import simulate_training
 from util import settings
 from util.errors import InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
@@ -149,6 +153,11 @@ def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
     InputError
         A settings file or an option is at fault, or the two contradict each other.
     """
+    if args.spheres is not None:
+        raise InputError(
+            f"--spheres: a file of kind 1 holds the spheres of {args.experiment}; "
+            "add --kind 2, or name another --experiment"
+        )
     experiment = settings.load(Experiment, args.experiment)
     recipe = settings.load(PhosphorRecipe, args.phosphor)
     changes: list[dict[str, float]] = [{} for _ in experiment.spheres]
@@ -186,11 +195,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m src.simulate_finaltest", description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
+    parser.add_argument("--kind", type=int, choices=(1, 2), default=1, help="of file (default %(default)s: frames)")
     parser.add_argument("--experiment", type=Path, default=Path("param/experiment.toml"), metavar="FILE")
     parser.add_argument("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE")
     parser.add_argument("--frames", type=number(int, 1), metavar="N", help="frames (default: of the experiment)")
     parser.add_argument(
-        "--electrons", type=number(int, 1), nargs="+", metavar="N", help="electrons a frame, for each sphere"
+        "--electrons",
+        type=number(int, 1),
+        nargs="+",
+        metavar="N",
+        help="electrons a frame, for each sphere; kind 2: of a sphere, N or LOW HIGH",
     )
     parser.add_argument("--radii", type=number(float, 0), nargs="+", metavar="R", help="R of each sphere")
     parser.add_argument("--sigma-R", type=number(float, 0), nargs="+", metavar="S", help="sigma_R of each sphere")
@@ -203,12 +217,22 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--workers", type=number(int, 1, 1024), default=available_cores(), metavar="N", help="default: all cores"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a file made with other settings")
+    simulate_training.add_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
+    if args.kind == 2:
+        prior, spheres = simulate_training.resolve(args)
+        if not args.overwrite and is_made_with(args.output, simulate_training.settings_text(prior, spheres), args.seed):
+            print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
+            return
+        n = simulate_training.simulate_spheres(args.output, prior, spheres, seed=args.seed, workers=args.workers)
+        size = args.output.stat().st_size / 1e6
+        print(f"{args.output}: {spheres} spheres, {n} electrons, {size:.1f} MB, seed {args.seed}")
+        return
     experiment, recipe = resolve(args)
     if not args.overwrite and is_made_with(args.output, _settings_text(experiment, recipe), args.seed):
         print(f"{args.output}: already there, made with the same settings", file=sys.stderr)

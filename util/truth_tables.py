@@ -3,9 +3,11 @@
 ``Truth`` {``SphereId`` u1, ``R`` <f8, ``sigma_R`` <f8, ``beta`` <f8 (N)}, ``GeneratedElectrons`` {``SphereId`` u1,
 ``ElectronId`` <i4, ``r`` <f8, ``costheta`` <f8}, ``DetectedElectrons`` {``ImageId`` <i4, ``ElectronId`` <i4, ``x`` <f8,
 ``z`` <f8}, beside the frames in one file. How real files spell the Greek names is not documented, so several
-spellings are taken; one that differs from the above is told by a warning of the module's logger.
+spellings are taken (`read_table`); one that differs from the above is told by a warning of the module's logger.
+`util.training_tables` reads the tables of the second kind, without frames.
 """
 
+import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,13 +27,19 @@ DETECTED = "DetectedElectrons"
 GENERATED_DTYPE = np.dtype([("SphereId", "u1"), ("ElectronId", "<i4"), ("r", "<f8"), ("costheta", "<f8")])
 DETECTED_DTYPE = np.dtype([("ImageId", "<i4"), ("ElectronId", "<i4"), ("x", "<f8"), ("z", "<f8")])
 
-# After case, underscores and Greek letters are made alike (see `_plain`), what may stand for a field.
+# After case, underscores and Greek letters are made alike (see `_plain`), what may stand for a field besides itself.
 _SPELLINGS = {
-    "sigma_R": {"sigmar", "sigma"},
+    "R": {"r", "radius", "mur", "meanr", "rmean"},
+    "sigma_R": {"sigmar", "sigma", "sigmaradius", "stdr", "rstd"},
     "beta": {"beta", "betas"},
-    "costheta": {"costheta", "ctheta"},
+    "costheta": {"costheta", "ctheta", "cos"},
+    "r": {"r", "radius", "speed"},
+    "SphereId": {"sphereid", "sphere", "sphereindex"},
+    "DistributionId": {"distributionid", "distribution", "distributionindex"},
+    "ElectronId": {"electronid", "electron", "electronindex"},
+    "ImageId": {"imageid", "image", "imageindex", "frameid"},
 }
-_GREEK = {"β": "beta", "σ": "sigma", "ς": "sigma", "θ": "theta", "ϑ": "theta"}
+_GREEK = {"β": "beta", "μ": "mu", "σ": "sigma", "ς": "sigma", "θ": "theta", "ϑ": "theta"}
 
 _log = logging.getLogger(__name__)
 
@@ -76,10 +84,10 @@ def read_truth(path: Path) -> list[Sphere] | None:
         No HDF5 file, fields that cannot be made out, or spheres that are impossible.
     """
     with open_hdf5(path) as file:
-        rows = _read(file, path, TRUTH, ("SphereId", "R", "sigma_R", "beta"))
+        rows = read_table(file, path, TRUTH, ("SphereId", "R", "sigma_R", "beta"))
         if rows is None:
             return None
-        generated = _read(file, path, GENERATED, ("SphereId",))
+        generated = read_table(file, path, GENERATED, ("SphereId",))
         frames = file[FRAMES].shape[0] if FRAMES in file else 0
     spheres = []
     for row in rows:
@@ -108,7 +116,7 @@ def read_detected_electrons(path: Path) -> NDArray | None:
         No HDF5 file, or fields that cannot be made out.
     """
     with open_hdf5(path) as file:
-        return _read(file, path, DETECTED, ("ImageId", "ElectronId", "x", "z"))
+        return read_table(file, path, DETECTED, ("ImageId", "ElectronId", "x", "z"))
 
 
 def read_generated_electrons(path: Path) -> NDArray | None:
@@ -120,43 +128,74 @@ def read_generated_electrons(path: Path) -> NDArray | None:
         Speeds in detector units. None where the file has no such table.
     """
     with open_hdf5(path) as file:
-        return _read(file, path, GENERATED, ("SphereId", "ElectronId", "r", "costheta"))
+        return read_table(file, path, GENERATED, ("SphereId", "ElectronId", "r", "costheta"))
 
 
-def _read(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -> NDArray | None:
-    """Read the named fields of a table under their documented names; None where there is no such table."""
+def read_table(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -> NDArray | None:
+    """Read the named fields of a table under their documented names.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for reading.
+    path : Path
+        Of the file, for messages.
+    table : str
+    fields : sequence of str
+        Documented names. Other spellings are taken too, and ``beta`` also from a field for each degree (``beta2``,
+        ``beta_4`` ..); what differs is told by a warning.
+
+    Returns
+    -------
+    structured array (n,), or None
+        None where there is no such table.
+
+    Raises
+    ------
+    InputError
+        No table of records, a field that cannot be made out, or a damaged file.
+    """
     if table not in file:
         return None
     dataset = file[table]
     found = dataset.dtype.names if isinstance(dataset, h5py.Dataset) else None
     if found is None or dataset.ndim != 1:
         raise InputError(f"{path}: {table}: expected a compound of {', '.join(fields)}, found {dataset}; convert it")
-    names = {field: _find(found, field, path, table) for field in fields}
-    rows = np.empty(
-        len(dataset), [(field, dataset.dtype[name].base, dataset.dtype[name].shape) for field, name in names.items()]
-    )
+    sources = {field: _find(found, field, path, table) for field in fields}
+    for names in sources.values():
+        for name in names:
+            if dataset.dtype[name].base.kind not in "iuf":
+                raise InputError(f"{path}: {table}: {name}: expected numbers, found {dataset.dtype[name]}; convert it")
     try:
-        whole = dataset.fields(list(names.values()))[:]
+        whole = dataset.fields([name for names in sources.values() for name in names])[:]
     except (OSError, RuntimeError) as error:
         raise InputError(f"{path}: {table}: damaged ({str(error).splitlines()[0]}); copy the file again") from None
-    for field, name in names.items():
-        rows[field] = whole[name]
+    kinds = []
+    for field, names in sources.items():
+        kind = dataset.dtype[names[0]]
+        kinds.append((field, kind.base, kind.shape if len(names) == 1 else (len(names),)))
+    rows = np.empty(len(dataset), kinds)
+    for field, names in sources.items():
+        rows[field] = whole[names[0]] if len(names) == 1 else np.stack([whole[name] for name in names], axis=-1)
     return rows
 
 
-def _find(found: Sequence[str], field: str, path: Path, table: str) -> str:
-    """Give the name under which a table holds a field; the documented spelling comes first."""
+def _find(found: Sequence[str], field: str, path: Path, table: str) -> list[str]:
+    """Give the name under which a table holds a field, or one for each degree of beta; the documented one first."""
     if field in found:
-        return field
-    spellings = _SPELLINGS.get(field, {_plain(field)})
-    matches = [name for name in found if _plain(name) in spellings]
-    if len(matches) != 1:
+        return [field]
+    matches = [name for name in found if _plain(name) in _SPELLINGS.get(field, {_plain(field)})]
+    degrees = {_plain(name): name for name in found}
+    columns = list(itertools.takewhile(degrees.__contains__, (f"beta{2 * i}" for i in itertools.count(1))))
+    if field == "beta" and not matches and columns:
+        matches = [degrees[column] for column in columns]
+    elif len(matches) != 1:
         raise InputError(
             f"{path}: {table}: expected one field for {field}, found {', '.join(matches) or 'none'} "
             f"among {', '.join(found)}; rename the field"
         )
-    _log.warning("%s: %s: taking %s for %s", path, table, matches[0], field)
-    return matches[0]
+    _log.warning("%s: %s: taking %s for %s", path, table, ", ".join(matches), field)
+    return matches
 
 
 def _plain(name: str) -> str:
