@@ -8,4 +8,4 @@ source script/env.sh
 exec "$PYTHON" -m src.simulate_finaltest --output "$FINALTEST" \
     --experiment "$PARAM_DIR/experiment.toml" --phosphor "$PARAM_DIR/phosphor.toml" \
     --prior "$PARAM_DIR/pretraining.toml" \
-    --seed "$SEED" --workers "$WORKERS" "$@"
+    --seed "$SEED" --workers "$WORKERS" --scheduler "$SCHEDULER" "$@"

@@ -14,15 +14,12 @@ reported.
 import argparse
 import contextlib
 import dataclasses
-import functools
 import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from util import settings
@@ -31,42 +28,12 @@ from util.errors import InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
 from util.finaltest import FrameFile
 from util.finder import Finder, FinderSettings
+from util.frame_search import Task, find_block, release
+from util.options import add_scheduler
 from util.phosphor import PhosphorRecipe
-from util.shards import FrameCounts, Shard, distribution_of, empty_events, read_facts, shard_path, write_shard
+from util.shards import FrameCounts, Shard, distribution_of, read_facts, shard_path, write_shard
 
 BLOCK = 50  # frames searched at a time by one worker
-
-
-class Task(NamedTuple):
-    """Frames `start` .. `stop` - 1 to search; travels to the workers."""
-
-    path: Path
-    start: int
-    stop: int
-    detector: Detector
-    finder: FinderSettings
-
-
-@functools.lru_cache(maxsize=1)
-def _tools(path: Path, detector: Detector, finder: FinderSettings) -> tuple[FrameFile, Finder]:
-    return FrameFile(path), Finder(detector, finder)
-
-
-def find_block(task: Task) -> tuple[NDArray, FrameCounts]:
-    """Electrons of a block of frames, dtype `util.finder.EVENT`, and what kind of frames they were."""
-    frames, finder = _tools(task.path, task.detector, task.finder)
-    parts = [empty_events()]
-    dark = empty = saturated = 0
-    for image_id, frame in frames.rows(task.start, task.stop):
-        events = finder.find(frame)
-        if events is None:
-            saturated += 1
-            continue
-        empty += events.size == 0
-        dark += not frame.any()
-        events["ImageId"] = image_id
-        parts.append(events)
-    return np.concatenate(parts), FrameCounts(task.stop - task.start, dark, empty, saturated)
 
 
 def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
@@ -116,10 +83,12 @@ def find_shards(
     how: str,
     keep_events: bool,
     workers: int,
+    scheduler: str = "",
 ) -> Iterator[Shard]:
     """Search ranges of frames and give a shard for each, in order, as soon as it is complete."""
+    path = frames.path.resolve()
     tasks = [
-        Task(frames.path.resolve(), first, min(first + BLOCK, stop), detector, finder)
+        Task(path, source, first, min(first + BLOCK, stop), detector, finder)
         for start, stop in ranges
         for first in range(start, stop, BLOCK)
     ]
@@ -129,11 +98,11 @@ def find_shards(
     total = sum(stop - start for start, stop in ranges)
     with (
         contextlib.ExitStack() as stack,
-        open_executor(workers) as executor,
+        open_executor(workers, scheduler, files=[path]) as executor,
         tqdm(total=total, unit="frame", disable=total == 0) as bar,
     ):
-        stack.callback(_tools.cache_clear)  # with one worker, this process itself has opened the file
-        results = map_in_order(executor, find_block, tasks, in_flight=4 * workers)
+        stack.callback(release)  # with one worker, this process itself has opened the file
+        results = map_in_order(executor, find_block, tasks, in_flight=lambda: 4 * executor.concurrency)
         for start, stop in ranges:
             blocks = []
             for _ in range(start, stop, BLOCK):
@@ -169,6 +138,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-events", action="store_true", help="keep the distribution alone, not each electron")
     parser.add_argument("--overwrite", action="store_true", help="search again what is already there")
     parser.add_argument("--workers", type=int, default=available_cores(), help="processes (default: all cores)")
+    add_scheduler(parser)
     args = parser.parse_args(argv)
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, found {args.workers}")
@@ -205,6 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             how=how,
             keep_events=not args.no_events,
             workers=args.workers,
+            scheduler=args.scheduler,
         )
         seen = []
         electrons = hits = 0.0

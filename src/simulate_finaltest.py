@@ -20,10 +20,8 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from src import simulate_training
@@ -31,10 +29,10 @@ from util import settings
 from util.errors import InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
 from util.finaltest import SMALLEST_FRAME
-from util.finaltest_writer import pack_frame, writing_frames
-from util.options import number
-from util.phosphor import PhosphorRecipe, draw_spots, render
-from util.sampling import project, sample_sphere
+from util.finaltest_writer import writing_frames
+from util.frame_simulation import Block, simulate_block
+from util.options import add_scheduler, number
+from util.phosphor import PhosphorRecipe
 from util.simulated_file import attributes_of, check_room, is_made_with
 from util.sphere import Experiment
 from util.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTYPE, TRUTH, truth_rows
@@ -42,66 +40,10 @@ from util.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTY
 BLOCK = 100  # frames that share a random generator; another number gives other frames for the same seed
 
 
-class Block(NamedTuple):
-    """A block of frames to simulate; travels to the workers."""
-
-    number: int
-    start: int  # first frame
-    stop: int  # behind the last frame
-    experiment: Experiment
-    recipe: PhosphorRecipe
-    seed: int
-
-
-class SimulatedBlock(NamedTuple):
-    """What a worker makes of a `Block`."""
-
-    block: Block
-    packed: list[bytes]  # one chunk of FinalImage for each frame
-    generated: list[NDArray]  # GENERATED_DTYPE rows, one array for each sphere
-    detected: NDArray  # DETECTED_DTYPE rows, by frame
-
-
-def simulate_block(block: Block) -> SimulatedBlock:
-    """Draw the electrons of some frames and take the frames.
-
-    Electrons that miss the screen are generated, but neither detected nor seen. ``ElectronId`` counts through the
-    spheres one after the other, so that it is the row of ``GeneratedElectrons``.
-    """
-    experiment, recipe = block.experiment, block.recipe
-    rng = np.random.default_rng(np.random.SeedSequence(block.seed, spawn_key=(block.number,)))
-    frames = block.stop - block.start
-    generated, columns = [], []
-    first_id = 0
-    for index, sphere in enumerate(experiment.spheres):
-        n = frames * sphere.electrons_a_frame
-        rows = np.empty(n, GENERATED_DTYPE)
-        rows["SphereId"] = index
-        rows["ElectronId"] = first_id + block.start * sphere.electrons_a_frame + np.arange(n)
-        rows["r"], rows["costheta"] = sample_sphere(np.array(sphere.beta), sphere.R, sphere.sigma_R, n, rng=rng)
-        x, z = project(rows["r"], rows["costheta"], rng=rng)
-        generated.append(rows)
-        columns.append([values.reshape(frames, -1) for values in (rows["ElectronId"], x, z)])
-        first_id += experiment.frames * sphere.electrons_a_frame
-    ids, x, z = (np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True))
-
-    half_height, half_width = (recipe.pitch * pixels / 2 for pixels in recipe.frame_shape)
-    on_screen = (np.abs(x) <= half_height) & (np.abs(z) <= half_width)
-    detected = np.empty(np.count_nonzero(on_screen), DETECTED_DTYPE)
-    detected["ImageId"] = block.start + np.nonzero(on_screen)[0]
-    detected["ElectronId"], detected["x"], detected["z"] = ids[on_screen], x[on_screen], z[on_screen]
-
-    packed = []
-    for frame in range(frames):
-        seen = on_screen[frame]
-        spots = draw_spots(recipe, np.count_nonzero(seen), rng=rng)
-        image = render(recipe, x[frame, seen], z[frame, seen], *spots, rng=rng)
-        packed.append(pack_frame(block.start + frame, image))
-    return SimulatedBlock(block, packed, generated, detected)
-
-
-def simulate(output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, seed: int, workers: int) -> None:
-    """Simulate all frames of an experiment into `output`, in as many processes as `workers`.
+def simulate(
+    output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, seed: int, workers: int, scheduler: str = ""
+) -> None:
+    """Simulate all frames of an experiment into `output`, in as many processes as `workers`, or on a Dask `scheduler`.
 
     Raises
     ------
@@ -116,7 +58,7 @@ def simulate(output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, se
     attributes = attributes_of(_settings_text(experiment, recipe), seed)
     with (
         writing_frames(output, recipe.frame_shape, experiment.frames, attributes) as writer,
-        open_executor(workers) as executor,
+        open_executor(workers, scheduler) as executor,
         tqdm(total=experiment.frames, unit="frame", desc="simulating", smoothing=0.1) as progress,
     ):
         truth = truth_rows(experiment.spheres)
@@ -124,7 +66,7 @@ def simulate(output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, se
         electrons = experiment.frames * experiment.electrons_a_frame
         generated_table = writer.create_table(GENERATED, GENERATED_DTYPE, electrons)
         detected_table = writer.create_table(DETECTED, DETECTED_DTYPE)
-        for done in map_in_order(executor, simulate_block, blocks, in_flight=2 * workers):
+        for done in map_in_order(executor, simulate_block, blocks, in_flight=lambda: 2 * executor.concurrency):
             for index, packed in enumerate(done.packed, start=done.block.start):
                 writer.write(index, packed)
             for rows in done.generated:
@@ -216,6 +158,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=number(int, 1, 1024), default=available_cores(), metavar="N", help="default: all cores"
     )
+    add_scheduler(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a file made with other settings")
     simulate_training.add_options(parser)
     return parser.parse_args(argv)
@@ -229,7 +172,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not args.overwrite and is_made_with(args.output, simulate_training.settings_text(prior, spheres), args.seed):
             print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
             return
-        n = simulate_training.simulate_spheres(args.output, prior, spheres, seed=args.seed, workers=args.workers)
+        where = {"workers": args.workers, "scheduler": args.scheduler}
+        n = simulate_training.simulate_spheres(args.output, prior, spheres, seed=args.seed, **where)
         size = args.output.stat().st_size / 1e6
         print(f"{args.output}: {spheres} spheres, {n} electrons, {size:.1f} MB, seed {args.seed}")
         return
@@ -237,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.overwrite and is_made_with(args.output, _settings_text(experiment, recipe), args.seed):
         print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
         return
-    simulate(args.output, experiment, recipe, seed=args.seed, workers=args.workers)
+    simulate(args.output, experiment, recipe, seed=args.seed, workers=args.workers, scheduler=args.scheduler)
     size = args.output.stat().st_size
     print(f"{args.output}: {experiment.frames} frames, {size / 1e6:.1f} MB, seed {args.seed}")
 

@@ -84,7 +84,7 @@ def draw_parameters(prior: Prior, spheres: int, *, seed: int) -> tuple[NDArray, 
     return rows, np.maximum(draws.electrons.reshape(-1)[:spheres].round().astype(np.int64), 1)
 
 
-def simulate_spheres(output: Path, prior: Prior, spheres: int, *, seed: int, workers: int) -> int:
+def simulate_spheres(output: Path, prior: Prior, spheres: int, *, seed: int, workers: int, scheduler: str = "") -> int:
     """Write a training file of the second kind; return the number of its electrons.
 
     Raises
@@ -112,13 +112,15 @@ def simulate_spheres(output: Path, prior: Prior, spheres: int, *, seed: int, wor
     )
     with (
         writing_tables(output, attributes_of(settings_text(prior, spheres), seed)) as writer,
-        open_executor(workers) as executor,
+        open_executor(workers, scheduler) as executor,
         tqdm(total=total, unit="electron", unit_scale=True, desc="simulating") as progress,
     ):
         writer.put(writer.create_table(DISTRIBUTIONS, rows.dtype, spheres), 0, rows)
         generated_table = writer.create_table(GENERATED, GENERATED_DTYPE, total)
         detected_table = writer.create_table(DETECTED, DETECTED_DTYPE)
-        for generated, detected in map_in_order(executor, draw_piece, pieces, in_flight=2 * workers):
+        for generated, detected in map_in_order(
+            executor, draw_piece, pieces, in_flight=lambda: 2 * executor.concurrency
+        ):
             writer.put(generated_table, int(generated["ElectronId"][0]), generated)
             writer.append(detected_table, detected)
             progress.update(len(generated))

@@ -1,13 +1,14 @@
-"""Many processes at one stage's work, behind the standard `concurrent.futures.Executor`."""
+"""Many processes at one stage's work, here or on other machines, behind the standard `concurrent.futures.Executor`."""
 
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -20,27 +21,42 @@ def available_cores() -> int:
 
 
 @contextmanager
-def open_executor(workers: int) -> Iterator[Executor]:
+def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = ()) -> Iterator[Executor]:
     """Start worker processes; on any failure, an interrupt too, stop their work at once and quietly.
 
     Parameters
     ----------
     workers : int
         Number of processes; with 1 the calls run in this very process, at the moment they are submitted.
+    scheduler : str
+        Address of a running Dask scheduler, whose workers are used instead; empty: this machine.
+    files : sequence of Path
+        What workers on other machines must see too.
 
     Yields
     ------
     concurrent.futures.Executor
-        Functions, arguments and results must pickle.
+        Functions, arguments and results must pickle, and functions be importable by name. Its attribute `concurrency`
+        is the number of calls that run at a time; that of a scheduler follows its workers as they come and go.
+
+    Raises
+    ------
+    InputError
+        The scheduler cannot be used (`util.dask_executor` says how).
     """
+    if scheduler:
+        from util.dask_executor import dask_executor  # takes a third of a second, only where it is needed
+
+        with dask_executor(scheduler, files) as executor:
+            yield executor
+        return
     if workers < 1:
         raise ValueError(f"workers must be at least 1, found {workers}")
     if workers == 1:
         yield _InProcess()
         return
     before = set(multiprocessing.active_children())
-    # Not fork: the threads of HDF5 and OpenMP do not survive it.
-    executor = _Pool(workers, multiprocessing.get_context("forkserver"), initializer=_prepare_worker)
+    executor = _Pool(workers)
     try:
         with _interrupt_postponed():
             executor.submit(os.getpid)
@@ -56,16 +72,30 @@ def open_executor(workers: int) -> Iterator[Executor]:
 
 
 def map_in_order(
-    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], *, in_flight: int
+    executor: Executor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    in_flight: int | Callable[[], int],
 ) -> Iterator[Result]:
     """Results of ``function(item)`` in the order of the items, with a bounded number of them under way.
 
     Unlike `Executor.map` this neither submits everything at once nor piles up results that nobody has taken, so
     memory stays constant however many items there are.
+
+    Parameters
+    ----------
+    executor : Executor
+    function : callable
+    items : iterable
+        Drawn from only as calls are submitted.
+    in_flight : int or callable
+        Calls under way at a time; a callable is asked again before each one.
     """
+    bound = in_flight if callable(in_flight) else lambda: in_flight
     pending: deque[Future[Result]] = deque()
     for item in items:
-        if len(pending) >= max(in_flight, 1):
+        while len(pending) >= max(bound(), 1):
             yield pending.popleft().result()
         pending.append(executor.submit(function, item))
     while pending:
@@ -74,6 +104,8 @@ def map_in_order(
 
 class _InProcess(Executor):
     """Runs each call when it is submitted: no processes, plain tracebacks."""
+
+    concurrency = 1
 
     def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
         future: Future[Result] = Future()
@@ -86,6 +118,11 @@ class _InProcess(Executor):
 
 class _Pool(ProcessPoolExecutor):
     """Processes whose work, but not their talk with this one, can be interrupted."""
+
+    def __init__(self, workers: int) -> None:
+        # Not fork: the threads of HDF5 and OpenMP do not survive it.
+        super().__init__(workers, multiprocessing.get_context("forkserver"), initializer=_prepare_worker)
+        self.concurrency = workers
 
     def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
         return super().submit(_work, fn, args, kwargs)

@@ -20,3 +20,10 @@ def number(kind: type[int] | type[float], low: float, high: float = math.inf) ->
         return value
 
     return parse
+
+
+def add_scheduler(parser: argparse.ArgumentParser) -> None:
+    """Add the option of a stage that can work on many machines."""
+    parser.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="running Dask scheduler, as tcp://host:8786 (default: none)"
+    )

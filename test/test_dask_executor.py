@@ -1,0 +1,276 @@
+"""Stages on a real Dask scheduler and two worker processes: the same bytes, whatever becomes of a worker."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from distributed import Client
+from truth import ROOT
+
+from src import gen_finaltest_npy, simulate_finaltest
+from util import dask_executor
+from util.errors import InputError, run_program
+from util.executor import map_in_order, open_executor
+from util.finaltest import FrameFile
+from util.finaltest_writer import pack_frame, writing_frames
+
+EXPERIMENT = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
+FINDER = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
+QUIET = {"DASK_LOGGING__DISTRIBUTED": "warning"}
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def start(argv, **environment):
+    return subprocess.Popen(
+        [str(word) for word in argv],
+        cwd=ROOT,
+        env=os.environ | QUIET | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(program):
+    """End a program and all that it started."""
+    with program:
+        if program.poll() is None:
+            os.killpg(program.pid, signal.SIGTERM)
+        try:
+            program.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(program.pid, signal.SIGKILL)
+
+
+def stage(module, *options):
+    return start([sys.executable, "-W", "error", "-m", f"src.{module}", *options])
+
+
+def messages(stderr):
+    """Give what a program said on standard error, without its progress bar."""
+    lines = stderr.replace("\r", "\n").splitlines()
+    return [line for line in lines if line.strip() and not re.search(r"\d+/\d+ \[.*frame", line)]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """Give a scheduler's process and address; it has no workers unless `workers` is asked for."""
+    told = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", told]
+    program = start([sys.executable, "-m", "dask", "scheduler", *options])
+    try:
+        wait_until(lambda: told.exists() and "address" in told.read_text())
+        yield program, re.search(r'"address": "([^"]+)"', told.read_text())[1]
+    finally:
+        end(program)
+
+
+@pytest.fixture(scope="module")
+def workers(scheduler, tmp_path_factory):
+    """Give the address of the scheduler with two workers, started as a user would."""
+    local = tmp_path_factory.mktemp("workers")
+    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", local, "--death-timeout", 5]
+    program = start(["bash", "script/start_workers.sh", *options], SCHEDULER=scheduler[1], WORKERS="2")
+    try:
+        with Client(scheduler[1], set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=30)
+        yield scheduler[1]
+    finally:
+        end(program)
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """Give 1,600 small frames, and the folder of their 16 shards as this process makes them."""
+    folder = tmp_path_factory.mktemp("frames")
+    few = ["--frames", 20, "--frame-shape", 256, 256, "--electrons", 3, 3, "--workers", 1]
+    simulate_finaltest.main([str(word) for word in ["--output", folder / "few.h5", *EXPERIMENT, *few]])
+    with FrameFile(folder / "few.h5") as file:
+        packed = [pack_frame(*row) for row in file.rows()]
+    path = folder / "finaltest.h5"
+    with writing_frames(path, (256, 256), 1600, {}) as writer:
+        for index in range(1600):
+            writer.write(index, packed[index % 20])
+    gen_finaltest_npy.main([str(word) for word in [*search(path, folder / "shards"), "--workers", 1]])
+    return path, folder / "shards"
+
+
+def search(path, output):
+    return ["--finaltest", path, "--output", output, *FINDER, "--shards", 16]
+
+
+def pids(address):
+    with Client(address, set_as_default=False) as client:
+        return list(client.run(os.getpid).values())
+
+
+# Slow enough that two workers share a few of them.
+SLOW_PID = "[__import__('time').sleep(0.1), __import__('os').getpid()][1]"
+
+
+def refused(address, capsys, *words, files=()):
+    """Give the one line with which a program that would use these workers ends."""
+
+    def main():
+        with open_executor(1, address, files=files):
+            pytest.fail("work was begun")
+
+    with pytest.raises(SystemExit) as ended:
+        run_program(main)
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    for word in words:
+        assert word in line, line
+
+
+def test_a_scheduler_that_has_no_workers_is_refused(scheduler, capsys, monkeypatch):
+    monkeypatch.setattr(dask_executor, "CONNECT_SECONDS", 0.3)
+    how = f"SCHEDULER={scheduler[1]} bash script/start_workers.sh"
+    refused(scheduler[1], capsys, "expected workers, found none", how)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1:8786", "tcp://127.0.0.1", "ftp://127.0.0.1:8786"])
+def test_an_address_without_a_scheduler_is_refused(address, capsys, monkeypatch):
+    monkeypatch.setattr(dask_executor, "CONNECT_SECONDS", 0.3)
+    refused(address, capsys, f"SCHEDULER={address}: expected the address of a running Dask scheduler", "leave it empty")
+
+
+def test_workers_that_do_not_see_the_file_are_refused(workers, tmp_path, capsys):
+    refused(workers, capsys, f"error: {tmp_path}/f.h5: worker tcp://", "does not see it", files=[tmp_path / "f.h5"])
+
+
+def test_workers_on_another_state_of_the_code_are_refused(workers, capsys, monkeypatch):
+    monkeypatch.setattr(dask_executor, "_digest_of_code", lambda: "ours")
+    refused(workers, capsys, "expected the same code as here, found another state of it")
+
+
+def test_workers_with_other_versions_are_refused(workers, capsys, monkeypatch):
+    real = Client.get_versions
+
+    def changed(self, **how):
+        found = real(self, **how)
+        found["client"]["packages"]["numba"] = "0.1"
+        return found
+
+    monkeypatch.setattr(Client, "get_versions", changed)
+    refused(workers, capsys, "worker tcp://", "expected numba 0.1 as here, found 0.")
+
+
+def test_workers_that_cannot_import_this_project_are_refused(workers, tmp_path, capsys):
+    options = ["--no-nanny", "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path]
+    script = "import os, sys; os.chdir('/'); sys.path.remove(''); from dask.cli import run_cli; run_cli()"
+    program = start([sys.executable, "-c", script, "worker", workers, *options, "--name", "stranger"], PYTHONPATH="")
+    try:
+        with Client(workers, set_as_default=False) as client:
+            client.wait_for_workers(3, timeout=30)
+        refused(workers, capsys, "cannot import this project", "start workers from its folder")
+    finally:
+        end(program)
+    with Client(workers, set_as_default=False) as client:
+        wait_until(lambda: len(client.nthreads()) == 2)
+
+
+def test_calls_run_at_once_in_all_workers_and_come_back_in_order(workers):
+    with open_executor(1, workers) as executor:
+        assert executor.concurrency == 2
+        results = map_in_order(executor, np.square, range(50), in_flight=lambda: 3 * executor.concurrency)
+        assert list(results) == [i * i for i in range(50)]
+        assert {future.result() for future in [executor.submit(eval, SLOW_PID) for _ in range(8)]} == set(pids(workers))
+        with pytest.raises(ZeroDivisionError):
+            executor.submit(divmod, 1, 0).result()
+
+
+def unknown_to_workers():
+    """Stand for what a worker that came after the check cannot import: this module is on no worker's path."""
+
+
+def test_a_worker_that_cannot_import_the_work_ends_the_run_in_one_line(workers):
+    with (
+        pytest.raises(InputError, match="a worker that came later cannot import"),
+        open_executor(1, workers) as executor,
+    ):
+        executor.submit(unknown_to_workers).result()
+
+
+def test_an_error_of_the_input_travels_back_as_such(workers, tmp_path):
+    with open_executor(1, workers) as executor, pytest.raises(InputError, match=r"f\.h5: no such file"):
+        executor.submit(FrameFile, tmp_path / "f.h5").result()
+
+
+def test_simulated_frames_are_the_same_from_any_machine_and_survive_the_death_of_a_worker(workers, tmp_path):
+    small = [*EXPERIMENT, "--frame-shape", 256, 256, "--frames", 1500, "--seed", 7]
+    simulate_finaltest.main([str(word) for word in ["--output", tmp_path / "here.h5", *small, "--workers", 1]])
+    program = stage("simulate_finaltest", "--output", tmp_path / "there.h5", *small, "--scheduler", workers)
+    size = (tmp_path / "here.h5").stat().st_size
+    wait_until(lambda: any(path.stat().st_size > size / 10 for path in tmp_path.glob(".there*")))
+    victim = pids(workers)[0]
+    assert not (tmp_path / "there.h5").exists()
+    os.kill(victim, signal.SIGKILL)
+    _, stderr = program.communicate(timeout=60)
+    assert program.returncode == 0, stderr
+    assert (tmp_path / "there.h5").read_bytes() == (tmp_path / "here.h5").read_bytes()
+    wait_until(lambda: len(pids(workers)) == 2)
+    assert victim not in pids(workers)
+
+
+def test_shards_are_the_same_from_any_machine(workers, frames, tmp_path):
+    path, here = frames
+    gen_finaltest_npy.main([str(word) for word in [*search(path, tmp_path), "--scheduler", workers]])
+    assert contents(tmp_path) == contents(here)
+
+
+def test_no_shard_is_lost_or_changed_by_the_death_of_a_worker(workers, frames, tmp_path):
+    path, here = frames
+    victim = pids(workers)[0]
+    program = stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers)
+    wait_until(lambda: (tmp_path / "final_0_100.npz").exists())
+    os.kill(victim, signal.SIGKILL)
+    assert len(list(tmp_path.glob("final_*"))) < 14, "killed too late to tell anything"
+    _, stderr = program.communicate(timeout=60)
+    assert program.returncode == 0, stderr
+    assert contents(tmp_path) == contents(here)
+
+
+def test_an_interrupt_ends_the_run_quietly_and_takes_its_work_off_the_workers(workers, frames, tmp_path):
+    program = stage("gen_finaltest_npy", *search(frames[0], tmp_path), "--scheduler", workers)
+    wait_until(lambda: (tmp_path / "final_0_100.npz").exists())
+    os.killpg(program.pid, signal.SIGINT)
+    _, stderr = program.communicate(timeout=30)
+    assert program.returncode == 130, stderr
+    (line,) = messages(stderr)
+    assert line.startswith("interrupted")
+    with Client(workers, set_as_default=False) as client:
+        wait_until(lambda: not any(client.processing().values()))
+
+
+def test_a_scheduler_that_goes_away_ends_the_run_in_one_line_and_the_next_one_goes_on(
+    scheduler, workers, frames, tmp_path
+):
+    path, here = frames
+    program = stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers)
+    wait_until(lambda: (tmp_path / "final_0_100.npz").exists())
+    scheduler[0].kill()
+    _, stderr = program.communicate(timeout=60)
+    assert program.returncode == 2, stderr
+    errors = [line for line in messages(stderr) if line.startswith("error: ")]
+    assert len(errors) == 1 and f"{workers}: the scheduler went away" in errors[0]
+    assert "Traceback" not in stderr
+    assert "final_0_100.npz" in contents(tmp_path) and len(contents(tmp_path)) < 16
+    gen_finaltest_npy.main([str(word) for word in [*search(path, tmp_path), "--workers", 1]])
+    assert contents(tmp_path) == contents(here)

@@ -1,0 +1,73 @@
+"""Blocks of frames searched for electrons: what the workers of `src.gen_finaltest_npy` do, wherever they run."""
+
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.detector import Detector
+from util.errors import InputError
+from util.finaltest import FrameFile
+from util.finder import Finder, FinderSettings
+from util.shards import FrameCounts, empty_events
+
+
+class Task(NamedTuple):
+    """Frames `start` .. `stop` - 1 to search; travels to the workers."""
+
+    path: Path
+    source: str  # fingerprint of that file
+    start: int
+    stop: int
+    detector: Detector
+    finder: FinderSettings
+
+
+# A worker lives longer than a task, and on a Dask cluster longer than a run: what one task opened serves the next as
+# long as it asks for the same. Each thread has its own, for neither a Finder nor a FrameFile is made for two at a time.
+_kept = threading.local()
+
+
+def find_block(task: Task) -> tuple[NDArray, FrameCounts]:
+    """Electrons of a block of frames, dtype `util.finder.EVENT`, and what kind of frames they were.
+
+    Raises
+    ------
+    InputError
+        The file is not what the task says, or a frame in it is damaged.
+    """
+    frames, finder = _tools(task)
+    parts = [empty_events()]
+    dark = empty = saturated = 0
+    for image_id, frame in frames.rows(task.start, task.stop):
+        events = finder.find(frame)
+        if events is None:
+            saturated += 1
+            continue
+        empty += events.size == 0
+        dark += not frame.any()
+        events["ImageId"] = image_id
+        parts.append(events)
+    return np.concatenate(parts), FrameCounts(task.stop - task.start, dark, empty, saturated)
+
+
+def release() -> None:
+    """Close what this thread has opened."""
+    _kept.__dict__.clear()
+
+
+def _tools(task: Task) -> tuple[FrameFile, Finder]:
+    asked = task.path, task.source, task.detector, task.finder
+    if getattr(_kept, "asked", None) != asked:
+        release()
+        frames = FrameFile(task.path)
+        if frames.fingerprint() != task.source:
+            raise InputError(
+                f"{task.path}: expected the file that the run began with, found another; "
+                "leave it alone while it is searched, and let all machines see the same"
+            )
+        _kept.tools = frames, Finder(task.detector, task.finder)
+        _kept.asked = asked
+    return _kept.tools
