@@ -15,6 +15,7 @@ from util.atomic_file import replacing
 
 # Redrawing for ever would hide a prior that allows nothing.
 _MOST_ROUNDS = 200
+_PART = 4000
 # A prior around an answer: no parameter is taken to be better known than this.
 _LEAST_R, _LEAST_SIGMA_R, _LEAST_BETA = 0.005, 0.001, 0.005
 _ELECTRONS_WITHIN = 0.15
@@ -129,13 +130,26 @@ def draw(prior: Prior, n: int, *, rng: np.random.Generator) -> Draws:
         n,
         "radii that ascend",
     )
-    betas = [
-        _redraw(lambda m, sphere=sphere: _draw_betas(sphere, m, rng), pad.is_density, n, "betas that are a density")
-        for sphere in prior.spheres
-    ]
+    betas = [draw_betas(sphere, n, rng=rng) for sphere in prior.spheres]
     sigma_R = np.stack([rng.uniform(*sphere.sigma_R, size=n) for sphere in prior.spheres], axis=1)
     electrons = np.stack([rng.uniform(*sphere.electrons, size=n) for sphere in prior.spheres], axis=1)
     return Draws(np.stack(betas, axis=1), radii, sigma_R, electrons)
+
+
+def draw_betas(sphere: SpherePrior, n: int, *, rng: np.random.Generator) -> NDArray:
+    """Draw the betas (n, m) of one sphere: normal, within the limits, I(c) >= 0.
+
+    Raises
+    ------
+    ValueError
+        Nearly no draw is a density.
+    """
+    return _redraw(lambda some: _draw_betas(sphere, some, rng), _are_densities, n, "betas that are a density")
+
+
+def _are_densities(beta: NDArray) -> NDArray[np.bool_]:
+    """`pad.is_density` in parts: it looks at hundreds of angles a draw."""
+    return np.concatenate([pad.is_density(beta[start : start + _PART]) for start in range(0, len(beta), _PART)])
 
 
 def _draw_betas(sphere: SpherePrior, n: int, rng: np.random.Generator) -> NDArray:

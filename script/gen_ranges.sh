@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Read the ranges of the parameters off training files: $DATA_DIR/ranges.toml, $DATA_DIR/figures/ranges.png and .pdf.
+# Further options (--files FILE .., --spheres N ..) go to src/gen_ranges.py; without --files it reads $FINALTEST.
+set -euo pipefail
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+# shellcheck source=script/env.sh
+source script/env.sh
+exec "$PYTHON" -m src.gen_ranges --files "$FINALTEST" --output "$DATA_DIR/ranges.toml" --figures "$DATA_DIR/figures" "$@"

@@ -1,0 +1,155 @@
+"""Read the ranges of the parameters off training files, as a prior that the training-set stages accept.
+
+usage: python -m src.gen_ranges --files FILE .. --output ranges.toml --figures FOLDER [--spheres S] [--boundaries R ..]
+
+reads   FILE: `DistributionParameters` (kind 2) or `Truth` (kind 1), and `GeneratedElectrons` to count them
+writes  ranges.toml: for each sphere R, sigma_R, electrons, and limits, mu and sigma of each beta
+        FOLDER/ranges.png, FOLDER/ranges.pdf: the distributions, and the prior found
+
+Files of kind 1 tell which sphere is which, by their radii. Those of kind 2 do not: their spheres are parted by
+--boundaries, or, without these, every sphere of the prior gets the ranges of all.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.errors import InputError, run_program
+from util.finaltest import open_hdf5
+from util.options import number
+from util.prior_ranges import Ranges, Spheres, estimate, prior_of
+from util.priors import write_prior
+from util.ranges_figure import draw_ranges
+from util.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
+from util.truth_tables import GENERATED, TRUTH, read_table
+
+
+def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
+    """Spheres of a file, and the place of each among those of its run (n,), ascending in R; -1 where no run is told.
+
+    Raises
+    ------
+    InputError
+        No training file of either kind, or one that does not tell the electrons.
+    """
+    rows = read_parameters(path)
+    if rows is not None:
+        electrons = count_electrons(path, rows)
+        place = np.full(len(rows), -1)
+    else:
+        with open_hdf5(path) as file:
+            rows = read_table(file, path, TRUTH, ("SphereId", "R", "sigma_R", "beta"))
+            generated = read_table(file, path, GENERATED, ("SphereId",))
+            found = ", ".join(file) or "nothing"
+        if rows is None:
+            raise InputError(
+                f"{path}: expected {DISTRIBUTIONS} or {TRUTH}, found {found}; "
+                "give training files, as simulate_finaltest.sh makes"
+            )
+        electrons = None
+        if generated is not None:
+            electrons = np.array([np.count_nonzero(generated["SphereId"] == row["SphereId"]) for row in rows])
+        place = np.argsort(np.argsort(rows["R"], kind="stable"))
+    if electrons is None or not (electrons > 0).all():
+        raise InputError(f"{path}: {GENERATED}: expected electrons of every sphere, found none; make the file anew")
+    beta = rows["beta"].reshape(len(rows), -1).astype(float)
+    values = (rows["R"].astype(float), rows["sigma_R"].astype(float), electrons.astype(float), beta)
+    if not all(np.isfinite(column).all() for column in values):
+        raise InputError(f"{path}: expected finite parameters, found others; make the file anew")
+    return Spheres(*values), place
+
+
+def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | None) -> list[Spheres]:
+    """Spheres of all files, in a group for each sphere of the prior.
+
+    Raises
+    ------
+    InputError
+        Files that do not fit together or hold other numbers of spheres.
+    """
+    parts, places = zip(*(read_spheres(path) for path in paths), strict=True)
+    for path, part, place in zip(paths, parts, places, strict=True):
+        if part.beta.shape[1] != parts[0].beta.shape[1]:
+            raise InputError(
+                f"{path}: expected {parts[0].beta.shape[1]} betas a sphere, as in {paths[0]}, "
+                f"found {part.beta.shape[1]}; leave it out"
+            )
+        if boundaries is None and place[0] >= 0 and len(place) != spheres:
+            raise InputError(f"{path}: {TRUTH}: expected {spheres} sphere(s), found {len(place)}; use --spheres")
+    every = Spheres(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    place = np.concatenate(places)
+    if boundaries is not None:
+        place = np.searchsorted(np.sort(boundaries), every.R)
+    elif (place < 0).any():
+        return [every] * spheres
+    return [Spheres(*(values[place == index] for values in every)) for index in range(spheres)]
+
+
+def table(index: int, spheres: Spheres, ranges: Ranges) -> str:
+    """Say what was found of one sphere, and how well."""
+    prior = ranges.prior
+    lines = [f"sphere {index + 1}: {len(spheres.R)} in the files"]
+    for name in ("R", "sigma_R", "electrons"):
+        low, high = getattr(prior, name)
+        lines.append(f"  {name:<10}{low:>12.6g} .. {high:.6g}")
+    for i, (low, high) in enumerate(prior.limits):
+        mu, sigma = prior.mu[i], prior.sigma[i]
+        line = (
+            f"  {f'beta_{2 * i + 2}':<10}{low:>12.6g} .. {high:<12.6g} mu {mu:.4g} +- {ranges.mu_error[i]:.2g}"
+            f"   sigma {sigma:.4g} +- {ranges.sigma_error[i]:.2g}"
+        )
+        broad = ranges.sigma_error[i] > sigma / 2
+        lines.append(line + ("   (broad: mu and sigma are known only together)" if broad else ""))
+    return "\n".join(lines)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="gen_ranges.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--files", type=Path, nargs="+", required=True, metavar="FILE", help="training files of either kind")
+    add("--output", type=Path, required=True, metavar="FILE", help="the prior, TOML")
+    add("--figures", type=Path, required=True, metavar="FOLDER", help="where ranges.png and ranges.pdf go")
+    add("--spheres", type=number(int, 1, 3), metavar="S", help="of the prior (default 2, or as --boundaries say)")
+    add("--boundaries", type=number(float, 0, 1), nargs="+", metavar="R", help="radii that part the spheres")
+    add("--training", type=number(int, 1), default=4000, metavar="N", help="samples (default %(default)s)")
+    add("--validation", type=number(int, 1), default=500, metavar="N", help="samples (default %(default)s)")
+    add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="of the integration (default %(default)s)")
+    args = parser.parse_args(argv)
+    parted = len(args.boundaries) + 1 if args.boundaries else 2
+    if args.boundaries and args.spheres not in (None, parted):
+        parser.error(f"--spheres {args.spheres}: {len(args.boundaries)} boundaries part {parted} spheres; leave it out")
+    args.spheres = args.spheres or parted
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    groups = gather(args.files, args.spheres, args.boundaries)
+    found: list[Ranges] = []
+    for index, group in enumerate(groups):
+        if index and group is groups[0]:
+            found.append(found[0])
+            continue
+        try:
+            found.append(estimate(group, seed=args.seed))
+        except ValueError as error:
+            raise InputError(f"sphere {index + 1}: {error}; give more or other files") from None
+        print(table(index, group, found[-1]))
+    try:
+        prior = prior_of(found, args.training, args.validation)
+    except ValueError as error:
+        raise InputError(f"{args.files[0]}: {error}; part the spheres with --boundaries") from None
+    write_prior(args.output, prior, f"Ranges of {len(args.files)} training file(s), by gen_ranges.sh.")
+    draw_ranges(args.figures, groups, found, seed=args.seed)
+    print(f"prior {args.output}; figures {args.figures / 'ranges.png'} and .pdf")
+
+
+if __name__ == "__main__":
+    run_program(main)
