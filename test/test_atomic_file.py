@@ -102,3 +102,41 @@ run_program(main)
         "another file\n"
     )
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("f", "old")]
+
+
+def write_until_killed(target):
+    """Begin to write `target` in a process of its own; give that process once it is about it."""
+    code = f"""
+import time
+from pathlib import Path
+from util.atomic_file import replacing
+with replacing(Path({str(target)!r})) as temporary:
+    temporary.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+    program = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert program.stdout.readline() == b"writing\n"
+    return program
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_file(tmp_path):
+    target, other = tmp_path / "f.h5", tmp_path / "f.x.h5"
+    for path in (target, other):
+        with write_until_killed(path) as program:
+            program.kill()
+    assert len(list(tmp_path.iterdir())) == 2
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+    (left,) = set(tmp_path.iterdir()) - {target}
+    assert left.name.startswith(".f.x.")  # of another file
+
+
+def test_what_a_living_process_is_writing_is_left_alone(tmp_path):
+    target = tmp_path / "f.h5"
+    with write_until_killed(target) as program:
+        (theirs,) = tmp_path.iterdir()
+        with replacing(target) as temporary:
+            temporary.write_text("ours")
+        assert theirs.read_text() == "half"
+        program.kill()

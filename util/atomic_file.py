@@ -1,11 +1,40 @@
 """Files that exist are whole: write beside the target under a temporary name, then rename."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from util.errors import InputError
+
+
+def _prefix(target: Path) -> str:
+    # Several machines may share a disk, and only its own can tell whether a process still lives.
+    return f".{target.stem}.{socket.gethostname()}-"
+
+
+def _suffix(target: Path) -> str:
+    return f".partial{target.suffix}"
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what processes of this machine that were killed while they wrote `target` have left."""
+    prefix, suffix = _prefix(target), _suffix(target)
+    for path in target.parent.iterdir():
+        pid = path.name[len(prefix) : -len(suffix)]
+        if path.name.startswith(prefix) and path.name.endswith(suffix) and pid.isdecimal() and not _lives(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
 
 
 @contextmanager
@@ -28,9 +57,10 @@ def replacing(target: Path) -> Iterator[Path]:
     InputError
         The file cannot be written: no room, no permission, a folder in its place.
     """
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    temporary = target.with_name(f"{_prefix(target)}{os.getpid()}{_suffix(target)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(target)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
