@@ -7,7 +7,8 @@ writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `
         told otherwise
 
 A shard that is already there, from the same file and with the same settings, is kept. The result does not depend on
-the number of workers. Frames without an electron, and frames too bright to tell electrons apart, are counted and
+the number of workers. A range with a frame that cannot be read gets no shard; the others do, and it is told at the
+end. Frames without an electron, and frames too bright to tell electrons apart, are counted and
 reported.
 """
 
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 from util import settings
 from util.detector import Detector
-from util.errors import InputError, run_program
+from util.errors import FrameError, InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
 from util.finaltest import FrameFile
 from util.finder import Finder, FinderSettings
@@ -34,6 +35,7 @@ from util.phosphor import PhosphorRecipe
 from util.shards import FrameCounts, Shard, distribution_of, read_facts, shard_path, write_shard
 
 BLOCK = 50  # frames searched at a time by one worker
+RANGES_NAMED = 8  # at most, in a message
 
 
 def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
@@ -84,15 +86,21 @@ def find_shards(
     keep_events: bool,
     workers: int,
     scheduler: str = "",
-) -> Iterator[Shard]:
-    """Search ranges of frames and give a shard for each, in order, as soon as it is complete."""
+) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
+    """Search ranges of frames and give a shard for each, in order, as soon as it is complete.
+
+    Where a frame cannot be used, give that error in place of its range's shard, and go on with the next range.
+    """
     path = frames.path.resolve()
-    tasks = [
-        Task(path, source, first, min(first + BLOCK, stop), detector, finder)
-        for start, stop in ranges
-        for first in range(start, stop, BLOCK)
-    ]
-    if tasks:
+    failed: set[tuple[int, int]] = set()
+
+    def tasks() -> Iterator[Task]:
+        for start, stop in ranges:
+            for first in range(start, stop, BLOCK):
+                if (start, stop) not in failed:
+                    yield Task(path, source, (start, stop), first, min(first + BLOCK, stop), detector, finder)
+
+    if ranges:
         # Compiles here, once, what every worker would otherwise compile for itself.
         Finder(detector, finder).find(np.zeros(frames.frame_shape, np.uint8))
     total = sum(stop - start for start, stop in ranges)
@@ -102,26 +110,44 @@ def find_shards(
         tqdm(total=total, unit="frame", disable=total == 0) as bar,
     ):
         stack.callback(release)  # with one worker, this process itself has opened the file
-        results = map_in_order(executor, find_block, tasks, in_flight=lambda: 4 * executor.concurrency)
-        for start, stop in ranges:
-            blocks = []
-            for _ in range(start, stop, BLOCK):
-                blocks.append(next(results))
-                bar.update(blocks[-1][1].frames)
-            events = np.concatenate([block[0] for block in blocks])
+        results = map_in_order(executor, find_block, tasks(), in_flight=lambda: 4 * executor.concurrency)
+        blocks = []
+        for block in results:
+            bar.update(block.counts.frames)
+            start, stop = block.shard
+            if block.damage and block.shard not in failed:
+                failed.add(block.shard)
+                blocks.clear()
+                yield block.shard, block.damage
+            if block.shard in failed:
+                continue
+            blocks.append(block)
+            if sum(block.counts.frames for block in blocks) < stop - start:
+                continue
+            events = np.concatenate([block.events for block in blocks])
             distribution, counts = distribution_of(events)
-            yield Shard(
+            shard = Shard(
                 start=start,
                 stop=stop,
                 source=source,
                 frames_in_source=frames.count,
                 settings=how,
-                counts_of_frames=add_counts([block[1] for block in blocks]),
+                counts_of_frames=add_counts([block.counts for block in blocks]),
                 events=events if keep_events else None,
                 distribution=distribution,
                 counts=counts,
                 squared_weights=float(np.sum(events["weight"].astype(float) ** 2)),
             )
+            blocks.clear()
+            yield (start, stop), shard
+
+
+def describe_lacking(output: Path, lacking: Sequence[tuple[tuple[int, int], FrameError]]) -> str:
+    """Say in one line which frames have no shard, and why."""
+    ranges = [f"{start}..{stop}" for (start, stop), _ in lacking]
+    if len(ranges) > RANGES_NAMED:
+        ranges[RANGES_NAMED:] = [f"and {len(ranges) - RANGES_NAMED} further ranges"]
+    return f"{lacking[0][1]}; no shard was made of frames {', '.join(ranges)}; those of all others are in {output}"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -177,10 +203,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             workers=args.workers,
             scheduler=args.scheduler,
         )
-        seen = []
+        seen, lacking = [], []
         electrons = hits = 0.0
         with contextlib.closing(shards):  # so that bar and workers are gone before a failure is told
-            for shard in shards:
+            for frames_range, shard in shards:
+                if isinstance(shard, FrameError):
+                    lacking.append((frames_range, shard))
+                    continue
                 write_shard(shard_path(args.output, shard.start, shard.stop), shard)
                 seen.append(shard.counts_of_frames)
                 electrons += float(shard.distribution.sum(dtype=float))
@@ -192,6 +221,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{electrons / done.frames:.2f} a frame; {done.empty} frames without electrons ({done.dark} all dark), "
             f"{done.saturated} too bright to search"
         )
+    if lacking:
+        raise InputError(describe_lacking(args.output, lacking))
 
 
 if __name__ == "__main__":

@@ -39,17 +39,17 @@ def write(path, *, seed):
 
 def task_of(path, start=0, stop=COUNT):
     with FrameFile(path) as frames:
-        return Task(path, frames.fingerprint(), start, stop, Detector.of_recipe(RECIPE), FINDER)
+        return Task(path, frames.fingerprint(), (0, COUNT), start, stop, Detector.of_recipe(RECIPE), FINDER)
 
 
 def test_a_file_is_opened_once_for_many_blocks(tmp_path, monkeypatch):
     task = task_of(write(tmp_path / "f.h5", seed=0))
     opened = []
     monkeypatch.setattr(frame_search, "FrameFile", lambda path: opened.append(path) or FrameFile(path))
-    parts = [find_block(task._replace(start=i, stop=i + 10))[0] for i in range(0, COUNT, 10)]
+    parts = [find_block(task._replace(start=i, stop=i + 10)).events for i in range(0, COUNT, 10)]
     assert len(opened) == 1
     release()
-    whole, counts = find_block(task)
+    whole, counts = find_block(task)[1:3]
     assert len(opened) == 2
     assert counts.frames == COUNT
     assert np.array_equal(np.concatenate(parts), whole)
@@ -57,11 +57,11 @@ def test_a_file_is_opened_once_for_many_blocks(tmp_path, monkeypatch):
 
 def test_threads_of_one_process_search_apart_and_find_the_same(tmp_path):
     task = task_of(write(tmp_path / "f.h5", seed=0))
-    alone = find_block(task)[0]
+    alone = find_block(task).events
     found, tools = {}, {}
 
     def work(name):
-        found[name] = [find_block(task)[0] for _ in range(5)]
+        found[name] = [find_block(task).events for _ in range(5)]
         tools[name] = frame_search._tools(task)
         release()
 
@@ -77,10 +77,10 @@ def test_threads_of_one_process_search_apart_and_find_the_same(tmp_path):
 
 def test_a_worker_that_outlives_a_run_searches_the_next_runs_file(tmp_path):
     first = task_of(write(tmp_path / "f.h5", seed=0))
-    before = find_block(first)[0]
+    before = find_block(first).events
     second = task_of(write(tmp_path / "f.h5", seed=1))  # under the same name
     assert second.source != first.source
-    assert not np.array_equal(find_block(second)[0], before)
+    assert not np.array_equal(find_block(second).events, before)
 
 
 def test_a_file_that_is_not_the_one_the_run_began_with_is_refused(tmp_path):

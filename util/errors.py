@@ -8,6 +8,10 @@ class InputError(Exception):
     """The user's input cannot be used; the message names file, expected, found and remedy in one line."""
 
 
+class FrameError(InputError):
+    """One frame cannot be used; those beside it may well be."""
+
+
 def run_program(main: Callable[[], None]) -> None:
     """Run a stage's ``main`` and end the process with its exit status.
 

@@ -20,7 +20,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from util.errors import InputError
+from util.errors import FrameError, InputError
 
 FRAMES = "FinalImage"
 SMALLEST_FRAME = 16  # pixels a side; less cannot hold a spot
@@ -146,7 +146,9 @@ class FrameFile:
         Raises
         ------
         InputError
-            No such frame, or its chunk is damaged.
+            No such frame.
+        FrameError
+            Its chunk is damaged.
         """
         return self.read_row(index)[1]
 
@@ -169,7 +171,9 @@ class FrameFile:
         Raises
         ------
         InputError
-            Range outside the file, or a damaged chunk.
+            Range outside the file.
+        FrameError
+            A damaged chunk.
         """
         stop = self.count if stop is None else stop
         self.check_range(start, stop)
@@ -195,7 +199,11 @@ class FrameFile:
         layout = [[name, str(self._dtype[name]), self._dtype.fields[name][1]] for name in self._dtype.names]
         digest = hashlib.sha256(json.dumps([self.path.stat().st_size, self.count, layout]).encode())
         for index in np.unique(np.linspace(0, self.count - 1, FINGERPRINT_FRAMES).round().astype(int)):
-            image_id, frame = self.read_row(int(index))
+            try:
+                image_id, frame = self.read_row(int(index))
+            except FrameError:
+                digest.update(b"damaged")
+                continue
             digest.update(str(image_id).encode())
             digest.update(frame)
         return digest.hexdigest()
@@ -220,8 +228,8 @@ class FrameFile:
         except (OSError, RuntimeError, ValueError, isal_zlib.error, zlib.error) as error:
             raise self._damaged(index, error) from None
 
-    def _damaged(self, index: int, error: Exception) -> InputError:
-        return InputError(
+    def _damaged(self, index: int, error: Exception) -> FrameError:
+        return FrameError(
             f"{self.path}: {FRAMES}: frame {index} is damaged: expected a gzip chunk of {self._dtype.itemsize} bytes, "
             f"found {str(error).splitlines()[0]}; copy or make the file again"
         )

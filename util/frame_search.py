@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.detector import Detector
-from util.errors import InputError
+from util.errors import FrameError, InputError
 from util.finaltest import FrameFile
 from util.finder import Finder, FinderSettings
 from util.shards import FrameCounts, empty_events
@@ -19,10 +19,20 @@ class Task(NamedTuple):
 
     path: Path
     source: str  # fingerprint of that file
+    shard: tuple[int, int]  # range of frames that these are part of
     start: int
     stop: int
     detector: Detector
     finder: FinderSettings
+
+
+class FoundBlock(NamedTuple):
+    """What came of a `Task`: electrons, dtype `util.finder.EVENT`, and kinds of frames; or what was in the way."""
+
+    shard: tuple[int, int]
+    events: NDArray
+    counts: FrameCounts
+    damage: FrameError | None = None
 
 
 # A worker lives longer than a task, and on a Dask cluster longer than a run: what one task opened serves the next as
@@ -30,27 +40,32 @@ class Task(NamedTuple):
 _kept = threading.local()
 
 
-def find_block(task: Task) -> tuple[NDArray, FrameCounts]:
-    """Electrons of a block of frames, dtype `util.finder.EVENT`, and what kind of frames they were.
+def find_block(task: Task) -> FoundBlock:
+    """Search a block of frames; at a frame that cannot be used, stop and say so.
 
     Raises
     ------
     InputError
-        The file is not what the task says, or a frame in it is damaged.
+        The file is not what the task says.
     """
     frames, finder = _tools(task)
     parts = [empty_events()]
-    dark = empty = saturated = 0
-    for image_id, frame in frames.rows(task.start, task.stop):
-        events = finder.find(frame)
-        if events is None:
-            saturated += 1
-            continue
-        empty += events.size == 0
-        dark += not frame.any()
-        events["ImageId"] = image_id
-        parts.append(events)
-    return np.concatenate(parts), FrameCounts(task.stop - task.start, dark, empty, saturated)
+    searched = dark = empty = saturated = 0
+    damage = None
+    try:
+        for image_id, frame in frames.rows(task.start, task.stop):
+            searched += 1
+            events = finder.find(frame)
+            if events is None:
+                saturated += 1
+                continue
+            empty += events.size == 0
+            dark += not frame.any()
+            events["ImageId"] = image_id
+            parts.append(events)
+    except FrameError as error:
+        damage = error
+    return FoundBlock(task.shard, np.concatenate(parts), FrameCounts(searched, dark, empty, saturated), damage)
 
 
 def release() -> None:
