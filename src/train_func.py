@@ -111,18 +111,21 @@ def train_epoch(
     device: torch.device,
     epoch: int,
     frozen: bool,
+    losses_of: Callable[[Tensor, Tensor], Tensor] = distance,
 ) -> NDArray:
     """Make one step a batch.
 
     Parameters
     ----------
     model : nn.Module
-        `SphereNet`, or that within DistributedDataParallel.
+        A network, or that within DistributedDataParallel.
     average : nn.Module
-        `SphereNet` that follows it.
+        A network that follows it.
     rate : function of the step within the epoch
     frozen : bool
         Whether batch normalisation rests.
+    losses_of : function of the model's answer and the targets
+        Loss of each sample (n,).
 
     Returns
     -------
@@ -146,7 +149,7 @@ def train_epoch(
         inputs, betas = inputs.to(device, non_blocking=True), betas.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             found = model(inputs)
-        losses = distance(found, betas)
+        losses = losses_of(found, betas)
         loss = losses.mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -194,8 +197,8 @@ def write_checkpoint(path: Path, tensors: dict, facts: dict) -> None:
         torch.save({"tensors": tensors, "facts": json.dumps(facts, sort_keys=True)}, temporary)
 
 
-def read_checkpoint(path: Path) -> tuple[dict, dict]:
-    """Read tensors and facts; no code in the file is run.
+def read_checkpoint(path: Path, maker: str = "run_model.sh") -> tuple[dict, dict]:
+    """Read tensors and facts, as script/`maker` wrote them; no code in the file is run.
 
     Raises
     ------
@@ -203,13 +206,13 @@ def read_checkpoint(path: Path) -> tuple[dict, dict]:
         Missing, or not such a file.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such checkpoint; train one with script/run_model.sh")
+        raise InputError(f"{path}: no such checkpoint; train one with script/{maker}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return content["tensors"], json.loads(content["facts"])
     except Exception as error:  # torch raises whatever unzipping, unpickling and its own checks raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: expected a checkpoint of run_model.sh, found none ({reason[:120]})") from None
+        raise InputError(f"{path}: expected a checkpoint of {maker}, found none ({reason[:120]})") from None
 
 
 def stage_of(stages: TrainingStages, name: str, changes: dict[str, object]) -> TrainingSettings:

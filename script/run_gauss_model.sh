@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Train the spot classifier on the patches in $DATA_DIR/gauss; weights and losses go there too.
+# Further options (--task finder, --epochs N ..) go to src/run_gauss_model.py.
+set -euo pipefail
+CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+# shellcheck source=script/env.sh
+source script/env.sh
+exec "$PYTHON" -m src.run_gauss_model --data "$DATA_DIR/gauss" --settings "$PARAM_DIR/gauss.toml" --seed "$SEED" "$@"
