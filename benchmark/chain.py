@@ -19,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.polynomial import legendre
 
-from src.gen_finaltest_answer import distance_to, read_hits
+from src.gen_finaltest_answer import distance_to
 from src.gen_finaltest_npy import main as find_main
 from src.simulate_finaltest import simulate
 from util import pad
 from util.atomic_file import replacing
 from util.executor import available_cores
+from util.hits import read_hits
 from util.likelihood import fit, floor_distance
 from util.phosphor import PhosphorRecipe
 from util.settings import load

@@ -20,7 +20,7 @@ import numpy as np
 
 from util import settings
 from util.atomic_file import replacing
-from util.chain import Scene, play
+from util.chain import Chain, Scene
 from util.coverage import coverage
 from util.executor import map_in_order, open_executor
 from util.finder import FinderSettings
@@ -82,7 +82,7 @@ def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
     recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
     with open_executor(1) as executor:
-        found = play(scene, FRAMES, recipe, finder, seed=700_000 + seed, executor=executor).found
+        found = Chain(recipe, finder, executor).play(scene, FRAMES, seed=700_000 + seed).found
     result = fit(found["x"], found["z"], found["weight"], bins=BINS)
     return pulls_of(result, scene) if result.converged else None
 

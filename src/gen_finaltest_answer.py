@@ -15,13 +15,10 @@ the mean distance of a fit to perfect hits of as many electrons.
 """
 
 import argparse
-import hashlib
-import itertools
 import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -35,88 +32,13 @@ from util.figures import FIGURE_SUFFIXES, draw_answer
 from util.finaltest import FrameFile
 from util.goodness import assess
 from util.hand_over import write_all
+from util.hits import Hits, read_hits
 from util.likelihood import FitResult, fit, floor_distance
 from util.refine import cautions
-from util.shards import MAP_SIZE, check_together, list_shards, read_facts, read_shard
 from util.sphere import Sphere
 from util.truth_tables import read_truth
 
 FLOOR_DRAWS = 4000
-
-
-class Hits(NamedTuple):
-    """The electrons of all shards.
-
-    count: number of hits.
-    x, z, weight, variance: (n,) arrays; variance is what a hit adds to the variance of a sum of weights.
-    distribution: (1024, 1024) sum of weights. source: fingerprint of the file of frames. checksums: of the shards.
-    """
-
-    count: int
-    x: NDArray
-    z: NDArray
-    weight: NDArray
-    variance: NDArray
-    distribution: NDArray
-    source: str
-    checksums: dict[str, str]
-
-
-def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
-    """Sum the shards of a folder.
-
-    Parameters
-    ----------
-    folder : Path
-    weights : {"flux", "unit"}
-        Whether a hit counts as its flux or as one.
-    partial : bool
-        Whether frames may be missing.
-
-    Raises
-    ------
-    InputError
-        Shards that are missing, damaged or do not belong together.
-    """
-    paths = list_shards(folder)
-    check_together(paths, [read_facts(path) for path in paths], partial=partial)
-    columns = [np.zeros((4, 0))]
-    total, without_events = np.zeros((2, MAP_SIZE, MAP_SIZE))
-    squares, count = 0.0, 0
-    for path in paths:
-        shard = read_shard(path)
-        matrix = shard.distribution if weights == "flux" else shard.counts
-        total += matrix
-        count += int(shard.counts.sum()) if shard.events is None else len(shard.events)
-        if shard.events is not None:
-            x, z = shard.events["x"].astype(float), shard.events["z"].astype(float)
-            weight = shard.events["weight"].astype(float) if weights == "flux" else np.ones(len(x))
-            columns.append((x, z, weight, weight**2))
-        else:
-            without_events += matrix
-            squares += shard.squared_weights if weights == "flux" else float(matrix.sum())
-    if without_events.any():
-        columns.append(_hits_of_pixels(without_events, squares / without_events.sum()))
-    x, z, weight, variance = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    return Hits(count, x, z, weight, variance, total, shard.source, checksums)
-
-
-def _hits_of_pixels(matrix: NDArray, variance: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Spread each pixel's content over 3 x 3 points in it, as its neighbours slope.
-
-    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. `variance` is that of a unit of
-    content.
-    """
-    pitch = 2 / matrix.shape[0]
-    slope_x, slope_z = np.gradient(np.pad(matrix, 1))
-    slope_x, slope_z = slope_x[1:-1, 1:-1], slope_z[1:-1, 1:-1]
-    i, j = np.nonzero((matrix != 0) | (slope_x != 0) | (slope_z != 0))
-    columns = []
-    for u, v in itertools.product((-1 / 3, 0, 1 / 3), repeat=2):  # pixels from the middle
-        weight = (matrix[i, j] + u * slope_x[i, j] + v * slope_z[i, j]) / 9
-        columns.append((-1 + pitch * (i + 0.5 + u), -1 + pitch * (j + 0.5 + v), weight, matrix[i, j] * variance / 9))
-    return tuple(np.concatenate(parts) for parts in zip(*columns, strict=True))
 
 
 def truth_of(finaltest: Path, source: str, spheres: int) -> list[Sphere] | None:

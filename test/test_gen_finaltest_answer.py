@@ -22,6 +22,7 @@ from util.answer_file import ANSWER_DTYPE, read_answer
 from util.errors import InputError
 from util.finaltest import FrameFile
 from util.finaltest_writer import pack_frame, writing_frames
+from util.hits import read_hits
 from util.likelihood import floor_distance
 from util.shards import list_shards, read_shard
 from util.truth_tables import TRUTH, truth_rows
@@ -257,7 +258,7 @@ def test_unit_weights_count_hits(answered, run_folder, tmp_path):
 def test_unit_weights_of_the_distribution_alone_count_hits_too(run_folder, tmp_path):
     shard = read_shard(list_shards(run_folder / "shards")[0])
     write(tmp_path, dataclasses.replace(shard, events=None))
-    found = gen_finaltest_answer.read_hits(tmp_path, weights="unit", partial=True)
+    found = read_hits(tmp_path, weights="unit", partial=True)
     assert found.count == len(shard.events)
     assert found.weight.sum() == pytest.approx(found.count)
     assert found.variance.sum() == pytest.approx(found.count)

@@ -5,7 +5,6 @@ random numbers of its own, so that results do not depend on the number of worker
 """
 
 import functools
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
 from util.sampling import project, sample_sphere
 
 BLOCK = 50  # frames that share a random generator
+ELECTRON = np.dtype([("ImageId", "<i4"), ("x", "<f8"), ("z", "<f8"), ("weight", "<f8")])
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,50 @@ class Played:
     Attributes
     ----------
     frames : int
-        Searched ones; frames too crowded to search are in none of the arrays.
-    true : array (3, n)
-        x, z and weight of every electron on the screen; the weight is its spot's own flux over the mean flux.
+        Frames simulated. Those too crowded to search are in none of the arrays.
+    true : structured array (n,)
+        Every electron on the screen, dtype `ELECTRON`; the weight is its spot's own flux over the mean flux.
     found : structured array (m,)
-        Hits, dtype `util.finder.EVENT`.
+        Hits, dtype `util.finder.EVENT`. ``ImageId`` counts the frames from 0 in both.
     """
 
     frames: int
-    true: NDArray[np.float64]
+    true: NDArray
     found: NDArray
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What frames are simulated and searched with, and who does it.
+
+    Attributes
+    ----------
+    recipe : PhosphorRecipe
+        How electrons light the screen, and the camera.
+    finder : FinderSettings
+    executor : concurrent.futures.Executor
+        From `util.executor.open_executor`, or any other whose workers can import this module.
+    in_flight : int
+        Blocks of frames under way at a time: twice the number of workers or more.
+    """
+
+    recipe: PhosphorRecipe
+    finder: FinderSettings
+    executor: Executor
+    in_flight: int = 4
+
+    def play(self, scene: Scene, frames: int, *, seed: int) -> Played:
+        """Simulate frames of a scene and find their electrons; the same seed gives the same on any workers."""
+        tasks = (
+            (scene, self.recipe, self.finder, seed, block, min(BLOCK, frames - start))
+            for block, start in enumerate(range(0, frames, BLOCK))
+        )
+        parts = list(map_in_order(self.executor, _play_block, tasks, in_flight=self.in_flight))
+        return Played(
+            frames,
+            np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]),
+            np.concatenate([np.zeros(0, EVENT), *(part.found for part in parts)]),
+        )
 
 
 @functools.lru_cache(maxsize=2)
@@ -95,61 +129,17 @@ def _play_block(task: tuple) -> Played:
     numbers = rng.choice(np.array(scene.crowd), frames)
     positions = scene.draw(int(numbers.sum()), rng=rng)
     edge = np.array([recipe.pitch * pixels / 2 for pixels in recipe.frame_shape])[:, None]
-    true, found = [np.zeros((3, 0))], [np.zeros(0, EVENT)]
-    searched = 0
-    for part in np.split(positions, np.cumsum(numbers)[:-1], axis=1):
+    true, found = [], []
+    for image_id, part in enumerate(np.split(positions, np.cumsum(numbers)[:-1], axis=1), block * BLOCK):
         x, z = part[:, (np.abs(part) <= edge).all(axis=0)]
         A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
         events = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
         if events is None:
             continue
-        searched += 1
+        electrons = np.zeros(x.size, ELECTRON)
+        electrons["x"], electrons["z"] = x, z
+        electrons["weight"] = 2 * np.pi * A * sigma**2 / np.sqrt(np.maximum(1 - rho**2, 1e-12)) / unit
+        events["ImageId"] = electrons["ImageId"] = image_id
+        true.append(electrons)
         found.append(events)
-        flux = 2 * np.pi * A * sigma**2 / np.sqrt(np.maximum(1 - rho**2, 1e-12)) / unit
-        true.append(np.stack((x, z, flux)))
-    return Played(searched, np.concatenate(true, axis=1), np.concatenate(found))
-
-
-def play(
-    scene: Scene,
-    frames: int,
-    recipe: PhosphorRecipe,
-    settings: FinderSettings,
-    *,
-    seed: int,
-    executor: Executor,
-    in_flight: int = 4,
-) -> Played:
-    """Simulate frames of a scene and find their electrons.
-
-    Parameters
-    ----------
-    scene : Scene
-    frames : int
-    recipe : PhosphorRecipe
-        How electrons light the screen, and the camera.
-    settings : FinderSettings
-    seed : int
-        The same seed gives the same frames on any number of workers.
-    executor : concurrent.futures.Executor
-        From `util.executor.open_executor`, or any other whose workers can import this module.
-    in_flight : int
-        Blocks under way at a time: twice the number of workers or more.
-    """
-    return _join(
-        map_in_order(executor, _play_block, _tasks(scene, frames, recipe, settings, seed), in_flight=in_flight)
-    )
-
-
-def _tasks(scene: Scene, frames: int, recipe: PhosphorRecipe, settings: FinderSettings, seed: int) -> Iterator[tuple]:
-    for block, start in enumerate(range(0, frames, BLOCK)):
-        yield scene, recipe, settings, seed, block, min(BLOCK, frames - start)
-
-
-def _join(parts: Iterator[Played]) -> Played:
-    parts = list(parts)
-    return Played(
-        sum(part.frames for part in parts),
-        np.concatenate([part.true for part in parts], axis=1),
-        np.concatenate([part.found for part in parts]),
-    )
+    return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *true]), np.concatenate([np.zeros(0, EVENT), *found]))

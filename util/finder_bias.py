@@ -1,25 +1,58 @@
 """What finding the electrons adds to the answer, measured on frames simulated at the answer.
 
 The found hits and the true electrons of the same frames are fitted alike, the electrons weighted by the flux that each
-spot really had. Their noise is common to both, so the difference shows the finder alone: on 2,000 frames it is known
-to 0.02 statistical floors. One step of indirect inference subtracts it.
+spot really had. Their noise is common to both, so the difference shows the finder alone. One step of indirect
+inference (Gourieroux, Monfort and Renault 1993) subtracts it.
 
 The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the chain.
 """
 
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from util import pad
-from util.chain import Played, Scene, play
-from util.finder import FinderSettings
+from util.chain import Chain, Scene
+from util.influence import Influence
 from util.likelihood import FitResult, fit
-from util.phosphor import PhosphorRecipe
+from util.refine import with_values
 
-_BATCHES = 4  # independent parts, whose scatter tells how well the bias is known
+# Clear: a bias as large would show by chance in one of a hundred sound answers.
+CLEAR = 0.01
+# Simulated spots that differ by more from the measured ones are no guide to what the finder did to these.
+_UNLIKE_MEAN, _UNLIKE_SPREAD = 0.05, 0.25
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the search saw in the measured frames.
+
+    Attributes
+    ----------
+    crowd : tuple of int
+        Electrons of each frame by flux, rounded: what frames of a simulation may hold.
+    spots : dict
+        Of each hit's `weight` and `sigma`: mean and standard deviation.
+    """
+
+    crowd: tuple[int, ...]
+    spots: dict[str, tuple[float, float]]
+
+
+def seen_in(events: NDArray, frames: int) -> Seen:
+    """Sum up what was seen in `frames` frames; `events` of dtype `util.finder.EVENT`, at least one."""
+    _, index = np.unique(events["ImageId"], return_inverse=True)
+    hits = np.bincount(index)
+    crowd = (hits * max(float(events["weight"].mean()), 0)).round().astype(int)
+    crowd = [*crowd.tolist(), *[0] * (frames - crowd.size)]
+    return Seen(tuple(crowd), _spots(events))
+
+
+def _spots(events: NDArray) -> dict[str, tuple[float, float]]:
+    columns = {name: events[name].astype(float) for name in ("weight", "sigma")}
+    return {name: (float(values.mean()), float(values.std())) for name, values in columns.items()}
 
 
 @dataclass(frozen=True)
@@ -29,16 +62,40 @@ class FinderBias:
     Attributes
     ----------
     names : tuple of P str
-    bias, error : arrays (P,)
-        What the finder adds, and the standard error of that.
+    bias : array (P,)
+        What the finder adds.
+    covariance : array (P, P)
+        Of that, as far as the simulation knows it.
     frames : int
         Simulated ones.
+    unlike : tuple of str
+        Sentences about simulated spots that do not look like the measured ones.
     """
 
     names: tuple[str, ...]
     bias: NDArray
-    error: NDArray
+    covariance: NDArray
     frames: int
+    unlike: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> NDArray:
+        """Standard errors (P,) of the bias."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def p(self) -> float:
+        """Probability that a finder without bias shows as much in this simulation."""
+        moved = self.error > 0
+        scale = self.error[moved]
+        pulls = self.bias[moved] / scale
+        correlation = self.covariance[np.ix_(moved, moved)] / np.outer(scale, scale)
+        return float(stats.chi2.sf(pulls @ np.linalg.solve(correlation, pulls), pulls.size))
+
+    @property
+    def clear(self) -> bool:
+        """Whether the bias should be subtracted: it stands out, and the simulation looks like the measurement."""
+        return self.p < CLEAR and not self.unlike
 
 
 def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
@@ -48,7 +105,7 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
     ----------
     result : FitResult
     crowd : tuple of int
-        Electrons a frame, as `crowd_of` gives them.
+        As in `Seen`.
     """
     betas = []
     for beta in result.beta:
@@ -66,114 +123,91 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
     )
 
 
-def crowd_of(image_id: NDArray, weight: NDArray) -> tuple[int, ...]:
-    """Electrons of each frame by flux, rounded: what frames of a simulation may hold.
-
-    Parameters
-    ----------
-    image_id, weight : arrays (n,)
-        Of the hits.
-    """
-    _, index = np.unique(image_id, return_inverse=True)
-    hits = np.bincount(index)
-    return tuple((hits * max(weight.sum() / hits.sum(), 0)).round().astype(int).tolist())
-
-
-def answer_of(x: NDArray, z: NDArray, weight: NDArray, result: FitResult) -> FitResult:
-    """Fit as `result` was fitted, started from it."""
+def answer_of(hits: NDArray, result: FitResult, *, weights: str = "flux") -> FitResult:
+    """Fit hits, with fields x, z and weight, as `result` was fitted, started from it."""
     start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
     spheres, n = result.beta.shape
-    background = "background" in result.names
-    return fit(x, z, weight, spheres=spheres, order=2 * n, start=start, background=background)
+    return fit(
+        hits["x"],
+        hits["z"],
+        hits["weight"] if weights == "flux" else None,
+        spheres=spheres,
+        order=2 * n,
+        start=start,
+        background="background" in result.names,
+    )
 
 
 def measure_bias(
-    result: FitResult,
-    crowd: tuple[int, ...],
-    frames: int,
-    recipe: PhosphorRecipe,
-    settings: FinderSettings,
-    *,
-    seed: int,
-    executor: Executor,
-    in_flight: int = 4,
+    result: FitResult, seen: Seen, frames: int, chain: Chain, *, seed: int, weights: str = "flux"
 ) -> FinderBias:
     """Simulate `frames` frames at the answer, find their electrons, and compare with the fit to the true ones.
 
     Parameters
     ----------
     result : FitResult
-        The answer, from flux-weighted hits.
-    crowd : tuple of int
-        As `crowd_of` gives it.
+        The answer, from the found hits, without further knowledge.
+    seen : Seen
     frames : int
-        At least 4 x 50.
-    recipe, settings
-        What the hits of the answer were found with.
-    seed, executor, in_flight
-        As in `util.chain.play`.
+        More than there are parameters.
+    chain : Chain
+        With what the hits of the answer were found with.
+    seed : int
+    weights : {"flux", "unit"}
+        As for the answer.
 
     Raises
     ------
     InputError
-        Too few electrons in a fourth of the frames to fit them.
+        Too few electrons in so many frames to fit them.
     """
-    scene = scene_at(result, crowd)
-    runs = [
-        play(
-            scene,
-            frames // _BATCHES,
-            recipe,
-            settings,
-            seed=_BATCHES * seed + i,
-            executor=executor,
-            in_flight=in_flight,
+    run = chain.play(scene_at(result, seen.crowd), frames, seed=seed)
+    true = answer_of(run.true, result, weights=weights)
+    bias = answer_of(run.found, result, weights=weights).values - true.values
+    influence = Influence(true)
+    found_sums, true_sums = (
+        influence.by_group(
+            hits["x"].astype(float),
+            hits["z"].astype(float),
+            hits["weight"].astype(float) if weights == "flux" else np.ones(hits.size),
+            hits["ImageId"],
+            frames,
         )
-        for i in range(_BATCHES)
-    ]
-    parts = np.array([_difference(run, result) for run in runs])
-    bias = _difference(_all(runs), result)
-    error = parts.std(axis=0, ddof=1) / np.sqrt(_BATCHES)
+        for hits in (run.found, run.true)
+    )
+    covariance = frames * np.cov(found_sums - true_sums, rowvar=False)
     moved = np.array([not name.startswith(("N_", "centre", "background")) for name in result.names])
-    return FinderBias(result.names, np.where(moved, bias, 0), np.where(moved, error, 0), sum(r.frames for r in runs))
+    return FinderBias(
+        result.names,
+        np.where(moved, bias, 0),
+        np.where(np.outer(moved, moved), covariance, 0),
+        frames,
+        _unlike(_spots(run.found), seen.spots),
+    )
 
 
-def _all(runs: list[Played]) -> Played:
-    true, found = np.concatenate([r.true for r in runs], axis=1), np.concatenate([r.found for r in runs])
-    return Played(sum(r.frames for r in runs), true, found)
-
-
-def _difference(run: Played, result: FitResult) -> NDArray:
-    found = answer_of(*(run.found[key].astype(float) for key in ("x", "z", "weight")), result)
-    return found.values - answer_of(*run.true, result).values
+def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple[float, float]]) -> tuple[str, ...]:
+    out = []
+    for name, (mean, spread) in measured.items():
+        wanted_mean, wanted_spread = simulated[name]
+        if (
+            abs(mean - wanted_mean) > _UNLIKE_MEAN * wanted_mean
+            or abs(spread - wanted_spread) > _UNLIKE_SPREAD * wanted_spread
+        ):
+            out.append(
+                f"simulated spots are unlike the measured ones: {name} {wanted_mean:.4g} +- {wanted_spread:.2g} "
+                f"against {mean:.4g} +- {spread:.2g}; look at param/phosphor.toml"
+            )
+    return tuple(out)
 
 
 def subtract(result: FitResult, bias: FinderBias) -> FitResult:
     """Answer without the finder's bias; its uncertainty is added to the covariance."""
-    values = result.values - bias.bias
-    spheres, n = result.beta.shape
-    blocks = values[: spheres * (n + 3)].reshape(spheres, n + 3)
-    return replace(
-        result,
-        values=values,
-        covariance=result.covariance + np.diag(bias.error**2),
-        R=blocks[:, 1],
-        sigma_R=blocks[:, 2],
-        beta=blocks[:, 3:],
-    )
+    return with_values(result, result.values - bias.bias, result.covariance + bias.covariance)
 
 
 def bootstrap(
-    result: FitResult,
-    crowd: tuple[int, ...],
-    frames: int,
-    repetitions: int,
-    recipe: PhosphorRecipe,
-    settings: FinderSettings,
-    *,
-    seed: int,
-    executor: Executor,
-    in_flight: int = 4,
+    result: FitResult, seen: Seen, frames: int, repetitions: int, chain: Chain, *, seed: int, weights: str = "flux"
 ) -> NDArray:
     """Repeat the measurement at the answer, through frames; parameters as in `measure_bias`.
 
@@ -182,9 +216,6 @@ def bootstrap(
     array (repetitions, P)
         Values of the fit, in the order of `result.names`; their covariance is the bootstrap's.
     """
-    scene = scene_at(result, crowd)
-    out = []
-    for i in range(repetitions):
-        run = play(scene, frames, recipe, settings, seed=(seed << 20) + i, executor=executor, in_flight=in_flight)
-        out.append(answer_of(*(run.found[key].astype(float) for key in ("x", "z", "weight")), result).values)
-    return np.array(out)
+    scene = scene_at(result, seen.crowd)
+    runs = (chain.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
+    return np.array([answer_of(found, result, weights=weights).values for found in runs])
