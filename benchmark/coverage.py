@@ -22,6 +22,7 @@ from util import settings
 from util.atomic_file import replacing
 from util.chain import Chain, Scene
 from util.coverage import coverage
+from util.detector import Detector
 from util.executor import map_in_order, open_executor
 from util.finder import FinderSettings
 from util.likelihood import FitResult, fit
@@ -82,7 +83,7 @@ def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
     recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
     with open_executor(1) as executor:
-        found = Chain(recipe, finder, executor).play(scene, FRAMES, seed=700_000 + seed).found
+        found = Chain(Detector.of_recipe(recipe), finder, executor).play(scene, FRAMES, seed=700_000 + seed).found
     result = fit(found["x"], found["z"], found["weight"], bins=BINS)
     return pulls_of(result, scene) if result.converged else None
 

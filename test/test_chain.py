@@ -1,16 +1,19 @@
 """The chain in memory: what is drawn is what is asked for, and what is found does not depend on the workers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import truth
 
 from util import settings
-from util.chain import BLOCK, Chain, Scene
+from util.chain import BLOCK, Chain, Scene, take_frame
+from util.detector import Detector
 from util.executor import open_executor
 from util.finder import FinderSettings
-from util.phosphor import PhosphorRecipe
+from util.phosphor import Normal, PhosphorRecipe
 
-RECIPE = settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml")
+DETECTOR = Detector.of_recipe(settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml"))
 FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
 
 
@@ -22,7 +25,7 @@ def scene(crowd=(86,), share=(0.3, 0.7)):
 
 def played(frames, workers=1, **options):
     with open_executor(workers) as executor:
-        return Chain(RECIPE, FINDER, executor).play(scene(**options), frames, seed=3)
+        return Chain(DETECTOR, FINDER, executor).play(scene(**options), frames, seed=3)
 
 
 def test_electrons_fall_about_the_centre_in_the_shares_asked_for():
@@ -56,3 +59,21 @@ def test_a_scene_that_makes_no_sense_is_refused():
         scene(share=(0.5, 0.6))
     with pytest.raises(ValueError, match="at least one number of electrons"):
         scene(crowd=())
+
+
+def test_a_camera_of_many_bits_with_background_is_played_and_searched_as_it_is():
+    detector = dataclasses.replace(
+        DETECTOR, sample_centre=0.5, saturation=1000, background=(12.0, 3.0, 0.0), noise=1.0, A=Normal(400.0, 40.0)
+    )
+    spots = (np.array([900.0, 300.0]), np.full(2, 0.015), np.zeros(2))
+    x = np.array([0.25, -0.5])
+    frame = take_frame(detector, x, np.zeros(2), *spots, rng=np.random.default_rng(82))
+    peak = np.unravel_index(frame.argmax(), frame.shape)
+    assert frame.dtype == np.uint16
+    assert np.array(peak) == pytest.approx([0.25 * 512 + 511.5, 511.5], abs=1)
+    assert frame.max() == pytest.approx(912, abs=8)
+    assert np.median(frame[-40:]) == pytest.approx(15, abs=1)
+    with open_executor(1) as executor:
+        run = Chain(detector, FINDER, executor).play(scene(crowd=(10,)), 10, seed=4)
+    assert run.found["weight"].sum() == pytest.approx(run.true["weight"].sum(), rel=0.03)
+    assert np.mean(run.found["x"]) == pytest.approx(np.mean(run.true["x"]), abs=2e-4)

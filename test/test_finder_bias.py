@@ -8,13 +8,14 @@ import truth
 
 from util import pad, settings
 from util.chain import ELECTRON, Chain, Played, Scene
+from util.detector import Detector
 from util.executor import open_executor
 from util.finder import FinderSettings
 from util.finder_bias import FinderBias, bootstrap, measure_bias, scene_at, seen_in, subtract
 from util.likelihood import fit
 from util.phosphor import PhosphorRecipe
 
-RECIPE = settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml")
+DETECTOR = Detector.of_recipe(settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml"))
 FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
 FRAMES = 200
 
@@ -27,7 +28,7 @@ def scene():
 @pytest.fixture(scope="module")
 def chain():
     with open_executor(1) as executor:
-        yield Chain(RECIPE, FINDER, executor)
+        yield Chain(DETECTOR, FINDER, executor)
 
 
 @pytest.fixture(scope="module")

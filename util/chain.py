@@ -6,7 +6,7 @@ random numbers of its own, so that results do not depend on the number of worker
 
 import functools
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from util.detector import Detector
 from util.executor import map_in_order
 from util.finder import EVENT, Finder, FinderSettings
-from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
+from util.phosphor import (
+    CAMERA_MAXIMUM,
+    PhosphorRecipe,
+    detector_to_pixel,
+    draw_spots,
+    light,
+    mean_flux,
+    pixel_to_detector,
+    render,
+)
 from util.sampling import project, sample_sphere
 
 BLOCK = 50  # frames that share a random generator
@@ -89,27 +98,24 @@ class Chain:
 
     Attributes
     ----------
-    recipe : PhosphorRecipe
+    detector : Detector
         How electrons light the screen, and the camera.
     finder : FinderSettings
     executor : concurrent.futures.Executor
-        From `util.executor.open_executor`, or any other whose workers can import this module.
-    in_flight : int
-        Blocks of frames under way at a time: twice the number of workers or more.
+        From `util.executor.open_executor`; its workers must be able to import this module.
     """
 
-    recipe: PhosphorRecipe
+    detector: Detector
     finder: FinderSettings
     executor: Executor
-    in_flight: int = 4
 
     def play(self, scene: Scene, frames: int, *, seed: int) -> Played:
         """Simulate frames of a scene and find their electrons; the same seed gives the same on any workers."""
         tasks = (
-            (scene, self.recipe, self.finder, seed, block, min(BLOCK, frames - start))
+            (scene, self.detector, self.finder, seed, block, min(BLOCK, frames - start))
             for block, start in enumerate(range(0, frames, BLOCK))
         )
-        parts = list(map_in_order(self.executor, _play_block, tasks, in_flight=self.in_flight))
+        parts = list(map_in_order(self.executor, _play_block, tasks, in_flight=lambda: 2 * self.executor.concurrency))
         return Played(
             frames,
             np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]),
@@ -117,23 +123,45 @@ class Chain:
         )
 
 
+def take_frame(detector: Detector, x: NDArray, z: NDArray, *spots: NDArray, rng: np.random.Generator) -> NDArray:
+    """Take one frame (H, W) of electrons at x, z with spots A, sigma, rho, arrays (n,), as a detector would."""
+    recipe = _recipe(detector)
+    # The renderer samples a pixel about a point of its own.
+    x, z = (
+        pixel_to_detector(recipe, detector_to_pixel(detector, position, axis), axis)
+        for axis, position in enumerate((x, z))
+    )
+    if detector.saturation == CAMERA_MAXIMUM and not any(detector.background):
+        return render(recipe, x, z, *spots, rng=rng)
+    rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
+    image = light(recipe, x, z, *spots) + detector.background_at(rows[:, None], columns)
+    image += detector.noise * rng.standard_normal(image.shape)
+    kind = np.uint8 if detector.saturation <= CAMERA_MAXIMUM else np.uint16
+    return np.rint(image).clip(0, detector.saturation).astype(kind)
+
+
 @functools.lru_cache(maxsize=2)
-def _finder(recipe: PhosphorRecipe, settings: FinderSettings) -> Finder:
-    return Finder(Detector.of_recipe(recipe), settings)
+def _recipe(detector: Detector) -> PhosphorRecipe:
+    return PhosphorRecipe(detector.frame_shape, 5, detector.noise, detector.A, detector.sigma, detector.rho)
+
+
+@functools.lru_cache(maxsize=2)
+def _finder(detector: Detector, settings: FinderSettings) -> Finder:
+    return Finder(replace(detector, hot_pixels=()), settings)
 
 
 def _play_block(task: tuple) -> Played:
-    scene, recipe, settings, seed, block, frames = task
+    scene, detector, settings, seed, block, frames = task
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(block,)))
-    finder, unit = _finder(recipe, settings), mean_flux(recipe)
+    finder, unit = _finder(detector, settings), mean_flux(detector)
     numbers = rng.choice(np.array(scene.crowd), frames)
     positions = scene.draw(int(numbers.sum()), rng=rng)
-    edge = np.array([recipe.pitch * pixels / 2 for pixels in recipe.frame_shape])[:, None]
+    edge = np.array([detector.pitch * pixels / 2 for pixels in detector.frame_shape])[:, None]
     true, found = [], []
     for image_id, part in enumerate(np.split(positions, np.cumsum(numbers)[:-1], axis=1), block * BLOCK):
         x, z = part[:, (np.abs(part) <= edge).all(axis=0)]
-        A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
-        events = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
+        A, sigma, rho = draw_spots(_recipe(detector), x.size, rng=rng)
+        events = finder.find(take_frame(detector, x, z, A, sigma, rho, rng=rng))
         if events is None:
             continue
         electrons = np.zeros(x.size, ELECTRON)
