@@ -30,6 +30,7 @@ from util.diagnostic_figures import draw_all
 from util.errors import InputError, run_program
 from util.figures import FIGURE_SUFFIXES, draw_answer
 from util.finaltest import FrameFile
+from util.frames import is_course_file
 from util.goodness import assess
 from util.hand_over import write_all
 from util.hits import Hits, read_hits
@@ -49,7 +50,7 @@ def truth_of(finaltest: Path, source: str, spheres: int) -> list[Sphere] | None:
     InputError
         The shards were made from another file, or it tells of another number of spheres.
     """
-    if not finaltest.exists():
+    if not finaltest.exists() or not is_course_file(finaltest):
         return None
     with FrameFile(finaltest) as frames:
         if frames.fingerprint() != source:

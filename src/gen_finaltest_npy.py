@@ -2,7 +2,8 @@
 
 usage: python -m src.gen_finaltest_npy --finaltest FILE --output FOLDER [--range START STOP] [--workers N] ...
 
-reads   FILE (FinalImage), param/phosphor.toml (what one electron looks like), param/finder.toml (how to search)
+reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder of it),
+        param/phosphor.toml (what one electron looks like), param/finder.toml (how to search)
 writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `events`; ten ranges over the file unless
         told otherwise
 
@@ -27,9 +28,10 @@ from util import settings
 from util.detector import Detector
 from util.errors import FrameError, InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
-from util.finaltest import FrameFile
 from util.finder import Finder, FinderSettings
 from util.frame_search import Task, find_block, release
+from util.frame_source import FrameSource
+from util.frames import open_frames
 from util.options import add_scheduler
 from util.phosphor import PhosphorRecipe
 from util.shards import FrameCounts, Shard, distribution_of, read_facts, shard_path, write_shard
@@ -76,7 +78,7 @@ def wanted_shards(
 
 
 def find_shards(
-    frames: FrameFile,
+    frames: FrameSource,
     ranges: Sequence[tuple[int, int]],
     detector: Detector,
     finder: FinderSettings,
@@ -98,11 +100,12 @@ def find_shards(
         for start, stop in ranges:
             for first in range(start, stop, BLOCK):
                 if (start, stop) not in failed:
-                    yield Task(path, source, (start, stop), first, min(first + BLOCK, stop), detector, finder)
+                    last = min(first + BLOCK, stop)
+                    yield Task(path, frames.dataset, source, (start, stop), first, last, detector, finder)
 
     if ranges:
         # Compiles here, once, what every worker would otherwise compile for itself.
-        Finder(detector, finder).find(np.zeros(frames.frame_shape, np.uint8))
+        Finder(detector, finder).find(np.zeros(frames.frame_shape, frames.dtype))
     total = sum(stop - start for start, stop in ranges)
     with (
         contextlib.ExitStack() as stack,
@@ -155,7 +158,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="gen_finaltest_npy.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--finaltest", type=Path, required=True, help="file of camera frames")
+    parser.add_argument("--finaltest", type=Path, required=True, help="camera frames: HDF5, TIFF, folder of TIFF")
+    parser.add_argument("--dataset", metavar="NAME", help="HDF5 dataset (default: FinalImage, or the only one)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the shards")
     parser.add_argument("--range", type=int, nargs=2, metavar=("START", "STOP"), help="search these frames, one shard")
     parser.add_argument("--shards", type=int, default=10, help="ranges over the whole file (default %(default)s)")
@@ -180,11 +184,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     recipe = settings.load(PhosphorRecipe, args.phosphor)
     finder = settings.load(FinderSettings, args.finder)
-    with FrameFile(args.finaltest) as frames:
+    with open_frames(args.finaltest, args.dataset) as frames:
         if args.range:
             frames.check_range(*args.range)
         # The camera of the file counts, whatever frame the recipe was written for.
         detector = Detector.of_recipe(dataclasses.replace(recipe, frame_shape=frames.frame_shape))
+        detector = dataclasses.replace(detector, saturation=2**frames.bits - 1)
         ranges = [tuple(args.range)] if args.range else ranges_over(frames.count, args.shards)
         source = frames.fingerprint()
         how = {"detector": detector.facts(), "finder": dataclasses.asdict(finder)}

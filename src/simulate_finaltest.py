@@ -28,9 +28,9 @@ from src import simulate_training
 from util import settings
 from util.errors import InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
-from util.finaltest import SMALLEST_FRAME
 from util.finaltest_writer import writing_frames
 from util.frame_simulation import Block, simulate_block
+from util.frame_source import SMALLEST_FRAME
 from util.options import add_scheduler, number
 from util.phosphor import PhosphorRecipe
 from util.simulated_file import attributes_of, check_room, is_made_with

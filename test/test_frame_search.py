@@ -18,7 +18,7 @@ from util.phosphor import PhosphorRecipe, render
 
 RECIPE = dataclasses.replace(settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml"), frame_shape=(128, 128))
 FINDER = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
-COUNT = 40
+COUNT = 20
 
 
 @pytest.fixture(autouse=True)
@@ -39,14 +39,16 @@ def write(path, *, seed):
 
 def task_of(path, start=0, stop=COUNT):
     with FrameFile(path) as frames:
-        return Task(path, frames.fingerprint(), (0, COUNT), start, stop, Detector.of_recipe(RECIPE), FINDER)
+        return Task(
+            path, frames.dataset, frames.fingerprint(), (0, COUNT), start, stop, Detector.of_recipe(RECIPE), FINDER
+        )
 
 
 def test_a_file_is_opened_once_for_many_blocks(tmp_path, monkeypatch):
     task = task_of(write(tmp_path / "f.h5", seed=0))
     opened = []
-    monkeypatch.setattr(frame_search, "FrameFile", lambda path: opened.append(path) or FrameFile(path))
-    parts = [find_block(task._replace(start=i, stop=i + 10)).events for i in range(0, COUNT, 10)]
+    monkeypatch.setattr(frame_search, "open_frames", lambda *how: opened.append(how) or FrameFile(*how))
+    parts = [find_block(task._replace(start=i, stop=i + 5)).events for i in range(0, COUNT, 5)]
     assert len(opened) == 1
     release()
     whole, counts = find_block(task)[1:3]
@@ -61,7 +63,7 @@ def test_threads_of_one_process_search_apart_and_find_the_same(tmp_path):
     found, tools = {}, {}
 
     def work(name):
-        found[name] = [find_block(task).events for _ in range(5)]
+        found[name] = [find_block(task).events for _ in range(2)]
         tools[name] = frame_search._tools(task)
         release()
 

@@ -13,6 +13,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from shard_making import events_at, shard_of, write
 from truth import DESIGN, ROOT, hits
 
@@ -321,6 +322,15 @@ def test_shards_that_do_not_belong_together_are_refused(run_folder, tmp_path, ch
     with pytest.raises(InputError, match=rf"final_10_20\.npz: {message}"):
         answer(shards, tmp_path / "final.h5", "--partial")
     assert not (tmp_path / "final.h5").exists()
+
+
+def test_frames_of_a_format_that_tells_no_truth_are_left_alone(tmp_path):
+    (tmp_path / "frames").mkdir()
+    tifffile.imwrite(tmp_path / "frames" / "1.tif", np.zeros((32, 32), np.uint8), photometric="minisblack")
+    with h5py.File(tmp_path / "stack.h5", "w") as file:
+        file["camera"] = np.zeros((3, 32, 32), np.uint16)
+    for path in ("frames", "frames/1.tif", "stack.h5", "missing.h5"):
+        assert gen_finaltest_answer.truth_of(tmp_path / path, "0123", 2) is None
 
 
 def test_shards_of_another_file_than_finaltest_are_refused(run_folder, simulated, tmp_path):

@@ -12,6 +12,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from truth import ROOT
 
 from src import gen_finaltest_npy, simulate_finaltest
@@ -166,6 +167,45 @@ def test_the_result_does_not_depend_on_workers_or_on_how_the_file_is_cut(small, 
         np.concatenate([read_shard(path).events for path in list_shards(folder)]) for folder in (ten, tmp_path / "by 1")
     ]
     assert np.array_equal(*events)
+
+
+def as_stack(path, frames):
+    with h5py.File(path, "w") as file:
+        file["camera"] = frames
+        file["dark"] = frames[:2]
+    return path, ("--dataset", "camera")
+
+
+def as_twelve_bits(path, frames):
+    with h5py.File(path, "w") as file:
+        file["camera"] = frames.astype(np.uint16)
+    return path, ()
+
+
+def as_pages(path, frames):
+    tifffile.imwrite(path, frames, photometric="minisblack")
+    return path, ()
+
+
+def as_folder(path, frames):
+    path.mkdir()
+    for index, frame in enumerate(frames):
+        tifffile.imwrite(path / f"{index}.tif", frame, photometric="minisblack")
+    return path, ()
+
+
+@pytest.mark.parametrize(("make", "workers"), [(as_stack, 2), (as_twelve_bits, 1), (as_pages, 1), (as_folder, 2)])
+def test_the_same_electrons_are_found_in_frames_of_any_format(small, ten, tmp_path, make, workers):
+    with FrameFile(small) as file:
+        frames = np.stack([frame for _, frame in file.rows()])
+    assert frames.max() < 255, "clipped frames would differ where more bits leave room"
+    path, options = make(tmp_path / "frames", frames)
+    run(path, tmp_path / "shards", *options, workers=workers)
+    assert names(tmp_path / "shards") == names(ten)
+    for found, expected in zip(list_shards(tmp_path / "shards"), list_shards(ten), strict=True):
+        assert np.array_equal(read_shard(found).events, read_shard(expected).events)
+    with pytest.raises(InputError, match="expected a shard of the same file of frames"):
+        run(small, tmp_path / "shards")
 
 
 def test_a_range_makes_one_shard_of_those_frames(small, ten, tmp_path):
@@ -331,8 +371,11 @@ def no_rows(path, small):
         (lambda path, small: None, "no such file; give an existing one, or make it"),
         (no_hdf5, "expected an HDF5 file, found one that begins with b'no frame'"),
         (cut_short, "expected a whole HDF5 file, found one cut short"),
-        (no_frames, "expected a dataset FinalImage, found Other"),
-        (wrong_type, "FinalImage: expected Image of eight bits (uint8), found float32"),
+        (
+            no_frames,
+            "expected a dataset FinalImage, or one of integers of shape (N, H, W), found Other (float64",
+        ),
+        (wrong_type, "FinalImage: expected Image of eight or sixteen bits (uint8, uint16), found float32"),
         (wrong_shape, "FinalImage: expected Image of shape (H, W)"),
         (no_rows, "FinalImage: expected one row a frame, found shape (0,)"),
     ],

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from util.detector import Detector
 from util.errors import FrameError, InputError
-from util.finaltest import FrameFile
 from util.finder import Finder, FinderSettings
+from util.frame_source import FrameSource
+from util.frames import open_frames
 from util.shards import FrameCounts, empty_events
 
 
@@ -18,6 +19,7 @@ class Task(NamedTuple):
     """Frames `start` .. `stop` - 1 to search; travels to the workers."""
 
     path: Path
+    dataset: str | None  # in it
     source: str  # fingerprint of that file
     shard: tuple[int, int]  # range of frames that these are part of
     start: int
@@ -36,7 +38,7 @@ class FoundBlock(NamedTuple):
 
 
 # A worker lives longer than a task, and on a Dask cluster longer than a run: what one task opened serves the next as
-# long as it asks for the same. Each thread has its own, for neither a Finder nor a FrameFile is made for two at a time.
+# long as it asks for the same. Each thread has its own, for neither a Finder nor a file is made for two at a time.
 _kept = threading.local()
 
 
@@ -70,15 +72,18 @@ def find_block(task: Task) -> FoundBlock:
 
 def release() -> None:
     """Close what this thread has opened."""
+    if hasattr(_kept, "tools"):
+        _kept.tools[0].close()
     _kept.__dict__.clear()
 
 
-def _tools(task: Task) -> tuple[FrameFile, Finder]:
-    asked = task.path, task.source, task.detector, task.finder
+def _tools(task: Task) -> tuple[FrameSource, Finder]:
+    asked = task.path, task.dataset, task.source, task.detector, task.finder
     if getattr(_kept, "asked", None) != asked:
         release()
-        frames = FrameFile(task.path)
+        frames = open_frames(task.path, task.dataset)
         if frames.fingerprint() != task.source:
+            frames.close()
             raise InputError(
                 f"{task.path}: expected the file that the run began with, found another; "
                 "leave it alone while it is searched, and let all machines see the same"
