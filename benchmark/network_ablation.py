@@ -75,7 +75,7 @@ def train(name: str, samples: int, prior: Prior, inputs: InputSettings) -> dict:
     first, betas = tensors(fresh_samples(prior, inputs, 4000, rng=seeded(0, 2)))
     torch.manual_seed(0)
     whole = SphereNet("resnet18", 2, inputs, betas.mean(0), betas.std(0))
-    whole.fit_shortcut(first, betas)
+    whole.fit_shortcut([(first, betas)], by_cell=False)
     net = Variant(whole, kind, arch, shortcut, first[:512])
     parameters = [{"params": list(net.inner.parameters()), "pace": 1.0}] if net.inner is not None else []
     parameters += [{"params": list(whole.shortcut.parameters()), "pace": 0.1, "weight_decay": 0.0}] if shortcut else []

@@ -7,6 +7,8 @@ are an image of one channel, radius x order. A linear shortcut reads it by itsel
 what that leaves. Outputs are in units of the spread of the betas in the prior that the network was first trained on.
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -15,10 +17,11 @@ from torch import Tensor, nn
 from util.map_inversion import InputSettings, inversion
 
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "efficientnet_b0")
-_SMOOTH = (0.25, 0.5, 0.25)
 _CENTROID_CELLS = 2
 # Two spheres that are closer than this are not told apart in the profile.
 CLOSEST = 0.022
+# Of the shortcut's fit: a part of each feature's own variance, and of the mean, for sums of order 0 have none.
+_RIDGE, _LEAST_RIDGE = 1e-5, 1e-8
 # A window that holds less than this (units of the image) is noise.
 _LEAST = 0.5
 
@@ -48,11 +51,12 @@ class SphereWindows(nn.Module):
         self.spheres, self.window, self.low = spheres, settings.window, low
         self.width = (high - low) / settings.cells
         self.apart = max(3, round(CLOSEST / self.width))
-        self.register_buffer("smooth", torch.tensor(_SMOOTH).view(1, 1, 3), persistent=False)
 
     def peaks(self, image: Tensor) -> Tensor:
         """Find where the spheres are, in cells (n, spheres): highest peaks of the smoothed profile, their centroids."""
-        profile = F.conv1d(image[:, None, :, 0], self.smooth, padding=1)[:, 0]
+        order_0 = F.pad(image[..., 0], (1, 1))
+        # Not as a convolution: CUDA would round its factors to 10 bits.
+        profile = (order_0[:, :-2] + order_0[:, 2:]) / 4 + order_0[:, 1:-1] / 2
         cells = torch.arange(profile.shape[1], device=image.device)
         left, found = profile, []
         for _ in range(self.spheres):
@@ -136,18 +140,47 @@ class SphereNet(nn.Module):
         return self.cut.low + (self.cut.peaks(image) + shift + 0.5) * self.cut.width
 
     @torch.no_grad()
-    def fit_shortcut(self, maps: Tensor, betas: Tensor) -> None:
-        """Set the shortcut to the least squares fit on the sums over each window, (n, ..) samples."""
-        image = torch.cat([self.image(some) for some in maps.split(256)])
-        sums = image.view(len(maps), self.cut.spheres, self.cut.window, -1).sum(2).flatten(1).double()
-        design = torch.cat([sums, torch.ones_like(sums[:, :1])], 1)
-        wanted = ((betas - self.label_mean) / self.label_std).flatten(1).double()
-        gram = design.T @ design
-        gram += 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-        weight = torch.linalg.solve(gram, design.T @ wanted).float()
-        blocks = weight[:-1].view(self.cut.spheres, 1, -1, weight.shape[1]).expand(-1, self.cut.window, -1, -1)
-        self.shortcut.weight.copy_(blocks.reshape(-1, weight.shape[1]).T)
-        self.shortcut.bias.copy_(weight[-1])
+    def fit_shortcut(self, batches: Iterable[tuple[Tensor, Tensor]], *, by_cell: bool) -> None:
+        """Set the shortcut to the least squares fit to batches of maps (n, n_rho, n_angle) and betas (n, ..).
+
+        Parameters
+        ----------
+        by_cell : bool
+            Whether each cell of a window has a weight of its own, which takes tens of thousands of samples of a narrow
+            prior; else all cells of an order share one. Spheres that overlap would spoil the former.
+        """
+        window, moments, n = self.cut.window, 0.0, 0
+        for maps, betas in batches:
+            cells = torch.cat([self.image(some) for some in maps.split(256)]).view(
+                len(maps), self.cut.spheres, window, -1
+            )
+            seen = (cells if by_cell else cells.sum(2)).flatten(1)
+            wanted = ((betas - self.label_mean) / self.label_std).flatten(1)
+            values = torch.cat([seen, wanted, torch.ones_like(wanted[:, :1])], 1).double()
+            moments, n, features = moments + values.T @ values, n + len(maps), seen.shape[1]
+        mean = moments[-1, :-1] / n
+        covariance = moments[:-1, :-1] / n - mean[:, None] * mean
+        inner = covariance[:features, :features]
+        inner = inner + torch.diag(_RIDGE * inner.diagonal() + _LEAST_RIDGE * inner.diagonal().mean())
+        weight = torch.linalg.solve(inner, covariance[:features, features:])
+        self.shortcut.bias.copy_(mean[features:] - mean[:features] @ weight)
+        if not by_cell:
+            blocks = weight.view(self.cut.spheres, 1, -1, weight.shape[1])
+            weight = blocks.expand(-1, window, -1, -1).reshape(-1, weight.shape[1])
+        self.shortcut.weight.copy_(weight.T)
+
+    def inherit(self, body: nn.Module) -> None:
+        """Take over all layers of another network's backbone but the last, which stays: its answer is 0."""
+        last = _last_layer(self.net)
+        kept = last.weight.clone(), last.bias.clone()
+        self.net.load_state_dict(body.state_dict())
+        with torch.no_grad():
+            last.weight.copy_(kept[0])
+            last.bias.copy_(kept[1])
+
+
+def _last_layer(net: nn.Module) -> nn.Linear:
+    return net.classifier[1] if isinstance(net, torchvision.models.EfficientNet) else net.fc
 
 
 def backbone(arch: str, outputs: int) -> nn.Module:
@@ -163,10 +196,9 @@ def backbone(arch: str, outputs: int) -> nn.Module:
     net = getattr(torchvision.models, arch)(num_classes=outputs)
     if arch == "efficientnet_b0":
         net.features[0][0] = nn.Conv2d(1, 32, 3, 2, 1, bias=False)
-        last = net.classifier[1]
     else:
         net.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
-        last = net.fc
+    last = _last_layer(net)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return net

@@ -10,11 +10,13 @@ writes  PARAM/STAGE.checkpoint.pt   all that is needed to go on, after each epoc
         LOSSES/train_loss/STAGE.jsonl   one line an epoch
 
 Without --train samples are drawn afresh for every step, and none is seen twice. A run that was stopped goes on from its
-checkpoint, to the same result; --restart begins anew. The first run with --init takes over weights, architecture,
-input and scale of the labels from there, and says so.
+checkpoint, to the same result; --restart begins anew. The first run with --init takes over layers, architecture,
+input and scale of the labels from there, and says so; with a `window` (param/training.toml) it makes an input for its
+own prior, and fits the shortcut to it first.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from src.train_func import PRECISIONS, SCHEDULES, TrainingStages, stage_of
+from src.train_func import PRECISIONS, SCHEDULES, TrainingSettings, TrainingStages, stage_of
 from src.trainer import Data, Outputs, Trainer
 from util import settings
 from util.errors import InputError, run_program
@@ -51,11 +53,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--init", type=Path, metavar="FILE", help="weights to start from (fine_tuning: pretraining.weights.pt)")
     add("--spheres", type=int, choices=(1, 2), default=2, help="(default %(default)s)")
     add("--rounds", type=number(int, 1), default=1, metavar="N", help="repeat the schedule, each round on new samples")
-    add("--minutes", type=number(float, 0.01), metavar="M", help="end the last round by then: the rate falls in time")
+    add("--minutes", type=number(float, 0.01), metavar="M", help="end by then: the rate falls in time")
     add("--validation", type=number(int, 1), default=500, metavar="N", help="samples of the prior to validate on")
     add("--arch", help="network, and further settings of training.toml:")
-    for name, kind, low in (("batch", int, 1), ("epoch-samples", int, 1), ("epochs", int, 1)):
-        add(f"--{name}", type=number(kind, low), metavar="N")
+    for name, low in (("window", 0), ("first-samples", 2), ("batch", 2), ("epoch-samples", 1), ("epochs", 1)):
+        add(f"--{name}", type=number(int, low), metavar="N")
     for name, low, high in (("rate", 1e-9, 10), ("weight-decay", 0, 10), ("ema", 0, 1), ("frozen", 0, 1)):
         add(f"--{name}", type=number(float, low, high), metavar="X")
     add("--schedule", choices=SCHEDULES)
@@ -66,6 +68,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.train and not args.valid:
         parser.error("--train: samples in files need --valid, a file of others to validate on")
+    if args.minutes and args.rounds > 1:
+        parser.error("--minutes: the rate of one round follows the clock; leave --rounds out, or start each by itself")
     return args
 
 
@@ -110,8 +114,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     args = parse_args(argv)
     stages = settings.load(TrainingStages, args.param / "training.toml")
-    names = ("arch", "batch", "epoch_samples", "epochs", "rate", "weight_decay", "ema", "frozen", "schedule")
-    changes = {name: getattr(args, name) for name in (*names, "precision")}
+    names = [field.name for field in dataclasses.fields(TrainingSettings) if hasattr(args, field.name)]
+    changes = {name: getattr(args, name) for name in names}
     output = args.output or args.param
     init = args.init
     if init is None and args.stage == "fine_tuning":
@@ -120,7 +124,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = choose_device(args.device)
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1
     if several:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        on_gpu = device.type == "cuda"
+        dist.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
     try:
         trainer = Trainer(
             stage_of(stages, args.stage, changes),

@@ -36,6 +36,8 @@ class TrainingSettings:
     """
 
     arch: str
+    window: int
+    first_samples: int
     batch: int
     epoch_samples: int
     epochs: int
@@ -51,8 +53,11 @@ class TrainingSettings:
         for name, choices in (("arch", ARCHITECTURES), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}")
-        if min(self.batch, self.epoch_samples, self.epochs) < 1 or not (self.rate > 0 and self.clip > 0):
-            raise ValueError("batch, epoch_samples and epochs must be at least 1, rate and clip above 0")
+        if min(self.epoch_samples, self.epochs) < 1 or not (self.rate > 0 and self.clip > 0):
+            raise ValueError("epoch_samples and epochs must be at least 1, rate and clip above 0")
+        if min(self.batch, self.first_samples) < 2 or self.window < 0:
+            # Batch normalisation needs a spread.
+            raise ValueError("batch and first_samples must be at least 2, window not below 0")
         if not (0 <= self.ema < 1 and 0 <= self.frozen <= 1 and self.weight_decay >= 0):
             raise ValueError("expected 0 <= ema < 1, 0 <= frozen <= 1 and weight_decay >= 0")
 
@@ -98,6 +103,38 @@ def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
                 mean.lerp_(value, 1 - decay)
             else:
                 mean.copy_(value)
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse mixed precision where it would go wrong.
+
+    oneDNN's bf16 gradient of a 3 x 3 convolution of stride 2 over an image one pixel wide, as in a ResNet's last stage,
+    holds what was in memory before: for weights that only ever see padding it is never written.
+
+    Raises
+    ------
+    InputError
+        bf16 on a CPU, or on a GPU that has no such numbers.
+    """
+    if precision != "bf16" or (device.type == "cuda" and torch.cuda.is_bf16_supported()):
+        return
+    what = "a GPU with bf16 (compute capability 8.0)" if device.type == "cuda" else "a GPU"
+    raise InputError(
+        f"--precision bf16: expected {what}, found {device.type}, where gradients would be wrong; "
+        "use --precision float32"
+    )
+
+
+def average_statistics(net: nn.Module) -> None:
+    """Give all processes the mean of their running averages of normalisation."""
+    if not dist.is_initialized():
+        return
+    with torch.no_grad():
+        for layer in net.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                for values in (layer.running_mean, layer.running_var):
+                    dist.all_reduce(values)
+                    values /= dist.get_world_size()
 
 
 def train_epoch(
@@ -146,9 +183,10 @@ def train_epoch(
         lr = rate(step)
         for group in optimiser.param_groups:
             group["lr"] = lr * group["pace"]
-        inputs, betas = inputs.to(device, non_blocking=True), betas.to(device, non_blocking=True)
+        inputs, betas = inputs.to(device), betas.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             found = model(inputs)
+        # In full precision: the distance is a root of small squares.
         losses = losses_of(found, betas)
         loss = losses.mean()
         optimiser.zero_grad(set_to_none=True)

@@ -4,8 +4,9 @@ import copy
 import dataclasses
 import io
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,11 +33,12 @@ from src.weights import build, half, read_weights
 from util.atomic_file import replacing
 from util.errors import InputError
 from util.executor import available_cores
-from util.map_inversion import InputSettings
-from util.priors import Prior
+from util.map_inversion import InputSettings, tuned
+from util.priors import Draws, Prior, draw
 
-_FIRST_SAMPLES = 4000  # they set the scale of the outputs, and the shortcut
-_FIRST = 2
+# Spawn keys beside those of samples.
+_FIRST, _NOISE = 2, 3
+_FIRST_PART = 1000
 
 
 class Data(NamedTuple):
@@ -90,6 +92,7 @@ class Trainer:
         device: torch.device,
         resume: bool,
     ):
+        train_func.check_precision(settings.precision, device)
         self.settings, self.data, self.outputs = settings, data, outputs
         self.rounds, self.minutes, self.seed, self.device = rounds, minutes, seed, device
         self.rank = dist.get_rank() if dist.is_initialized() else 0
@@ -102,11 +105,14 @@ class Trainer:
         elif init is not None:
             net, inherited = read_weights(init)
             self._inherit(init, inherited, spheres, overrides)
+            if self.settings.window:
+                net = self._new_network(net.input_settings, spheres, source=net)
         else:
             net = self._new_network(input_settings, spheres)
         self.batches = self._make_batches(net)
         self.valid = self._validation_samples(net)
         self.facts = state[1] if state else self._first_facts(net, inherited)
+        self._check_together()
         self.net = net.to(device)
         if device.type == "cuda":
             self.net = self.net.to(memory_format=torch.channels_last)
@@ -118,30 +124,51 @@ class Trainer:
             self.net.load_state_dict(state[0]["net"])
             self.average.load_state_dict(state[0]["average"])
             self.optimiser.load_state_dict(state[0]["optimiser"])
-        self.model = DistributedDataParallel(self.net) if self.ranks > 1 else self.net
+        # Fixed matrices are among the buffers: sending them at each step would cost more than the step.
+        self.model = DistributedDataParallel(self.net, forward_sync_buffers=False) if self.ranks > 1 else self.net
 
-    def _new_network(self, input_settings: InputSettings, spheres: int) -> SphereNet:
+    def _first_parts(self, input_settings: InputSettings) -> Iterator[Samples]:
+        """Yield samples that are looked at before training starts."""
+        if self.data.prior is None:
+            yield from map(read_samples, self.data.train)
+            return
+        for start in range(0, self.settings.first_samples, _FIRST_PART):
+            n = min(_FIRST_PART, self.settings.first_samples - start)
+            yield fresh_samples(self.data.prior, input_settings, n, rng=seeded(self.seed, _FIRST, start))
+
+    def _new_network(self, input_settings: InputSettings, spheres: int, source: SphereNet | None = None) -> SphereNet:
+        """Make a network with a fitted shortcut; from `source` it has the scale of its outputs, and its layers."""
         if self.data.prior is not None:
-            samples = fresh_samples(self.data.prior, input_settings, _FIRST_SAMPLES, rng=seeded(self.seed, _FIRST))
+            draws = draw(self.data.prior, self.settings.first_samples, rng=seeded(self.seed, _FIRST))
         else:
-            samples = read_samples(self.data.train[0])
-        inputs, betas = tensors(samples)
-        if betas.shape[1] != spheres or betas.shape[2] != len(input_settings.beta_mean):
+            of_files = [part.draws for part in self._first_parts(input_settings)]
+            draws = Draws(*(np.concatenate(values) for values in zip(*of_files, strict=True)))
+        if draws.beta.shape[1:] != (spheres, len(input_settings.beta_mean)):
             raise InputError(
                 f"{self.data.train[0] if self.data.train else 'prior'}: labels: expected "
-                f"({spheres}, {len(input_settings.beta_mean)}) a sample, found {tuple(betas.shape[1:])}; "
-                f"use --spheres {betas.shape[1]} or other samples"
+                f"({spheres}, {len(input_settings.beta_mean)}) a sample, found {draws.beta.shape[1:]}; "
+                f"use --spheres {draws.beta.shape[1]} or other samples"
             )
+        if self.settings.window:
+            input_settings = tuned(input_settings, draws, self.settings.window)
+        if source is None:
+            betas = torch.from_numpy(draws.beta).float()
+            scale = betas.mean(0), betas.std(0).clamp_min(1e-6)
+        else:
+            scale = source.label_mean, source.label_std
         torch.manual_seed(self.seed)
-        net = SphereNet(self.settings.arch, spheres, input_settings, betas.mean(0), betas.std(0).clamp_min(1e-6))
-        net.fit_shortcut(inputs, betas)
+        net = SphereNet(self.settings.arch, spheres, input_settings, *scale)
+        net.fit_shortcut(map(tensors, self._first_parts(input_settings)), by_cell=self.settings.window > 0)
+        if source is not None:
+            net.inherit(source.net)
         return net
 
     def _make_batches(self, net: SphereNet) -> FreshBatches | FileBatches:
         settings, inputs = self.settings, net.input_settings
         if self.data.prior is not None:
             steps = max(round(settings.epoch_samples / (settings.batch * self.ranks)), 1)
-            threads = max(available_cores() // self.ranks, 1) if self.device.type == "cuda" else 0
+            here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+            threads = max(available_cores() // here, 1) if self.device.type == "cuda" else 0
             return FreshBatches(
                 self.data.prior, inputs, settings.batch, steps, seed=self.seed, rank=self.rank, threads=threads
             )
@@ -178,15 +205,14 @@ class Trainer:
             raise InputError(f"{init}: expected {self.settings.arch}, found {facts['arch']}; leave --arch out")
         self.settings = dataclasses.replace(self.settings, arch=facts["arch"])
         if self.rank == 0:
-            print(
-                f"inherits from {init}: weights, architecture {facts['arch']}, input, scale of the labels", flush=True
-            )
             changed = {
                 key: value
                 for key, value in dataclasses.asdict(self.settings).items()
                 if facts.get("settings", {}).get(key) != value
             }
-            print(f"overrides: prior, {', '.join(f'{k} {v}' for k, v in changed.items())}", flush=True)
+            kept, first = ("but the last", "prior, input, shortcut") if self.settings.window else ("and input", "prior")
+            print(f"inherits from {init}: architecture {facts['arch']}, layers {kept}, scale of the labels", flush=True)
+            print(f"overrides: {first}, {', '.join(f'{k} {v}' for k, v in changed.items())}", flush=True)
 
     def _check_same(self, facts: dict, spheres: int) -> None:
         path = self.outputs.checkpoint
@@ -244,32 +270,31 @@ class Trainer:
         begun, before = time.monotonic(), self.facts["seconds"]
         inputs, betas = tensors(self.valid)
         mine = slice(self.rank, None, self.ranks)
-        while self.facts["epoch"] < epochs and not self._time_is_up(before + time.monotonic() - begun):
+        while self.facts["epoch"] < epochs and not self._time_is_up():
             epoch = self.facts["epoch"]
-
-            def progress(step: int, epoch: int = epoch) -> float:
-                within = (epoch % self.settings.epochs + step / self.batches.steps) / self.settings.epochs
-                clock = (before + time.monotonic() - begun) / (60 * self.minutes) if self.minutes else 0.0
-                return min(max(within, clock), 1.0)
-
+            # What layers draw at random; efficientnet_b0 drops some.
+            torch.manual_seed(int(seeded(self.seed, _NOISE, epoch, self.rank).integers(2**62)))
+            progress = self._progress(epoch)
             sums = train_func.train_epoch(
                 self.model,
                 self.average,
                 self.optimiser,
                 self.batches.epoch(epoch),
                 self.settings,
-                lambda step: train_func.rate_at(self.settings, progress(step)),
+                lambda step, progress=progress: train_func.rate_at(self.settings, progress(step)),
                 device=self.device,
                 epoch=epoch,
                 frozen=progress(0) >= 1 - self.settings.frozen,
             )
             rate = self.optimiser.param_groups[0]["lr"]
             sums = train_func.reduce_sums(sums, self.device)
+            for net in (self.net, self.average):
+                train_func.average_statistics(net)
             found = train_func.evaluate(self.average, inputs[mine], betas[mine], device=self.device)
             valid = train_func.reduce_sums(np.array([found.sum(), (found**2).sum(), len(found)]), self.device)
             self.facts["epoch"] += 1
             self.facts["samples"] += int(sums[2])
-            self.facts["seconds"] = before + time.monotonic() - begun
+            self.facts["seconds"] = self._of_the_first(before + time.monotonic() - begun)
             self.facts["curve"].append(
                 {
                     "epoch": epoch,
@@ -284,11 +309,38 @@ class Trainer:
                 self._save()
                 report(self.facts["curve"][-1])
 
-    def _time_is_up(self, seconds: float) -> bool:
-        if self.minutes is None:
-            return False
-        # One process' clock decides for all: they must make the same number of steps.
-        return bool(train_func.reduce_sums(np.array([seconds * (self.rank == 0)]), self.device)[0] >= 60 * self.minutes)
+    def _progress(self, epoch: int) -> Callable[[int], float]:
+        """Give the part of a round that is behind as a function of the step: by epochs and, with a limit, by the clock.
+
+        All processes must come to the same: it takes one process' time of past epochs, none of the present.
+        """
+        behind, last = self.facts["seconds"], 0.0
+        if curve := self.facts["curve"]:
+            last = curve[-1]["seconds"] - (curve[-2]["seconds"] if len(curve) > 1 else 0.0)
+
+        def progress(step: int) -> float:
+            part = step / self.batches.steps
+            within = (epoch % self.settings.epochs + part) / self.settings.epochs
+            clock = (behind + part * last) / (60 * self.minutes) if self.minutes else 0.0
+            return min(max(within, clock), 1.0)
+
+        return progress
+
+    def _time_is_up(self) -> bool:
+        return self.minutes is not None and self.facts["seconds"] >= 60 * self.minutes
+
+    def _of_the_first(self, value: float) -> float:
+        """Give all processes the first one's value."""
+        return float(train_func.reduce_sums(np.array([value * (self.rank == 0)]), self.device)[0])
+
+    def _check_together(self) -> None:
+        epoch = self.facts["epoch"]
+        total = train_func.reduce_sums(np.array([epoch, epoch**2]), self.device)
+        if self.ranks * total[1] != total[0] ** 2:
+            raise InputError(
+                f"{self.outputs.checkpoint}: expected the same checkpoint in every process, found others; "
+                "PARAM_DIR must be on a disk that all nodes share"
+            )
 
     def _save(self) -> None:
         tensors_now = {

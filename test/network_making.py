@@ -38,7 +38,7 @@ def shortcut_network(name="fine_tuning", samples=1500):
     torch.manual_seed(0)
     inputs, betas = tensors(fresh_samples(prior_named(name), INPUT, samples, rng=seeded(1, 2)))
     net = SphereNet("resnet18", 2, INPUT, betas.mean(0), betas.std(0))
-    net.fit_shortcut(inputs, betas)
+    net.fit_shortcut([(inputs, betas)], by_cell=False)
     return net.eval()
 
 

@@ -10,6 +10,8 @@ from truth import DESIGN
 from src.model import ARCHITECTURES, SphereNet, SphereWindows, backbone, distance
 from src.sevi_dataset import fresh_samples, seeded, tensors
 from util import pad
+from util.map_inversion import tuned
+from util.priors import draw
 from util.shell_maps import expected_maps
 
 BETA = np.array([s.beta for s in DESIGN])
@@ -95,3 +97,25 @@ def test_the_fitted_shortcut_reads_samples_that_it_was_not_fitted_to_and_not_tho
         found = net(inputs)
     assert distance(found, betas).mean() < 0.012
     assert distance(found.flip(1), betas).mean() > 0.3
+
+
+def test_a_shortcut_by_cell_and_an_inversion_for_the_prior_read_it_better_than_sums_do():
+    prior = prior_named("fine_tuning")
+    inputs, betas = tensors(fresh_samples(prior, INPUT, 4000, rng=seeded(1, 9)))
+    draws = draw(prior, 4000, rng=seeded(1, 10))
+    unseen = tensors(fresh_samples(prior, INPUT, 300, rng=seeded(1, 11)))
+    found = {}
+    for name, settings in (("sums", INPUT), ("cells", tuned(INPUT, draws, 24))):
+        net = SphereNet("resnet18", 2, settings, betas.mean(0), betas.std(0)).eval()
+        net.fit_shortcut(zip(inputs.split(1000), betas.split(1000), strict=True), by_cell=name == "cells")
+        with torch.no_grad():
+            found[name] = distance(net(unseen[0]), unseen[1]).mean().item()
+    assert found["cells"] < 0.0064 < found["sums"]
+
+
+def test_an_inherited_body_brings_all_layers_but_the_last_whose_answer_stays_nought():
+    one, two = backbone("efficientnet_b0", 24), SphereNet("efficientnet_b0", 2, INPUT)
+    torch.nn.init.ones_(one.classifier[1].weight)
+    two.inherit(one)
+    assert torch.equal(two.net.features[3][0].block[0][0].weight, one.features[3][0].block[0][0].weight)
+    assert two.net.classifier[1].weight.abs().max() == 0

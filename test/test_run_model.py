@@ -1,7 +1,10 @@
 """Training runs: resumption, inheritance, files, several processes."""
 
+import contextlib
 import json
 import socket
+import time
+import types
 
 import numpy as np
 import pytest
@@ -13,13 +16,16 @@ from test_priors import prior_named
 from torch.nn.parallel import DistributedDataParallel
 from truth import ROOT
 
-from src import run_model, train_func
+from src import run_model, train_func, trainer
 from src.gen_traindata import draw_set
 from src.model import SphereNet, distance
 from src.sevi_dataset import FileBatches, FreshBatches, fresh_samples, seeded, tensors, write_samples
 from util.errors import InputError
 
-SMALL = ("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8", "--validation", "6", "--device", "cpu")
+SMALL = (
+    *("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8"),
+    *("--validation", "6", "--first-samples", "400", "--device", "cpu"),
+)
 
 
 def train(folder, *options):
@@ -59,6 +65,19 @@ def test_a_run_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path, monk
     assert [line["valid"] for line in one[1]["curve"]] == [line["valid"] for line in two[1]["curve"]]
 
 
+def test_what_layers_draw_at_random_is_the_same_again_after_an_epoch(tmp_path):
+    """efficientnet_b0 drops some of its values: its steps depend on the state of torch's generator."""
+    dropping = ("--arch", "efficientnet_b0", "--epochs", "1", "--rounds", "2", "--batch", "2", "--epoch-samples", "2")
+    train(tmp_path / "whole", *dropping)
+    train(tmp_path / "parts", *dropping, "--rounds", "1")
+    torch.rand(17)
+    train(tmp_path / "parts", *dropping)
+    one, two = (train_func.read_checkpoint(tmp_path / f / "pretraining.checkpoint.pt") for f in ("whole", "parts"))
+    assert one[1]["epoch"] == two[1]["epoch"] == 2
+    for key, value in one[0]["net"].items():
+        assert torch.equal(value, two[0]["net"][key]), key
+
+
 def test_losses_are_kept_as_arrays_and_a_line_an_epoch(trained):
     train_loss = np.load(trained / "train_loss" / "pretraining.npy")
     valid_loss = np.load(trained / "valid_loss" / "pretraining.npy")
@@ -66,6 +85,17 @@ def test_losses_are_kept_as_arrays_and_a_line_an_epoch(trained):
     lines = [json.loads(line) for line in (trained / "train_loss" / "pretraining.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 1] and lines[1]["samples"] == 16
     assert {"rate", "seconds"} <= set(lines[0])
+
+
+def test_a_limit_of_time_and_rounds_contradict_each_other(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train(tmp_path, "--minutes", "1", "--rounds", "2")
+    assert "--minutes: the rate of one round follows the clock" in capsys.readouterr().err
+
+
+def test_mixed_precision_is_refused_on_a_cpu(tmp_path):
+    with pytest.raises(InputError, match=r"--precision bf16: expected a GPU, found cpu.*--precision float32"):
+        train(tmp_path, "--precision", "bf16")
 
 
 def test_a_checkpoint_of_another_seed_is_refused(trained):
@@ -127,18 +157,6 @@ def test_fresh_samples_are_never_seen_twice_and_do_not_depend_on_threads():
     assert len({value for batch in one + values(0, rank=1) for value in batch}) == 24
 
 
-def _gradient(rank, port, path):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    net, inputs, betas = _problem()
-    model = DistributedDataParallel(net)
-    mine = slice(rank, None, 2)
-    distance(model(inputs[mine]), betas[mine]).mean().backward()
-    if rank == 0:
-        torch.save([p.grad for p in net.parameters()], path)
-    dist.destroy_process_group()
-
-
 def _problem():
     inputs, betas = tensors(fresh_samples(prior_named("fine_tuning"), INPUT, 8, rng=seeded(0, 7)))
     torch.manual_seed(0)
@@ -147,15 +165,65 @@ def _problem():
     return net, inputs, betas
 
 
-def test_two_gloo_processes_give_the_gradients_of_one_on_the_joint_batch(tmp_path):
+class Kept(trainer.Trainer):
+    """Writes what each process holds at the end; only the first writes a checkpoint."""
+
+    def run(self, report):
+        super().run(report)
+        rates = torch.tensor([line["rate"] for line in self.facts["curve"]])
+        states = self.net.state_dict(), self.average.state_dict()
+        torch.save((*states, rates), self.outputs.losses / f"held{self.rank}.pt")
+
+
+def _be_one_of_two(rank, port, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    net, inputs, betas = _problem()
+    mine = slice(rank, None, 2)
+    model = DistributedDataParallel(net)
+    distance(model(inputs[mine]), betas[mine]).mean().backward()
+    if rank == 0:
+        torch.save([p.grad for p in net.parameters()], folder / "gradient.pt")
+    else:
+        trainer.time = types.SimpleNamespace(monotonic=lambda: 30 * time.monotonic())  # a clock that runs fast
+    run_model.Trainer = Kept
+    train(folder, "--epochs", "3", "--minutes", "1")
+    if rank == 1:
+        (folder / "lone").mkdir()
+    with contextlib.suppress(InputError):
+        train(folder, "--epochs", "4", *(("--output", str(folder / "lone")) if rank == 1 else ()))
+        (folder / f"agreed{rank}").touch()
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Give the folder of what two gloo processes did."""
+    folder = tmp_path_factory.mktemp("pair")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    mp.spawn(_gradient, (port, str(tmp_path / "gradient.pt")), nprocs=2)
+    mp.spawn(_be_one_of_two, (port, folder), nprocs=2)
+    return folder
+
+
+def test_two_gloo_processes_give_the_gradients_of_one_on_the_joint_batch(pair):
     net, inputs, betas = _problem()
     distance(net(inputs), betas).mean().backward()
-    for found, parameter in zip(torch.load(tmp_path / "gradient.pt"), net.parameters(), strict=True):
+    for found, parameter in zip(torch.load(pair / "gradient.pt"), net.parameters(), strict=True):
         assert torch.allclose(found, parameter.grad, rtol=1e-3, atol=1e-6 + 1e-4 * float(parameter.grad.abs().max()))
     net.zero_grad()
     distance(net(inputs[::2]), betas[::2]).mean().backward()
     assert not torch.allclose(found, parameter.grad, rtol=1e-3)
+
+
+def test_two_processes_hold_the_same_network_at_the_same_rate_even_where_their_clocks_differ(pair):
+    one, two = (torch.load(pair / f"held{rank}.pt") for rank in (0, 1))
+    assert torch.equal(one[2], two[2])
+    for name in (0, 1):
+        for key, value in one[name].items():
+            assert torch.equal(value, two[name][key]), key
+
+
+def test_processes_that_do_not_see_the_same_checkpoint_refuse_to_go_on(pair):
+    assert not list(pair.glob("agreed*"))

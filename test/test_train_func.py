@@ -1,16 +1,19 @@
 """Training functions."""
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 from network_making import INPUT
+from test_priors import prior_named
 from truth import ROOT
 
 from src import train_func
 from src.model import SphereNet
+from src.sevi_dataset import fresh_samples, seeded, tensors
 from src.train_func import TrainingStages, rate_at, stage_of
 from util.errors import InputError
 from util.settings import load
@@ -31,6 +34,8 @@ def test_the_rate_warms_up_and_falls_to_a_thousandth():
 def test_settings_out_of_range_are_refused_with_the_stage():
     with pytest.raises(InputError, match="fine_tuning: arch: expected one of resnet18"):
         stage_of(STAGES, "fine_tuning", {"arch": "vgg"})
+    with pytest.raises(InputError, match="pretraining: batch and first_samples must be at least 2"):
+        stage_of(STAGES, "pretraining", {"batch": 1})
 
 
 def one_epoch(batches, **changes):
@@ -85,3 +90,43 @@ def test_a_checkpoint_is_read_back_and_code_in_one_is_never_run(tmp_path, capsys
     with pytest.raises(InputError, match=r"bad\.pt: expected a checkpoint"):
         train_func.read_checkpoint(tmp_path / "bad.pt")
     assert "code was run" not in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")  # said whenever oneDNN is set
+def test_mixed_precision_gives_nearly_the_gradient_of_full_precision():
+    """On a CPU without oneDNN, whose bf16 weight gradients are at fault (`train_func.check_precision`)."""
+    inputs, betas = tensors(fresh_samples(prior_named("fine_tuning"), INPUT, 8, rng=seeded(0, 8)))
+    torch.manual_seed(0)
+    net = SphereNet("resnet18", 2, INPUT, betas.mean(0), betas.std(0))
+    torch.nn.init.normal_(net.net.fc.weight, std=0.05)
+    settings, found = stage_of(STAGES, "pretraining", {"clip": 1e9}), {}
+    for precision in train_func.PRECISIONS:
+        trained = copy.deepcopy(net)
+        # Moves by the gradient.
+        optimiser = torch.optim.SGD([{"params": list(trained.net.parameters()), "pace": 1.0}], lr=1.0)
+        with torch.backends.mkldnn.flags(enabled=False):
+            sums = train_func.train_epoch(
+                trained,
+                copy.deepcopy(net),
+                optimiser,
+                [(inputs, betas)],
+                dataclasses.replace(settings, precision=precision),
+                lambda step: 1.0,
+                device=torch.device("cpu"),
+                epoch=0,
+                frozen=True,
+            )
+        moved = [(a - b).detach().flatten() for a, b in zip(net.parameters(), trained.parameters(), strict=True)]
+        found[precision] = torch.cat(moved), sums
+    full, mixed = found["float32"], found["bf16"]
+    assert mixed[1] == pytest.approx(full[1], rel=0.02) and mixed[1][0] != full[1][0]
+    assert torch.nn.functional.cosine_similarity(full[0], mixed[0], dim=0) > 0.98
+
+
+def test_a_gpu_without_bf16_is_refused_and_one_with_it_is_not(monkeypatch):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    train_func.check_precision("bf16", gpu)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    with pytest.raises(InputError, match=r"expected a GPU with bf16.*found cuda"):
+        train_func.check_precision("bf16", gpu)

@@ -7,7 +7,7 @@ filter). It keeps what the map tells of beta: the statistical floor rises by 0.3
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from scipy.special import ndtr
 
 from util import pad
 from util.polar_map import PolarBins, angular_factors
+from util.priors import Draws
 from util.shell_maps import CENTRES, SHELL, shell_table, shell_weights
 
 _EXAMPLES = 2000
@@ -68,6 +69,24 @@ class InputSettings:
     def bins(self) -> PolarBins:
         """Of the folded map."""
         return PolarBins(self.n_rho, self.n_angle, 1.0)
+
+
+def tuned(settings: InputSettings, draws: Draws, window: int) -> InputSettings:
+    """Give the settings of an inversion that expects spheres such as these, and of windows of `window` cells.
+
+    Where radii and widths are nearly known, the filter damps less: around R = 0.5 and 0.8 the linear shortcut
+    comes to 0.0058 with it, to 0.0062 with that of the wide prior; 32 cells instead of 16 bring it to 0.0054.
+    """
+    (R_low, R_high), (sigma_low, sigma_high) = ((v.min() - 1e-6, v.max() + 1e-6) for v in (draws.R, draws.sigma_R))
+    return replace(
+        settings,
+        window=window,
+        R=(float(R_low), float(R_high)),
+        sigma_R=(float(sigma_low), float(sigma_high)),
+        electrons=float(draws.electrons.sum(axis=1).mean()),
+        beta_mean=tuple(draws.beta.mean(axis=(0, 1)).tolist()),
+        beta_spread=tuple(draws.beta.std(axis=(0, 1)).tolist()),
+    )
 
 
 @functools.lru_cache(maxsize=2)
