@@ -1,0 +1,249 @@
+"""Whether inputs measured through frames and finder match those that the network is trained on.
+
+Usage: python -m benchmark.network_inputs [--frames 4000] [--cases 4] [--weights param/fine_tuning.weights.pt]
+           [--figure data/benchmark/network_inputs.png] [--json data/benchmark/network_inputs.json]
+
+The first case is param/experiment.toml, the others are draws of the prior that the weights were trained on, 43 + 43
+electrons a frame. Frames are simulated, searched and folded as the stages do. Three maps of the same electrons are
+compared with what the training simulator expects of the true spheres: the chain's, that of the true positions with
+weights as in training, and one drawn by the training simulator itself. Then the network's inputs made of them are
+compared with those of 400 simulated samples of the same spheres, and the network's answers.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmark.network import prior_of
+from src.gen_finaltest_answer import read_hits
+from src.gen_finaltest_npy import main as find_main
+from src.model import SphereNet
+from src.network_answer import fold_hits
+from src.simulate_finaltest import simulate
+from src.weights import read_weights
+from util import pad
+from util.atomic_file import replacing
+from util.executor import available_cores
+from util.figures import STYLE
+from util.input_match import element_pulls, map_pulls
+from util.options import number
+from util.phosphor import PhosphorRecipe
+from util.priors import Prior, draw
+from util.settings import load
+from util.shell_maps import expected_maps, observe
+from util.sphere import Experiment, Sphere
+from util.truth_tables import read_detected_electrons
+
+ROOT = Path(__file__).resolve().parents[1]
+KINDS = ("frames and finder", "true positions", "training simulator")
+SIMULATED = 400
+RINGS = 32
+
+
+class Case(NamedTuple):
+    """What one experiment gave: a line of numbers, and pulls of each kind of map."""
+
+    row: dict
+    of_map: dict[str, NDArray]
+    of_rings: dict[str, NDArray]
+    of_input: dict[str, NDArray]
+
+
+def experiments(prior: Prior, frames: int, cases: int) -> list[Experiment]:
+    """Give the design's experiment, and others drawn from the prior."""
+    design = load(Experiment, ROOT / "param" / "experiment.toml").spheres
+    draws = draw(prior, cases - 1, rng=np.random.default_rng(77))
+    drawn = [
+        tuple(
+            Sphere(float(R), float(sigma), 43, tuple(beta.tolist()))
+            for R, sigma, beta in zip(draws.R[i], draws.sigma_R[i], draws.beta[i], strict=True)
+        )
+        for i in range(cases - 1)
+    ]
+    return [Experiment(frames, spheres) for spheres in (design, *drawn)]
+
+
+def maps_of(net: SphereNet, experiment: Experiment, seed: int) -> tuple[dict[str, NDArray], float, float]:
+    """Make the maps of an experiment, kind by kind; also the electrons on the screen, and <w^2> / <w> of the hits."""
+    rng = np.random.default_rng([seed, 1])
+    recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    spread = net.input_settings.weight_spread
+    with tempfile.TemporaryDirectory() as folder:
+        path, shards = Path(folder) / "finaltest.h5", Path(folder) / "shards"
+        workers = available_cores()
+        simulate(path, experiment, recipe, seed=seed, workers=workers)
+        find_main(["--finaltest", str(path), "--output", str(shards), "--workers", str(workers)])
+        hits = read_hits(shards, weights="flux", partial=False)
+        true = read_detected_electrons(path)
+    weight = 1 + spread * rng.standard_normal(len(true))
+    expected = expected_of(net, experiment, len(true))
+    maps = (
+        fold_hits(net, hits.x, hits.z, hits.weight),
+        fold_hits(net, true["x"], true["z"], weight),
+        observe(expected, spread, rng=rng).astype(np.float32),
+    )
+    return dict(zip(KINDS, maps, strict=True)), float(len(true)), float(hits.variance.sum() / hits.weight.sum())
+
+
+def expected_of(net: SphereNet, experiment: Experiment, electrons: float) -> NDArray:
+    """Give the map that the training simulator expects."""
+    spheres = experiment.spheres
+    beta, R, sigma_R = (np.array([[getattr(s, name) for s in spheres]]) for name in ("beta", "R", "sigma_R"))
+    share = np.array([[s.electrons_a_frame for s in spheres]], dtype=float)
+    return expected_maps(net.input_settings.bins, beta, R, sigma_R, electrons * share / share.sum())[0]
+
+
+@torch.no_grad()
+def look(net: SphereNet, maps: NDArray) -> tuple[NDArray, NDArray]:
+    """Give inputs (n, elements) and betas (n, S, m) of maps (n, n_rho, n_angle)."""
+    maps = torch.from_numpy(np.asarray(maps, np.float32))
+    return net.image(maps).flatten(1).numpy().astype(float), net(maps).numpy().astype(float)
+
+
+def measure(net: SphereNet, experiment: Experiment, seed: int) -> Case:
+    """Play one experiment and compare."""
+    spread = net.input_settings.weight_spread
+    maps, electrons, inflation = maps_of(net, experiment, seed)
+    expected = expected_of(net, experiment, electrons)
+    rng = np.random.default_rng([seed, 2])
+    simulated = observe(np.broadcast_to(expected, (2 * SIMULATED, *expected.shape)), spread, rng=rng)
+    inputs, answers = look(net, simulated)
+    reference, others = inputs[:SIMULATED], inputs[SIMULATED:]
+    truth = np.array([s.beta for s in experiment.spheres])
+    usual = np.nanmean(element_pulls(others, reference) ** 2, axis=1)
+    distances = pad.distance(answers, np.broadcast_to(truth, answers.shape))
+    # Rings add up what is too small to see in a bin.
+    rings = [m.reshape(RINGS, -1).sum(axis=1, keepdims=True) for m in (expected, *maps.values())]
+    of_rings = {kind: map_pulls(r, rings[0], spread)[:, 0] for kind, r in zip(KINDS, rings[1:], strict=True)}
+    of_map, of_input, row = {}, {}, {"radii": [s.R for s in experiment.spheres]}
+    found = {}
+    for kind, m in maps.items():
+        of_map[kind] = map_pulls(m, expected, spread)
+        image, found[kind] = look(net, m[None])
+        of_input[kind] = element_pulls(image[0], reference)
+        square = np.nanmean(of_input[kind] ** 2)
+        row[kind] = {
+            "map_chi2_a_bin": float(np.nanmean(of_map[kind] ** 2)),
+            "rings_chi2_a_ring": float(np.nanmean(of_rings[kind] ** 2)),
+            "input_mean_square": float(square),
+            "input_p": float((1 + (usual >= square).sum()) / (1 + SIMULATED)),
+            "distance": float(pad.distance(found[kind][0], truth)),
+        }
+    row |= {
+        "electrons": electrons,
+        "total": float(maps[KINDS[0]].sum()) / electrons - 1,
+        "variance_a_weight": inflation,
+        "distance_simulated": [float(distances.mean()), float(distances.std())],
+        "moved_by_finding": float(pad.distance(found[KINDS[0]][0], found[KINDS[1]][0])),
+    }
+    return Case(row, of_map, of_rings, of_input)
+
+
+def draw_figure(path: Path, cases: Sequence[Case], low_high: tuple[float, float] = (-4.5, 4.5)) -> None:
+    """Draw pulls of bins, of rings and of inputs, and what the network makes of them."""
+    edges = np.linspace(*low_high, 46)
+    middle = (edges[1:] + edges[:-1]) / 2
+    styles = dict(zip(KINDS, (("C0", "-", "o"), ("C1", "--", "s"), ("0.4", ":", "^")), strict=True))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(11, 7.6), layout="constrained")
+        bins, rings, elements, answers = figure.subplots(2, 2).ravel()
+        for axes, name in ((bins, "of_map"), (elements, "of_input")):
+            for kind, (colour, line, _) in styles.items():
+                values = np.concatenate([getattr(case, name)[kind].ravel() for case in cases])
+                values = values[np.isfinite(values)]
+                height, _ = np.histogram(values, edges, density=True)
+                label = f"{kind}: {values.mean():+.3f} $\\pm$ {values.std():.3f}"
+                axes.stairs(height, edges, color=colour, linestyle=line, label=label, linewidth=1.4)
+            axes.plot(middle, np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi), "k", linewidth=0.7, label="normal")
+            axes.set_ylim(0, 0.62)
+            axes.legend(frameon=False, loc="upper left", fontsize=8)
+        bins.set(
+            xlabel="pull of a bin of the folded map", ylabel="density", title="Maps against the training simulator"
+        )
+        elements.set(
+            xlabel="pull of an element of the network's input", ylabel="density", title="Inputs of the network"
+        )
+        rho = (np.arange(RINGS) + 0.5) / RINGS
+        for kind, (colour, line, mark) in styles.items():
+            pulls = np.array([case.of_rings[kind] for case in cases])
+            rings.plot(
+                rho,
+                pulls.sum(axis=0) / np.sqrt(len(cases)),
+                color=colour,
+                linestyle=line,
+                marker=mark,
+                ms=3,
+                label=kind,
+            )
+        rings.axhspan(-2, 2, color="0.92", zorder=0)
+        rings.set(
+            xlabel="radius on the detector",
+            ylabel="pull of a ring, all cases together",
+            title="Electrons in rings (grey: two standard deviations)",
+        )
+        rings.legend(frameon=False, fontsize=8)
+        for i, case in enumerate(cases):
+            mean, std = case.row["distance_simulated"]
+            answers.errorbar(i, mean, std, color="0.4", capsize=4, label="400 simulated samples" if i == 0 else None)
+            for shift, kind in ((-0.15, KINDS[1]), (0.15, KINDS[0])):
+                colour, _, mark = styles[kind]
+                label = kind if i == 0 else None
+                answers.plot(i + shift, case.row[kind]["distance"], mark, color=colour, label=label)
+        answers.set_ylim(0)
+        radii = ["{:.3f}, {:.3f}".format(*case.row["radii"]) for case in cases]
+        answers.set_xticks(range(len(cases)), radii)
+        answers.set(xlabel="radii", ylabel="distance of the network", title="What it costs")
+        answers.legend(frameon=False, fontsize=8)
+        with replacing(path) as temporary:
+            figure.savefig(temporary)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folder = ROOT / "data" / "benchmark"
+    parser.add_argument("--frames", type=number(int, 100), default=4000, metavar="N", help="of each case")
+    parser.add_argument("--cases", type=number(int, 1), default=4, metavar="N")
+    parser.add_argument("--weights", type=Path, default=ROOT / "param" / "fine_tuning.weights.pt", metavar="FILE")
+    parser.add_argument("--figure", type=Path, default=folder / "network_inputs.png", metavar="FILE")
+    parser.add_argument("--json", type=Path, default=folder / "network_inputs.json", metavar="FILE")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print and draw."""
+    args = parse_args(argv)
+    net, facts = read_weights(args.weights)
+    net.eval()
+    played = experiments(prior_of(facts), args.frames, args.cases)
+    cases = [measure(net, experiment, 500 + i) for i, experiment in enumerate(played)]
+    for case in cases:
+        row = case.row
+        print("radii {:.3f}, {:.3f}".format(*row["radii"]), end="; ")
+        print(f"total {row['total']:+.2%}; variance a weight {row['variance_a_weight']:.4f}", end="; ")
+        print("distance of simulated samples {:.4f} +- {:.4f}".format(*row["distance_simulated"]), end="; ")
+        print(f"finding moves the answer by {row['moved_by_finding']:.4f}")
+        for kind in KINDS:
+            print(
+                "  {:<20} chi2 a bin {map_chi2_a_bin:.3f}, a ring {rings_chi2_a_ring:.2f}; inputs: mean square pull "
+                "{input_mean_square:.3f}, p {input_p:.3f}; distance {distance:.4f}".format(kind, **row[kind])
+            )
+    draw_figure(args.figure, cases)
+    print(f"figure {args.figure}")
+    with replacing(args.json) as temporary:
+        facts = {"frames": args.frames, "machine": platform.platform(), "rows": [case.row for case in cases]}
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
