@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 from network_making import INPUT
+from test_priors import prior_named
 from truth import DESIGN, with_beta
 
-from util.map_inversion import InputSettings, inversion
+from util.map_inversion import InputSettings, inversion, tuned
+from util.priors import draw
 from util.shell_maps import expected_maps
 
 
@@ -37,3 +39,14 @@ def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(ValueError, match="beta_spread"):
         dataclasses.replace(INPUT, beta_spread=INPUT.beta_spread[:-1])
     assert isinstance(INPUT, InputSettings)
+
+
+def test_an_inversion_for_a_narrow_prior_expects_its_radii_widths_and_betas():
+    draws = draw(prior_named("fine_tuning"), 500, rng=np.random.default_rng(0))
+    settings = tuned(INPUT, draws, 24)
+    assert settings.window == 24 and settings.cells == INPUT.cells
+    assert pytest.approx((0.47, 0.83), abs=0.002) == settings.R
+    assert settings.sigma_R == pytest.approx((0.008, 0.013), abs=1e-4)
+    assert settings.electrons == pytest.approx(draws.electrons.sum(axis=1).mean())
+    assert settings.beta_mean == pytest.approx(draws.beta.reshape(-1, 12).mean(axis=0))
+    assert settings.beta_spread == pytest.approx(draws.beta.reshape(-1, 12).std(axis=0))
