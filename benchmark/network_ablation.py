@@ -1,17 +1,25 @@
-"""What the parts of the network bring: short trainings on fresh samples, alike but for one part.
+"""What the parts of the network and of its training bring: short trainings, alike but for one part.
 
-Usage: python -m benchmark.network_ablation [--samples 12800] [--variants NAME ..] [--json FILE]
+Usage: python -m benchmark.network_ablation [--groups input least_squares schedule data architecture] [--json FILE]
 
-All train on the prior of param/fine_tuning.toml, 64 samples a step, one-cycle AdamW, and are validated on 500 samples
-of another seed, without averaging. `map`: the square root of the folded map's counts, standardised bin by bin;
-`inverted`: the inverted image; `windows`: the windows about the spheres; `shortcut`: with the linear shortcut,
-or that alone.
+input           inputs and readers on the prior of param/fine_tuning.toml. `map`: the square root of the folded map's
+                counts, standardised bin by bin; `inverted`: the inverted image; `windows`: those about the spheres
+least_squares   the linear shortcut alone, fitted in closed form to 40,000 samples of the same prior, not trained
+schedule, data, architecture
+                windows, shortcut and a ResNet18 on the prior of param/pretraining.toml, but for what the name says.
+                `file`: 4,000 samples seen again and again; `3 files`: three such, exchanged each pass; else fresh ones
+
+64 samples a step, AdamW, no averaging of the weights; 12,800 samples unless the name says otherwise. Validated on 500
+samples of another seed, on the wide prior also on 500 whose radii are 0.05 apart. Prints distances, and processor time
+a sample.
 """
 
 import argparse
+import dataclasses
 import json
+import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -21,33 +29,90 @@ from src.model import SphereNet, backbone, distance
 from src.sevi_dataset import fresh_samples, seeded, tensors
 from src.train_func import TrainingStages, rate_at, stage_of
 from util.atomic_file import replacing
-from util.map_inversion import InputSettings
-from util.options import number
-from util.priors import Prior
+from util.map_inversion import InputSettings, tuned
+from util.priors import Prior, draw
 from util.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCH = 64
-# Input, architecture, linear shortcut, highest rate.
-VARIANTS = {
-    "map, resnet18": ("map", "resnet18", False, 2e-3),
-    "inverted, resnet18": ("inverted", "resnet18", False, 2e-3),
-    "windows, resnet18": ("windows", "resnet18", False, 2e-3),
-    "windows, resnet34": ("windows", "resnet34", False, 2e-3),
-    "windows, shortcut": ("windows", None, True, 6e-4),
-    "windows, shortcut, resnet18": ("windows", "resnet18", True, 6e-4),
-    "windows, shortcut, resnet34": ("windows", "resnet34", True, 6e-4),
+BATCH, FILE = 64, 4000
+APART = 0.05
+LEAST_SQUARES_SAMPLES = 40_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One training.
+
+    arch: None, the shortcut alone. files: 0, fresh samples. by_cell: whether the shortcut is fitted to the cells of the
+    windows, not to their sums. window: 0, the input as in param/network_input.toml; else one made for the prior.
+    """
+
+    name: str
+    prior: str = "pretraining"
+    input: str = "windows"
+    arch: str | None = "resnet18"
+    shortcut: bool = True
+    rate: float = 6e-4
+    schedule: str = "onecycle"
+    samples: int = 12_800
+    files: int = 0
+    by_cell: bool = False
+    window: int = 0
+
+
+def _narrow(name: str, **changes: object) -> Variant:
+    return Variant(name, prior="fine_tuning", **changes)
+
+
+GROUPS = {
+    "input": [
+        _narrow("map, ResNet18", input="map", shortcut=False, rate=2e-3),
+        _narrow("inverted, ResNet18", input="inverted", shortcut=False, rate=2e-3),
+        _narrow("windows, ResNet18", shortcut=False, rate=2e-3),
+        _narrow("windows, ResNet34", arch="resnet34", shortcut=False, rate=2e-3),
+        _narrow("windows, shortcut", arch=None),
+        _narrow("windows, shortcut, ResNet18"),
+        _narrow("windows, shortcut, ResNet34", arch="resnet34"),
+    ],
+    "least_squares": [
+        _narrow("sums over the windows", arch=None, samples=0),
+        _narrow("cells", arch=None, samples=0, by_cell=True),
+        _narrow("cells, inversion for the prior", arch=None, samples=0, by_cell=True, window=16),
+        _narrow("the same, windows of 24", arch=None, samples=0, by_cell=True, window=24),
+        _narrow("the same, windows of 32", arch=None, samples=0, by_cell=True, window=32),
+    ],
+    "schedule": [
+        Variant("one cycle, 6e-4"),
+        Variant("one cycle, 2e-4", rate=2e-4),
+        Variant("one cycle, 2e-3", rate=2e-3),
+        Variant("cosine, 6e-4", schedule="cosine"),
+        Variant("cosine, 2e-3", schedule="cosine", rate=2e-3),
+    ],
+    "data": [
+        Variant("none: the shortcut as fitted", arch=None, samples=0),
+        Variant("3,200 fresh", samples=3200),
+        Variant("12,800 fresh"),
+        Variant("51,200 fresh", samples=51_200),
+        Variant("51,200 of a file", samples=51_200, files=1),
+        Variant("51,200 of 3 files", samples=51_200, files=3),
+    ],
+    "architecture": [
+        Variant("ResNet18"),
+        Variant("ResNet34", arch="resnet34"),
+        Variant("ResNet50", arch="resnet50"),
+        Variant("EfficientNet-B0", arch="efficientnet_b0"),
+    ],
 }
 
 
-class Variant(nn.Module):
+class Reader(nn.Module):
     """The network with parts left out."""
 
-    def __init__(self, whole: SphereNet, kind: str, arch: str | None, shortcut: bool, maps: Tensor):
+    def __init__(self, whole: SphereNet, variant: Variant, maps: Tensor):
         super().__init__()
-        self.whole, self.kind, self.shortcut = whole, kind, shortcut
-        self.inner = None if arch is None else backbone(arch, whole.shortcut.out_features)
-        if self.inner is not None and not shortcut:
+        self.whole, self.kind, self.shortcut = whole, variant.input, variant.shortcut
+        self.inner = None if variant.arch is None else backbone(variant.arch, whole.shortcut.out_features)
+        if self.inner is not None and not variant.shortcut:
             nn.init.kaiming_normal_(self.inner.fc.weight)  # nothing else gives a first answer
         image = maps.clamp_min(0).sqrt()
         self.register_buffer("mean", image.mean(0))
@@ -68,47 +133,82 @@ class Variant(nn.Module):
         return out.view(-1, *self.whole.label_mean.shape) * self.whole.label_std + self.whole.label_mean
 
 
-def train(name: str, samples: int, prior: Prior, inputs: InputSettings) -> dict:
-    """Train and validate one variant."""
-    kind, arch, shortcut, rate = VARIANTS[name]
-    settings = stage_of(load(TrainingStages, ROOT / "param" / "training.toml"), "pretraining", {"rate": rate})
-    first, betas = tensors(fresh_samples(prior, inputs, 4000, rng=seeded(0, 2)))
-    torch.manual_seed(0)
-    whole = SphereNet("resnet18", 2, inputs, betas.mean(0), betas.std(0))
-    whole.fit_shortcut([(first, betas)], by_cell=False)
-    net = Variant(whole, kind, arch, shortcut, first[:512])
-    parameters = [{"params": list(net.inner.parameters()), "pace": 1.0}] if net.inner is not None else []
-    parameters += [{"params": list(whole.shortcut.parameters()), "pace": 0.1, "weight_decay": 0.0}] if shortcut else []
-    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=settings.weight_decay)
-    begin, steps = time.process_time(), samples // BATCH
-    net.train()
+def samples_of(prior: Prior, inputs: InputSettings, n: int, *key: int) -> tuple[Tensor, Tensor]:
+    """Draw maps and betas with a generator of their own."""
+    return tensors(fresh_samples(prior, inputs, n, rng=seeded(*key)))
+
+
+def batches(variant: Variant, prior: Prior, inputs: InputSettings) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of a training."""
+    steps = variant.samples // BATCH
+    if not variant.files:
+        yield from (samples_of(prior, inputs, BATCH, 0, 0, step) for step in range(steps))
+        return
+    files = [samples_of(prior, inputs, FILE, 0, 3, i) for i in range(variant.files)]
+    in_a_pass = FILE // BATCH
     for step in range(steps):
+        turn, within = divmod(step, in_a_pass)
+        if within == 0:
+            order = torch.from_numpy(seeded(0, 4, turn).permutation(FILE))
+        chosen = order[within * BATCH : (within + 1) * BATCH]
+        maps, betas = files[turn % variant.files]
+        yield maps[chosen], betas[chosen]
+
+
+def first_network(variant: Variant, prior: Prior, inputs: InputSettings) -> tuple[SphereNet, Tensor]:
+    """Make the network with its shortcut fitted, and give some maps for the scale of the input `map`."""
+    if variant.window:
+        inputs = tuned(inputs, draw(prior, FILE, rng=seeded(0, 5)), variant.window)
+    parts = max(LEAST_SQUARES_SAMPLES // FILE if variant.samples == 0 and variant.prior == "fine_tuning" else 1, 1)
+    first, betas = samples_of(prior, inputs, FILE, 0, 2)
+    torch.manual_seed(0)
+    net = SphereNet("resnet18", 2, inputs, betas.mean(0), betas.std(0))
+    more = (samples_of(prior, inputs, FILE, 0, 2, part) for part in range(1, parts))
+    net.fit_shortcut((pair for some in ([(first, betas)], more) for pair in some), by_cell=variant.by_cell)
+    return net, first[:512]
+
+
+def train(variant: Variant) -> dict:
+    """Train and validate one variant."""
+    prior = load(Prior, ROOT / "param" / f"{variant.prior}.toml")
+    inputs = load(InputSettings, ROOT / "param" / "network_input.toml")
+    stages = load(TrainingStages, ROOT / "param" / "training.toml")
+    settings = stage_of(stages, "pretraining", {"rate": variant.rate, "schedule": variant.schedule})
+    whole, some = first_network(variant, prior, inputs)
+    net = Reader(whole, variant, some)
+    parameters = [{"params": list(net.inner.parameters()), "pace": 1.0}] if net.inner is not None else []
+    if variant.shortcut:
+        parameters += [{"params": list(whole.shortcut.parameters()), "pace": 0.1, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(parameters, lr=variant.rate, weight_decay=settings.weight_decay)
+    begin, steps = time.process_time(), variant.samples // BATCH
+    net.train()
+    for step, (maps, betas) in enumerate(batches(variant, prior, inputs)):
         for group in optimiser.param_groups:
             group["lr"] = rate_at(settings, step / steps) * group["pace"]
-        some, wanted = tensors(fresh_samples(prior, inputs, BATCH, rng=seeded(0, 0, step)))
-        loss = distance(net(some), wanted).mean()
+        loss = distance(net(maps), betas).mean()
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
         optimiser.step()
     seconds = time.process_time() - begin
+    row = {**dataclasses.asdict(variant), "distance": validate(net, prior, inputs)}
+    if variant.prior == "pretraining":
+        row["distance_apart"] = validate(net, dataclasses.replace(prior, closest=APART), inputs)
+    return {**row, "cpu_ms_a_sample": 1e3 * seconds / max(variant.samples, 1)}
+
+
+@torch.no_grad()
+def validate(net: nn.Module, prior: Prior, inputs: InputSettings) -> float:
+    """Mean distance on samples of another seed."""
     net.eval()
-    some, wanted = tensors(fresh_samples(prior, inputs, 500, rng=seeded(30_000, 1)))
-    with torch.no_grad():
-        found = torch.cat([net(part) for part in some.split(100)])
-    return {
-        "variant": name,
-        "samples": steps * BATCH,
-        "distance": distance(found, wanted).mean().item(),
-        "cpu_ms_a_sample": 1e3 * seconds / max(steps * BATCH, 1),
-    }
+    maps, betas = samples_of(prior, inputs, 500, 30_000, 1)
+    return distance(torch.cat([net(part) for part in maps.split(100)]), betas).mean().item()
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=number(int, BATCH), default=12_800, metavar="N")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME")
     parser.add_argument("--json", type=Path, default=Path("data/benchmark/network_ablation.json"), metavar="FILE")
     return parser.parse_args(argv)
 
@@ -116,14 +216,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train all variants and print what came out."""
     args = parse_args(argv)
-    prior = load(Prior, ROOT / "param" / "fine_tuning.toml")
-    inputs = load(InputSettings, ROOT / "param" / "network_input.toml")
-    results = []
-    for name in args.variants:
-        results.append(train(name, args.samples, prior, inputs))
-        print(f"{name:<30}{results[-1]['distance']:.4f}   {results[-1]['cpu_ms_a_sample']:.1f} ms", flush=True)
+    results = {}
+    for group in args.groups:
+        print(f"{group:<34}{'distance':>9}{'0.05 apart':>12}{'ms a sample':>13}")
+        results[group] = []
+        for variant in GROUPS[group]:
+            row = train(variant)
+            results[group].append(row)
+            apart = f"{row['distance_apart']:.4f}" if "distance_apart" in row else ""
+            print(f"  {variant.name:<32}{row['distance']:>9.4f}{apart:>12}{row['cpu_ms_a_sample']:>13.1f}", flush=True)
     with replacing(args.json) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps({"machine": platform.platform(), "groups": results}, indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
