@@ -20,10 +20,13 @@ class TableWriter:
         self.file = file
         self.disk = disk
 
-    def create_table(self, name: str, dtype: np.dtype, rows: int | None = None) -> h5py.Dataset:
-        """Make a dataset: of `rows` rows for `put`, or empty and growing by `append`."""
+    def create_table(
+        self, name: str, dtype: np.dtype, rows: int | None = None, *, packed: bool = False
+    ) -> h5py.Dataset:
+        """Make a dataset: of `rows` rows for `put`, or empty and growing by `append` and possibly packed."""
         if rows is None:
-            return self.file.create_dataset(name, (0,), dtype, chunks=(1 << 15,), maxshape=(None,))
+            how = {"compression": "gzip", "shuffle": True} if packed else {}
+            return self.file.create_dataset(name, (0,), dtype, chunks=(1 << 15,), maxshape=(None,), **how)
         return self.file.create_dataset(name, (rows,), dtype)
 
     def put(self, table: h5py.Dataset, start: int, rows: NDArray) -> None:

@@ -1,0 +1,104 @@
+"""Hand the electrons on as one HDF5 table that other programs read.
+
+usage: python -m src.gen_events_h5 --shards FOLDER --output FILE [--partial]
+
+reads   FOLDER/final_START_STOP.npz, one after the other
+writes  FILE: `Events`, one row an electron in the order of the frames, with the unit of each field as an attribute; the
+        root's attributes say of which frames, from which file and with which settings
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from util.errors import InputError, run_program
+from util.finder import EVENT
+from util.shards import check_together, list_shards, read_facts, read_shard
+from util.table_writer import writing_tables
+
+EVENTS = "Events"
+UNITS = {
+    "ImageId": "number of the frame",
+    "x": "half screens from its middle",
+    "z": "half screens from its middle, along the polarisation",
+    "weight": "electrons",
+    "A": "camera counts",
+    "sigma": "half screens",
+    "rho": "1",
+}
+
+
+def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int]:
+    """Write the electrons of all shards of a folder; give the numbers of electrons and of frames.
+
+    Parameters
+    ----------
+    folder : Path
+    output : Path
+    partial : bool
+        Whether frames may be missing.
+
+    Raises
+    ------
+    InputError
+        Shards that are missing, damaged, do not belong together or were made without events; no room. Nothing is left
+        behind then.
+    """
+    paths = list_shards(folder)
+    facts = [read_facts(path) for path in paths]
+    check_together(paths, facts, partial=partial)
+    ranges = [(fact["start"], fact["stop"]) for fact in facts]
+    attributes = {
+        "source": facts[0]["source"],
+        "settings": json.dumps(facts[0]["settings"], sort_keys=True),
+        "frames_in_source": facts[0]["frames_in_source"],
+        "ranges_of_frames": json.dumps(ranges),
+    }
+    with writing_tables(output, attributes) as writer:
+        table = writer.create_table(EVENTS, EVENT, packed=True)
+        for name, unit in UNITS.items():
+            table.attrs[f"{name}_unit"] = unit
+        for path in tqdm(paths, unit="shard"):
+            writer.append(table, _events_of(path))
+        return len(table), sum(stop - start for start, stop in ranges)
+
+
+def _events_of(path: Path) -> NDArray:
+    events = read_shard(path).events
+    if events is None:
+        raise InputError(f"{path}: expected events, found none; search its frames again without --no-events")
+    missing = set(EVENT.names) - set(events.dtype.names)
+    if missing:
+        raise InputError(f"{path}: its events lack {', '.join(sorted(missing))}; search its frames again")
+    rows = np.empty(len(events), EVENT)
+    for name in EVENT.names:
+        rows[name] = events[name]
+    return rows
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="gen_events_h5.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder of final_START_STOP.npz")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
+    parser.add_argument("--partial", action="store_true", help="write although shards are missing")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    args = parse_args(argv)
+    electrons, frames = write_events(args.shards, args.output, partial=args.partial)
+    size = args.output.stat().st_size
+    print(f"{args.output}: {electrons} electrons of {frames} frames, {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    run_program(main)
