@@ -87,6 +87,21 @@ def test_hits_off_the_screen_are_in_no_pixel():
     assert distribution.sum() == counts.sum() == 1
 
 
+def test_the_maps_are_those_of_numpys_histogram():
+    rng = np.random.default_rng(0)
+    x, z = rng.uniform(-1.01, 1.01, (2, 20_000)).astype(np.float32)
+    edges = np.linspace(-1, 1, 1025).astype(np.float32)
+    x = np.concatenate((x, edges, np.nextafter(edges, np.float32(-2)), [-1e-30, 1e-30, -0.0]))
+    z = np.concatenate((z, rng.permutation(edges), rng.permutation(edges), [0.0, -1e-30, 1e-30]))
+    events = events_at(x, z, rng.uniform(0.5, 2, x.size))
+    how = {"bins": 1024, "range": [(-1, 1), (-1, 1)]}
+    x, z, weight = (events[name].astype(float) for name in ("x", "z", "weight"))
+    distribution, counts = distribution_of(events)
+    assert np.array_equal(distribution, np.histogram2d(x, z, weights=weight, **how)[0].astype(np.float32))
+    assert np.array_equal(counts, np.histogram2d(x, z, **how)[0].astype(np.int32))
+    assert 0.9 * x.size < counts.sum() < x.size
+
+
 def test_a_shard_cut_short_or_damaged_is_refused_wherever_it_is_hurt(tmp_path, shard):
     path = write(tmp_path, shard)
     whole = path.read_bytes()

@@ -76,11 +76,15 @@ def shard_path(folder: Path, start: int, stop: int) -> Path:
 
 def distribution_of(events: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Sum weights and hits, both (1024, 1024), on the detector's pixels; hits off the screen are left out."""
-    edges = [(-1.0, 1.0), (-1.0, 1.0)]
+    # As np.histogram2d, which takes five times as long: a pixel is its lower edge up to, but not at, its upper one.
+    half = MAP_SIZE // 2
     x, z = events["x"].astype(float), events["z"].astype(float)
-    distribution = np.histogram2d(x, z, MAP_SIZE, edges, weights=events["weight"].astype(float))[0]
-    counts = np.histogram2d(x, z, MAP_SIZE, edges)[0]
-    return distribution.astype(np.float32), counts.astype(np.int32)
+    on_screen = (np.abs(x) <= 1) & (np.abs(z) <= 1)
+    i, j = (np.minimum(np.floor(half * c[on_screen]).astype(int) + half, MAP_SIZE - 1) for c in (x, z))
+    pixel, shape = MAP_SIZE * i + j, (MAP_SIZE, MAP_SIZE)
+    distribution = np.bincount(pixel, events["weight"][on_screen].astype(float), MAP_SIZE**2)
+    counts = np.bincount(pixel, minlength=MAP_SIZE**2)
+    return distribution.reshape(shape).astype(np.float32), counts.reshape(shape).astype(np.int32)
 
 
 def write_shard(path: Path, shard: Shard) -> None:
