@@ -32,11 +32,11 @@ from util.finder import Finder, FinderSettings
 from util.frame_search import Task, find_block, release
 from util.frame_source import FrameSource
 from util.frames import open_frames
-from util.options import add_scheduler
+from util.options import add_scheduler, number
 from util.phosphor import PhosphorRecipe
 from util.shards import FrameCounts, Shard, distribution_of, read_facts, shard_path, write_shard
 
-BLOCK = 50  # frames searched at a time by one worker
+SHARDS = 10  # over a whole file
 RANGES_NAMED = 8  # at most, in a message
 
 
@@ -45,9 +45,9 @@ def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
     return FrameCounts(*(sum(values) for values in zip(*(dataclasses.astuple(part) for part in parts), strict=True)))
 
 
-def ranges_over(count: int, shards: int) -> list[tuple[int, int]]:
-    """Cut `count` frames into at most `shards` ranges of nearly equal length, none empty."""
-    edges = np.unique(np.linspace(0, count, shards + 1).round().astype(int)).tolist()
+def ranges_over(start: int, stop: int, shards: int) -> list[tuple[int, int]]:
+    """Cut frames `start` .. `stop` - 1 into at most `shards` ranges of nearly equal length, none empty."""
+    edges = np.unique(np.linspace(start, stop, shards + 1).round().astype(int)).tolist()
     return list(itertools.pairwise(edges))
 
 
@@ -88,6 +88,7 @@ def find_shards(
     keep_events: bool,
     workers: int,
     scheduler: str = "",
+    block: int = 50,
 ) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
     """Search ranges of frames and give a shard for each, in order, as soon as it is complete.
 
@@ -98,9 +99,9 @@ def find_shards(
 
     def tasks() -> Iterator[Task]:
         for start, stop in ranges:
-            for first in range(start, stop, BLOCK):
+            for first in range(start, stop, block):
                 if (start, stop) not in failed:
-                    last = min(first + BLOCK, stop)
+                    last = min(first + block, stop)
                     yield Task(path, frames.dataset, source, (start, stop), first, last, detector, finder)
 
     if ranges:
@@ -115,19 +116,19 @@ def find_shards(
         stack.callback(release)  # with one worker, this process itself has opened the file
         results = map_in_order(executor, find_block, tasks(), in_flight=lambda: 4 * executor.concurrency)
         blocks = []
-        for block in results:
-            bar.update(block.counts.frames)
-            start, stop = block.shard
-            if block.damage and block.shard not in failed:
-                failed.add(block.shard)
+        for found in results:
+            bar.update(found.counts.frames)
+            start, stop = found.shard
+            if found.damage and found.shard not in failed:
+                failed.add(found.shard)
                 blocks.clear()
-                yield block.shard, block.damage
-            if block.shard in failed:
+                yield found.shard, found.damage
+            if found.shard in failed:
                 continue
-            blocks.append(block)
-            if sum(block.counts.frames for block in blocks) < stop - start:
+            blocks.append(found)
+            if sum(part.counts.frames for part in blocks) < stop - start:
                 continue
-            events = np.concatenate([block.events for block in blocks])
+            events = np.concatenate([part.events for part in blocks])
             distribution, counts = distribution_of(events)
             shard = Shard(
                 start=start,
@@ -135,7 +136,7 @@ def find_shards(
                 source=source,
                 frames_in_source=frames.count,
                 settings=how,
-                counts_of_frames=add_counts([block.counts for block in blocks]),
+                counts_of_frames=add_counts([part.counts for part in blocks]),
                 events=events if keep_events else None,
                 distribution=distribution,
                 counts=counts,
@@ -161,8 +162,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--finaltest", type=Path, required=True, help="camera frames: HDF5, TIFF, folder of TIFF")
     parser.add_argument("--dataset", metavar="NAME", help="HDF5 dataset (default: FinalImage, or the only one)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--range", type=int, nargs=2, metavar=("START", "STOP"), help="search these frames, one shard")
-    parser.add_argument("--shards", type=int, default=10, help="ranges over the whole file (default %(default)s)")
+    parser.add_argument("--range", type=int, nargs=2, metavar=("START", "STOP"), help="search these frames alone")
+    parser.add_argument(
+        "--shards", type=int, help=f"cut into as many (default: the whole file into {SHARDS}, a --range not)"
+    )
+    parser.add_argument("--block", type=number(int, 1), default=50, help="frames a worker takes at a time (default 50)")
     parser.add_argument("--phosphor", type=Path, default=Path("param/phosphor.toml"), help="an electron's spot")
     parser.add_argument("--finder", type=Path, default=Path("param/finder.toml"), help="how to search")
     parser.add_argument("--no-events", action="store_true", help="keep the distribution alone, not each electron")
@@ -172,7 +176,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, found {args.workers}")
-    if args.shards < 1:
+    if args.shards is not None and args.shards < 1:
         parser.error(f"--shards must be at least 1, found {args.shards}")
     if args.range and args.range[0] >= args.range[1]:
         parser.error(f"--range START STOP: STOP must be above START, found {args.range[0]} {args.range[1]}")
@@ -190,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The camera of the file counts, whatever frame the recipe was written for.
         detector = Detector.of_recipe(dataclasses.replace(recipe, frame_shape=frames.frame_shape))
         detector = dataclasses.replace(detector, saturation=2**frames.bits - 1)
-        ranges = [tuple(args.range)] if args.range else ranges_over(frames.count, args.shards)
+        ranges = ranges_over(*(args.range or (0, frames.count)), args.shards or (1 if args.range else SHARDS))
         source = frames.fingerprint()
         how = {"detector": detector.facts(), "finder": dataclasses.asdict(finder)}
         how = json.dumps(how, sort_keys=True)
@@ -207,6 +211,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             keep_events=not args.no_events,
             workers=args.workers,
             scheduler=args.scheduler,
+            block=args.block,
         )
         seen, lacking = [], []
         electrons = hits = 0.0

@@ -142,13 +142,15 @@ def test_a_shard_says_what_it_was_made_from(small, ten):
     ],
 )
 def test_ranges_cover_the_file_evenly_and_none_is_empty(count, shards, ranges):
-    assert gen_finaltest_npy.ranges_over(count, shards) == ranges
+    assert gen_finaltest_npy.ranges_over(0, count, shards) == ranges
 
 
 def test_every_number_of_frames_and_shards_is_cut_without_loss():
     for count in range(1, 40):
         for shards in range(1, 14):
-            ranges = gen_finaltest_npy.ranges_over(count, shards)
+            ranges = gen_finaltest_npy.ranges_over(0, count, shards)
+            moved = gen_finaltest_npy.ranges_over(1000, 1000 + count, shards)
+            assert moved == [(1000 + start, 1000 + stop) for start, stop in ranges]
             lengths = [stop - start for start, stop in ranges]
             assert len(ranges) == min(count, shards)
             assert [start for start, _ in ranges] + [count] == [0] + [stop for _, stop in ranges]
@@ -212,6 +214,12 @@ def test_a_range_makes_one_shard_of_those_frames(small, ten, tmp_path):
     run(small, tmp_path, "--range", 26, 39)
     (name,) = names(tmp_path)
     assert (tmp_path / name).read_bytes() == (ten / "final_26_39.npz").read_bytes()
+
+
+def test_a_range_is_cut_where_that_is_asked_for_and_blocks_leave_no_trace(small, ten, tmp_path):
+    run(small, tmp_path, "--range", 26, 65, "--shards", 3, "--block", 4)
+    assert names(tmp_path) == ["final_26_39.npz", "final_39_52.npz", "final_52_65.npz"]
+    assert contents(tmp_path).items() <= contents(ten).items()
 
 
 @pytest.mark.parametrize(("first", "last"), [(100, 131), (-1, 5), (130, 140)])
@@ -323,6 +331,7 @@ def test_a_file_that_changed_between_two_runs_of_one_process_is_read_anew(tmp_pa
         ["--workers", "0"],
         ["--workers", "two"],
         ["--shards", "0"],
+        ["--block", "0"],
         ["--range", "5", "5"],
         ["--range", "9", "5"],
         ["--range", "5"],
