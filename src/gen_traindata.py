@@ -105,6 +105,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", type=Path, default=Path("param/network_input.toml"), metavar="FILE")
     parser.add_argument("--training", type=number(int, 1), metavar="N", help="samples (default: of the prior)")
     parser.add_argument("--validation", type=number(int, 1), metavar="N", help="samples (default: of the prior)")
+    parser.add_argument(
+        "--spheres", type=number(int, 1, 3), metavar="S", help="take the prior's first S (default: all)"
+    )
     parser.add_argument("--method", choices=METHODS, default="poisson", help="(default %(default)s)")
     parser.add_argument("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
     parser.add_argument("--workers", type=number(int, 1, 1024), default=available_cores(), metavar="N")
@@ -114,11 +117,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def make_sets(name: str, prior: Prior, settings: InputSettings, args: argparse.Namespace) -> list[Path]:
     """Write DATA/traindata/NAME_SEED.h5 and DATA/validdata/NAME_SEED.h5, unless they are there.
 
+    Sets of one sphere are named NAME_single_SEED.h5.
+
     Raises
     ------
     InputError
-        A set is there that was made otherwise.
+        A set is there that was made otherwise, or the prior has fewer spheres than asked for.
     """
+    try:
+        prior = prior.first(args.spheres or len(prior.spheres))
+    except ValueError as error:
+        raise InputError(f"{name}: prior: {error}") from None
+    if len(prior.spheres) == 1:
+        name += "_single"
     facts = {
         "prior": dataclasses.asdict(prior),
         "input": dataclasses.asdict(settings),

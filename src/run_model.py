@@ -4,7 +4,8 @@ usage: python -m src.run_model --stage pretraining|fine_tuning [--prior FILE | -
        torchrun --nproc-per-node N -m src.run_model ...       (several GPUs or processes)
 
 reads   param/training.toml, param/network_input.toml, a prior (param/STAGE.toml) or files of gen_traindata_*.sh
-writes  PARAM/STAGE.checkpoint.pt   all that is needed to go on, after each epoch
+writes  (STAGE ends in _single where --spheres 1)
+        PARAM/STAGE.checkpoint.pt   all that is needed to go on, after each epoch
         PARAM/STAGE.weights.pt      the averaged weights in half precision, after each epoch
         LOSSES/train_loss/STAGE.npy, LOSSES/valid_loss/STAGE.npy   mean and standard deviation an epoch, (epochs, 2)
         LOSSES/train_loss/STAGE.jsonl   one line an epoch
@@ -73,6 +74,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def named(stage: str, spheres: int) -> str:
+    """Name what a stage writes: a network for one sphere must not replace one for two."""
+    return f"{stage}_single" if spheres == 1 else stage
+
+
 def choose_device(wanted: str) -> torch.device:
     """Take the GPU of this process, or the CPU.
 
@@ -103,10 +109,11 @@ def data_of(args: argparse.Namespace) -> Data:
     """
     path = args.prior or args.param / f"{args.stage}.toml"
     prior = None if args.train else settings.load(Prior, path)
-    if prior is not None and len(prior.spheres) < args.spheres:
-        raise InputError(f"{path}: expected {args.spheres} spheres, found {len(prior.spheres)}; use --spheres")
-    if prior is not None and len(prior.spheres) > args.spheres:
-        prior = Prior(prior.training, prior.validation, prior.closest, prior.spheres[: args.spheres])
+    if prior is not None:
+        try:
+            prior = prior.first(args.spheres)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
     return Data(prior, tuple(args.train or ()), args.valid, args.exchange, args.validation)
 
 
@@ -119,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = args.output or args.param
     init = args.init
     if init is None and args.stage == "fine_tuning":
-        init = output / "pretraining.weights.pt"
+        init = output / f"{named('pretraining', args.spheres)}.weights.pt"
     data = data_of(args)
     device = choose_device(args.device)
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1
@@ -131,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             stage_of(stages, args.stage, changes),
             settings.load(InputSettings, args.param / "network_input.toml"),
             data,
-            Outputs(args.stage, output, args.losses),
+            Outputs(named(args.stage, args.spheres), output, args.losses),
             spheres=args.spheres,
             init=init,
             overrides=sorted(name for name, value in changes.items() if value is not None),

@@ -144,7 +144,7 @@ def test_training_from_files_works_and_refuses_other_spheres(tmp_path):
 
 def test_one_sphere_can_be_trained_alone(tmp_path):
     train(tmp_path, "--spheres", "1", "--epochs", "1")
-    assert train_func.read_checkpoint(tmp_path / "pretraining.weights.pt")[0]["label_mean"].shape == (1, 12)
+    assert train_func.read_checkpoint(tmp_path / "pretraining_single.weights.pt")[0]["label_mean"].shape == (1, 12)
 
 
 def test_fresh_samples_are_never_seen_twice_and_do_not_depend_on_threads():

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,6 +105,18 @@ class Prior:
     def betas(self) -> int:
         """Number of betas of each sphere."""
         return len(self.spheres[0].mu)
+
+    def first(self, spheres: int) -> "Prior":
+        """Give the prior of the first of its spheres alone.
+
+        Raises
+        ------
+        ValueError
+            It has fewer.
+        """
+        if spheres > len(self.spheres):
+            raise ValueError(f"expected {spheres} spheres, found {len(self.spheres)}; use --spheres")
+        return replace(self, spheres=self.spheres[:spheres])
 
 
 class Draws(NamedTuple):
