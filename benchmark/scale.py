@@ -1,0 +1,174 @@
+"""What a run of many frames costs on many machines, from what its parts cost on this one.
+
+Usage: python -m benchmark.scale [--frames 1e8] [--measured 1000] [--json data/benchmark/scale.json]
+
+Measured: a frame's bytes; a worker's part (read, search; processor time of one core); the scheduler's and the command's
+part in handing out blocks and taking electrons back, with a real Dask scheduler in this process; the command's part in
+writing shards, with events and without; reading shards for the answer. From these follow storage, network, and the
+hours on 64, 256 and 1024 workers, each with what limits them. Milliseconds are of processor time.
+"""
+
+import argparse
+import dataclasses
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from distributed import Client, LocalCluster
+from numpy.typing import NDArray
+
+from src import simulate_finaltest
+from util import settings
+from util.atomic_file import replacing
+from util.dask_executor import DaskExecutor
+from util.detector import Detector
+from util.executor import map_in_order
+from util.finder import EVENT, FinderSettings
+from util.frame_search import Task, find_block, release
+from util.frames import open_frames
+from util.phosphor import PhosphorRecipe
+from util.shards import FrameCounts, Shard, distribution_of, read_shard, shard_path, write_shard
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARD_FRAMES = 10_000
+TASKS = 1000  # handed out to measure what one costs
+WORKERS = (64, 256, 1024)
+BLOCKS = (50, 500)
+COMMANDS = (1, 8)  # that share the frames by --range
+
+
+def search(path: Path, frames: int) -> tuple[float, NDArray]:
+    """Milliseconds a frame of a worker's part, and the electrons found."""
+    finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
+    recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    with open_frames(path) as file:
+        recipe = dataclasses.replace(recipe, frame_shape=file.frame_shape)
+        whole = Task(path, file.dataset, file.fingerprint(), (0, frames), 0, frames, Detector.of_recipe(recipe), finder)
+    find_block(whole._replace(stop=10))  # compiles, and opens the file
+    begin = time.process_time()
+    found = find_block(whole)
+    milliseconds = (time.process_time() - begin) / frames * 1e3
+    release()
+    return milliseconds, found.events
+
+
+def electrons(count: int) -> NDArray:
+    """Stand for what a worker returns."""
+    return np.ones(count, EVENT)
+
+
+def hand_out(block: int, electrons_a_frame: float) -> float:
+    """Milliseconds of scheduler and command together for one block of frames."""
+    count = round(block * electrons_a_frame)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        executor = DaskExecutor(client)
+        list(map_in_order(executor, electrons, [count] * 50, in_flight=8))
+        begin = time.process_time()
+        for _ in map_in_order(executor, electrons, [count] * TASKS, in_flight=8):
+            pass
+        return (time.process_time() - begin) / TASKS * 1e3
+
+
+def write(events: NDArray, frames: int, folder: Path, *, keep_events: bool) -> dict[str, float]:
+    """Milliseconds and bytes a frame of a shard, and milliseconds a shard to read it again."""
+    begin = time.process_time()
+    distribution, counts = distribution_of(events)
+    shard = Shard(
+        start=0,
+        stop=frames,
+        source="",
+        frames_in_source=frames,
+        settings="{}",
+        counts_of_frames=FrameCounts(frames, 0, 0, 0),
+        events=events if keep_events else None,
+        distribution=distribution,
+        counts=counts,
+        squared_weights=0.0,
+    )
+    path = shard_path(folder, 0, frames)
+    write_shard(path, shard)
+    written = time.process_time()
+    read_shard(path)
+    read = time.process_time()
+    return {
+        "ms": (written - begin) / frames * 1e3,
+        "bytes": path.stat().st_size / frames,
+        "read_ms": (read - written) * 1e3,
+    }
+
+
+def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: float) -> list[dict]:
+    """Hours on clusters of several sizes, and what limits them."""
+    rows = []
+    for workers in WORKERS:
+        for block in BLOCKS:
+            for commands in COMMANDS:
+                hours = {
+                    "search": frames * worker_ms / workers / 3.6e6,
+                    # Measured together, so charged to each: the scheduler is one, however many commands there are.
+                    "handing out": frames / block * task_ms[block] / 3.6e6,
+                    "writing": frames * writer_ms / commands / 3.6e6,
+                }
+                limit = max(hours, key=hours.get)
+                row = {"workers": workers, "block": block, "commands": commands, "hours": hours[limit], "limit": limit}
+                rows.append(row)
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=float, default=1e8, help="of the run to plan (default %(default)g)")
+    parser.add_argument("--measured", type=int, default=1000, help="frames to measure on (default %(default)s)")
+    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "scale.json")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "finaltest.h5"
+        simulate_finaltest.main(["--output", str(path), "--frames", str(args.measured)])
+        # Less the tables of the truth, which no experiment has.
+        with h5py.File(path) as file:
+            frame_bytes = file["FinalImage"].id.get_storage_size() / args.measured
+        worker_ms, events = search(path, args.measured)
+        many = np.concatenate([events] * (SHARD_FRAMES // args.measured))
+        written = {kept: write(many, SHARD_FRAMES, folder, keep_events=kept) for kept in (True, False)}
+    task_ms = {block: hand_out(block, len(events) / args.measured) for block in BLOCKS}
+    million = args.frames / 1e6
+    print(f"\n{platform.processor() or platform.machine()}, processor time of one core")
+    print(f"worker: {worker_ms:.2f} ms a frame: {million * worker_ms / 3.6:.0f} core hours for {args.frames:g} frames")
+    print(f"frames: {frame_bytes / 1e3:.0f} kB each: {million * frame_bytes / 1e6:.2f} TB")
+    print(f"        a worker reads {frame_bytes / worker_ms / 1e3:.0f} MB/s")
+    for kept, what in ((True, "with events"), (False, "--no-events")):
+        row = written[kept]
+        total = million * row["bytes"] / 1e3
+        print(f"shards {what}: {row['ms'] * 1e3:.0f} us and {row['bytes']:.0f} bytes a frame: {total:.0f} GB")
+        print(f"        read for the answer: {row['read_ms']:.0f} ms for each of {args.frames / SHARD_FRAMES:.0f}")
+    print("handing out: " + ", ".join(f"{ms:.1f} ms for a block of {block}" for block, ms in task_ms.items()))
+    rows = plan(args.frames, worker_ms, task_ms, written[False]["ms"])
+    print(f"{'workers':>8}{'block':>7}{'commands':>10}{'hours':>8}  limited by")
+    for row in rows:
+        print("{workers:>8}{block:>7}{commands:>10}{hours:>8.2f}  {limit}".format(**row))
+    facts = {
+        "frames": args.frames,
+        "worker_ms": worker_ms,
+        "frame_bytes": frame_bytes,
+        "shards": {"with events": written[True], "without": written[False]},
+        "task_ms": task_ms,
+        "plan": rows,
+        "machine": platform.platform(),
+    }
+    with replacing(args.json) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1))
+    print(args.json)
+
+
+if __name__ == "__main__":
+    main()
