@@ -68,15 +68,20 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def address_in(told):
+    """Wait for the file in which a scheduler tells its address, and give that."""
+    wait_until(lambda: told.exists() and re.search(r'"address": "[^"]+"', told.read_text()))
+    return re.search(r'"address": "([^"]+)"', told.read_text())[1]
+
+
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory):
     """Give a scheduler's process and address; it has no workers unless `workers` is asked for."""
     told = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
     options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", told]
-    program = start([sys.executable, "-m", "dask", "scheduler", *options])
+    program = start(["bash", "script/start_scheduler.sh", *options])
     try:
-        wait_until(lambda: told.exists() and "address" in told.read_text())
-        yield program, re.search(r'"address": "([^"]+)"', told.read_text())[1]
+        yield program, address_in(told)
     finally:
         end(program)
 
@@ -157,7 +162,7 @@ def test_workers_that_do_not_see_the_file_are_refused(workers, tmp_path, capsys)
 
 def test_workers_on_another_state_of_the_code_are_refused(workers, capsys, monkeypatch):
     monkeypatch.setattr(dask_executor, "_digest_of_code", lambda: "ours")
-    refused(workers, capsys, "expected the same code as here, found another state of it")
+    refused(workers, capsys, "the scheduler on ", "expected the same code as here, found another state")
 
 
 def test_workers_with_other_versions_are_refused(workers, capsys, monkeypatch):
@@ -165,21 +170,35 @@ def test_workers_with_other_versions_are_refused(workers, capsys, monkeypatch):
 
     def changed(self, **how):
         found = real(self, **how)
-        found["client"]["packages"]["numba"] = "0.1"
+        next(iter(found["workers"].values()))["packages"]["numba"] = "0.1"
         return found
 
     monkeypatch.setattr(Client, "get_versions", changed)
-    refused(workers, capsys, "worker tcp://", "expected numba 0.1 as here, found 0.")
+    refused(workers, capsys, "worker tcp://", "expected numba 0.", " as here, found 0.1; start")
+
+
+# Dask as it comes, started elsewhere.
+STRANGER = "import os, sys; os.chdir('/'); sys.path.remove(''); from dask.cli import run_cli; run_cli()"
+
+
+def test_a_scheduler_that_cannot_import_this_project_is_refused(tmp_path, capsys):
+    told = tmp_path / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", told]
+    program = start([sys.executable, "-c", STRANGER, "scheduler", *options], PYTHONPATH="")
+    try:
+        address = address_in(told)
+        refused(address, capsys, "the scheduler: cannot import this project", "script/start_scheduler.sh")
+    finally:
+        end(program)
 
 
 def test_workers_that_cannot_import_this_project_are_refused(workers, tmp_path, capsys):
     options = ["--no-nanny", "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path]
-    script = "import os, sys; os.chdir('/'); sys.path.remove(''); from dask.cli import run_cli; run_cli()"
-    program = start([sys.executable, "-c", script, "worker", workers, *options, "--name", "stranger"], PYTHONPATH="")
+    program = start([sys.executable, "-c", STRANGER, "worker", workers, *options], PYTHONPATH="")
     try:
         with Client(workers, set_as_default=False) as client:
             client.wait_for_workers(3, timeout=30)
-        refused(workers, capsys, "cannot import this project", "start workers from its folder")
+        refused(workers, capsys, "worker tcp://", "cannot import this project", "script/start_workers.sh")
     finally:
         end(program)
     with Client(workers, set_as_default=False) as client:
@@ -202,7 +221,7 @@ def unknown_to_workers():
 
 def test_a_worker_that_cannot_import_the_work_ends_the_run_in_one_line(workers):
     with (
-        pytest.raises(InputError, match="a worker that came later cannot import"),
+        pytest.raises(InputError, match="cannot import this project as it is here; start"),
         open_executor(1, workers) as executor,
     ):
         executor.submit(unknown_to_workers).result()

@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 ROOT = Path(__file__).resolve().parents[1]
 CONNECT_SECONDS = 10.0  # to reach the scheduler, and for its first worker to come
 COUNTED_SECONDS = 5.0  # workers come and go no faster than this is worth asking
-# What a result, or the way it travels, depends on. The scheduler itself needs the first three alone.
+# What a result, or the way it travels, depends on.
 PACKAGES = ("python", "dask", "distributed", "numpy", "numba", "h5py", "isal")
 HOW_TO_START = "SCHEDULER={address} bash script/start_workers.sh"
 
@@ -76,7 +76,7 @@ def dask_executor(address: str, files: Sequence[Path] = ()) -> Iterator["DaskExe
         if "deserialization" not in str(error):
             raise
         raise InputError(
-            f"{address}: a worker that came later cannot import this project as it is here; "
+            f"{address}: the scheduler, or a worker that came later, cannot import this project as it is here; "
             f"start workers from its folder: {HOW_TO_START.format(address=address)}"
         ) from None
     except (CancelledError, CommClosedError, TimeoutError) as error:
@@ -136,12 +136,12 @@ def _connect(address: str) -> Client:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"SCHEDULER={address}: expected the address of a running Dask scheduler, as tcp://host:8786, found none "
-            f"({reason}); start one with `dask scheduler`, or leave it empty to use this machine"
+            f"({reason}); start one with script/start_scheduler.sh, or leave it empty to use this machine"
         ) from None
 
 
 class _Sight(NamedTuple):
-    """What a worker says of itself."""
+    """What a worker, or the scheduler, says of itself."""
 
     host: str
     code: str  # digest
@@ -162,17 +162,24 @@ def _digest_of_code() -> str:
 
 
 def _check_workers(client: Client, address: str, files: Sequence[Path]) -> None:
-    how = HOW_TO_START.format(address=address)
+    """Raise InputError unless scheduler and workers are fit for the work."""
+    # The scheduler too unpacks every call, and so must know the functions.
+    try:
+        sight = client.run_on_scheduler(_look, [])
+    except Exception as error:
+        sight = error
+    _check_sight(address, "the scheduler", sight)
     try:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except TimeoutError:
+        how = HOW_TO_START.format(address=address)
         raise InputError(f"{address}: expected workers, found none; start some with {how}") from None
-    versions = client.get_versions(packages=list(PACKAGES[3:]))
+    versions = client.get_versions(packages=PACKAGES)
     here = versions["client"]["packages"]
-    others = [("the scheduler", versions["scheduler"], PACKAGES[:3])]
-    others += [(f"worker {name}", found, PACKAGES) for name, found in versions["workers"].items()]
-    for who, found, packages in others:
-        for package in packages:
+    others = {"the scheduler": versions["scheduler"]}
+    others |= {f"worker {name}": found for name, found in versions["workers"].items()}
+    for who, found in others.items():
+        for package in PACKAGES:
             version = found["packages"].get(package)
             if version != here[package]:
                 raise InputError(
@@ -181,19 +188,24 @@ def _check_workers(client: Client, address: str, files: Sequence[Path]) -> None:
                 )
     asked = [str(path.resolve()) for path in files]
     for name, sight in client.run(_look, asked, on_error="return").items():
-        if "ModuleNotFoundError" in repr(sight):  # some arrive as an Exception of their own text
-            raise InputError(
-                f"{address}: worker {name}: cannot import this project; start workers from its folder: {how}"
-            )
-        if isinstance(sight, Exception):
-            raise InputError(f"{address}: worker {name}: does not answer ({sight!r}); restart it")
-        if sight.code != _digest_of_code():
-            raise InputError(
-                f"{address}: worker {name} on {sight.host}: expected the same code as here, found another state of it; "
-                "bring its folder up to date and restart it"
-            )
-        if sight.missing:
-            raise InputError(
-                f"{sight.missing[0]}: worker {name} on {sight.host} does not see it; "
-                "put it on a disk that all machines have under the same path"
-            )
+        _check_sight(address, f"worker {name}", sight)
+
+
+def _check_sight(address: str, who: str, sight: _Sight | Exception) -> None:
+    if "ModuleNotFoundError" in repr(sight):  # some arrive as an Exception of their own text
+        raise InputError(
+            f"{address}: {who}: cannot import this project; start it from the project's folder, with "
+            "script/start_scheduler.sh or script/start_workers.sh"
+        )
+    if isinstance(sight, Exception):
+        raise InputError(f"{address}: {who}: does not answer ({sight!r}); restart it")
+    if sight.code != _digest_of_code():
+        raise InputError(
+            f"{address}: {who} on {sight.host}: expected the same code as here, found another state of it; "
+            "bring its folder up to date and restart it"
+        )
+    if sight.missing:
+        raise InputError(
+            f"{sight.missing[0]}: {who} on {sight.host} does not see it; "
+            "put it on a disk that all machines have under the same path"
+        )
