@@ -3,14 +3,13 @@
 usage: python -m src.gen_finaltest_npy --finaltest FILE --output FOLDER [--range START STOP] [--workers N] ...
 
 reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder of it),
-        param/phosphor.toml (what one electron looks like), param/finder.toml (how to search)
+        param/finder.toml (how to search); param/phosphor.toml (one electron's spot, where the frames do not tell it)
 writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `events`; ten ranges over the file unless
         told otherwise
 
 A shard that is already there, from the same file and with the same settings, is kept. The result does not depend on
 the number of workers. A range with a frame that cannot be read gets no shard; the others do, and it is told at the
-end. Frames without an electron, and frames too bright to tell electrons apart, are counted and
-reported.
+end. Frames without an electron, and frames too bright to tell electrons apart, are counted and reported.
 """
 
 import argparse
@@ -25,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from util import settings
+from util.calibration import learn_detector
 from util.detector import Detector
 from util.errors import FrameError, InputError, run_program
 from util.executor import available_cores, map_in_order, open_executor
@@ -154,6 +154,18 @@ def describe_lacking(output: Path, lacking: Sequence[tuple[tuple[int, int], Fram
     return f"{lacking[0][1]}; no shard was made of frames {', '.join(ranges)}; those of all others are in {output}"
 
 
+def choose_detector(frames: FrameSource, recipe: PhosphorRecipe, finder: FinderSettings, *, spots: str) -> Detector:
+    """Learn the detector from its frames, or take the recipe's, and say which."""
+    if spots == "learn":
+        learned = learn_detector(frames, recipe, finder)
+        print(learned.report())
+        return learned.detector
+    # The camera of the file counts, whatever frame the recipe was written for.
+    detector = Detector.of_recipe(dataclasses.replace(recipe, frame_shape=frames.frame_shape))
+    print("detector: as the recipe says; nothing was learnt from the frames")
+    return dataclasses.replace(detector, saturation=2**frames.bits - 1)
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -167,6 +179,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--shards", type=int, help=f"cut into as many (default: the whole file into {SHARDS}, a --range not)"
     )
     parser.add_argument("--block", type=number(int, 1), default=50, help="frames a worker takes at a time (default 50)")
+    parser.add_argument(
+        "--spots",
+        choices=("learn", "recipe"),
+        default="learn",
+        help="learn camera and spot from the frames, or take them from --phosphor (default %(default)s)",
+    )
     parser.add_argument("--phosphor", type=Path, default=Path("param/phosphor.toml"), help="an electron's spot")
     parser.add_argument("--finder", type=Path, default=Path("param/finder.toml"), help="how to search")
     parser.add_argument("--no-events", action="store_true", help="keep the distribution alone, not each electron")
@@ -191,9 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with open_frames(args.finaltest, args.dataset) as frames:
         if args.range:
             frames.check_range(*args.range)
-        # The camera of the file counts, whatever frame the recipe was written for.
-        detector = Detector.of_recipe(dataclasses.replace(recipe, frame_shape=frames.frame_shape))
-        detector = dataclasses.replace(detector, saturation=2**frames.bits - 1)
+        detector = choose_detector(frames, recipe, finder, spots=args.spots)
         ranges = ranges_over(*(args.range or (0, frames.count)), args.shards or (1 if args.range else SHARDS))
         source = frames.fingerprint()
         how = {"detector": detector.facts(), "finder": dataclasses.asdict(finder)}

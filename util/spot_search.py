@@ -85,28 +85,50 @@ def bin_pixels(image, factor, saturation):
 
 
 @njit(cache=True)
-def _add_maxima(data, threshold, spots, n, prior):
-    """Append a spot at every local maximum (8 neighbours) above `threshold`; return the new number of spots."""
+def _lit_bins(data, threshold):
+    """Rows and columns (n, 2) of the bins that are at least as bright as `threshold`."""
     rows, columns = data.shape
+    n = 0
     for r in range(rows):
         for c in range(columns):
-            v = data[r, c]
-            if v < threshold or n == spots.shape[0]:
-                continue
-            highest = True
-            for i in range(max(0, r - 1), min(rows, r + 2)):
-                for j in range(max(0, c - 1), min(columns, c + 2)):
-                    # of equal neighbours the first in reading order is the maximum
-                    if data[i, j] > v or (data[i, j] == v and (i < r or (i == r and j < c))):
-                        highest = False
-            if not highest:
-                continue
-            _set(spots[n], v, float(r), float(c), prior)
-            if 0 < r < rows - 1:
-                spots[n, 1] += _vertex(data[r - 1, c], v, data[r + 1, c])
-            if 0 < c < columns - 1:
-                spots[n, 2] += _vertex(data[r, c - 1], v, data[r, c + 1])
-            n += 1
+            n += data[r, c] >= threshold
+    lit = np.empty((n, 2), np.int32)
+    n = 0
+    for r in range(rows):
+        for c in range(columns):
+            if data[r, c] >= threshold:
+                lit[n, 0], lit[n, 1] = r, c
+                n += 1
+    return lit
+
+
+@njit(cache=True)
+def _add_maxima(data, model, lit, threshold, spots, n, prior):
+    """Append a spot at every local maximum (8 neighbours) of what `model` leaves of `data` above `threshold`.
+
+    Only `lit` bins are looked at: no other can be above the threshold. Return the new number of spots.
+    """
+    rows, columns = data.shape
+    for b in range(lit.shape[0]):
+        r, c = lit[b, 0], lit[b, 1]
+        v = data[r, c] - model[r, c]
+        if v < threshold or n == spots.shape[0]:
+            continue
+        highest = True
+        for i in range(max(0, r - 1), min(rows, r + 2)):
+            for j in range(max(0, c - 1), min(columns, c + 2)):
+                # of equal neighbours the first in reading order is the maximum
+                w = data[i, j] - model[i, j]
+                if w > v or (w == v and (i < r or (i == r and j < c))):
+                    highest = False
+        if not highest:
+            continue
+        _set(spots[n], v, float(r), float(c), prior)
+        if 0 < r < rows - 1:
+            spots[n, 1] += _vertex(data[r - 1, c] - model[r - 1, c], v, data[r + 1, c] - model[r + 1, c])
+        if 0 < c < columns - 1:
+            spots[n, 2] += _vertex(data[r, c - 1] - model[r, c - 1], v, data[r, c + 1] - model[r, c + 1])
+        n += 1
     return n
 
 
@@ -321,8 +343,9 @@ def find_spots(data, clipped, search, work):
     dirty = np.ones(CAPACITY, np.bool_)
     moved = np.empty(CAPACITY, np.bool_)
     group = np.empty((MAX_CLUSTER, PARAMETERS))
-    n = _add_maxima(data, search.seed, spots, 0, prior)
     model = np.zeros(data.shape)
+    lit = _lit_bins(data, min(search.seed, search.residual_seed))
+    n = _add_maxima(data, model, lit, search.seed, spots, 0, prior)
     for i in range(n):
         add_light(model, spots[i], 1.0, search.cut)
     for turn in range(search.rounds):
@@ -363,7 +386,7 @@ def find_spots(data, clipped, search, work):
         spots, found = found, spots
         n = m
         if turn < search.rounds - 1:
-            n = _add_maxima(data - model, search.residual_seed, spots, n, prior)
+            n = _add_maxima(data, model, lit, search.residual_seed, spots, n, prior)
             for i in range(m, n):
                 add_light(model, spots[i], 1.0, search.cut)
                 moved[i] = True
