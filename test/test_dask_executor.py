@@ -227,13 +227,22 @@ def test_a_worker_that_cannot_import_the_work_ends_the_run_in_one_line(workers):
         executor.submit(unknown_to_workers).result()
 
 
+def test_work_that_ends_worker_after_worker_is_given_up_in_one_line(workers):
+    with (
+        pytest.raises(InputError, match="one block of work ended every worker that took it, tcp://"),
+        open_executor(1, workers) as executor,
+    ):
+        executor.submit(os._exit, 1).result()
+    wait_until(lambda: len(pids(workers)) == 2)
+
+
 def test_an_error_of_the_input_travels_back_as_such(workers, tmp_path):
     with open_executor(1, workers) as executor, pytest.raises(InputError, match=r"f\.h5: no such file"):
         executor.submit(FrameFile, tmp_path / "f.h5").result()
 
 
 def test_simulated_frames_are_the_same_from_any_machine_and_survive_the_death_of_a_worker(workers, tmp_path):
-    small = [*EXPERIMENT, "--frame-shape", 256, 256, "--frames", 1500, "--seed", 7]
+    small = [*EXPERIMENT, "--frame-shape", 256, 256, "--frames", 1000, "--seed", 7]
     simulate_finaltest.main([str(word) for word in ["--output", tmp_path / "here.h5", *small, "--workers", 1]])
     program = stage("simulate_finaltest", "--output", tmp_path / "there.h5", *small, "--scheduler", workers)
     size = (tmp_path / "here.h5").stat().st_size

@@ -124,10 +124,15 @@ def test_counts_in_wider_and_in_signed_integers_are_taken_as_they_are(tmp_path, 
 def test_the_depth_that_an_hdf5_type_declares_is_told(tmp_path):
     twelve = h5py.h5t.STD_U16LE.copy()
     twelve.set_precision(12)
+    twelve.set_offset(4)  # so that the bytes as they lie are not the counts
     expected = frames(np.uint16, high=4095)
     with h5py.File(tmp_path / "f.h5", "w") as file:
         space = h5py.h5s.create_simple(expected.shape)
-        h5py.h5d.create(file.id, b"images", twelve, space).write(h5py.h5s.ALL, h5py.h5s.ALL, expected)
+        one_a_chunk = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        one_a_chunk.set_chunk((1, *SHAPE))
+        one_a_chunk.set_deflate(1)
+        created = h5py.h5d.create(file.id, b"images", twelve, space, one_a_chunk)
+        created.write(h5py.h5s.ALL, h5py.h5s.ALL, expected)
     with open_frames(tmp_path / "f.h5") as file:
         assert (file.bits, file.dtype) == (12, np.uint16)
         assert np.array_equal(file.read(3), expected[3])

@@ -102,7 +102,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_bytes_and_keeps_what_was_wh
 
 def test_a_search_that_is_killed_again_and_again_comes_to_the_same_bytes(frames, tmp_path):
     path, undisturbed = frames
-    for whole in range(1, 6):
+    for whole in range(1, 4):
         program = start("gen_finaltest_npy", *search(path, tmp_path, "--workers", 1))
         # Once as a shard is being written, which leaves a temporary file, else just after.
         wait_until(lambda: len(list(tmp_path.iterdir())) > whole or len(times(tmp_path)) >= whole)  # noqa: B023
@@ -112,7 +112,7 @@ def test_a_search_that_is_killed_again_and_again_comes_to_the_same_bytes(frames,
 
 
 def test_a_simulation_that_is_killed_begins_anew_comes_to_the_same_bytes_and_leaves_nothing_else(tmp_path):
-    small = [*EXPERIMENT, "--frame-shape", 256, 256, "--seed", 7, "--frames", 1500]
+    small = [*EXPERIMENT, "--frame-shape", 256, 256, "--seed", 7, "--frames", 1000]
     path = tmp_path / "killed" / "f.h5"
     program = start("simulate_finaltest", "--output", path, *small, "--workers", 2)
     wait_until(lambda: path.parent.exists() and any(file.stat().st_size > 1e6 for file in path.parent.iterdir()))
