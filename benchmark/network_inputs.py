@@ -1,13 +1,16 @@
 """Whether inputs measured through frames and finder match those that the network is trained on.
 
-Usage: python -m benchmark.network_inputs [--frames 4000] [--cases 4] [--weights param/fine_tuning.weights.pt]
-           [--figure data/benchmark/network_inputs.png] [--json data/benchmark/network_inputs.json]
+Usage: python -m benchmark.network_inputs [--frames 3000] [--cases 4 | --run DIR]
+           [--weights param/fine_tuning.weights.pt] [--figure data/benchmark/network_inputs.png]
+           [--json data/benchmark/network_inputs.json]
 
 The first case is param/experiment.toml, the others are draws of the prior that the weights were trained on, 43 + 43
-electrons a frame. Frames are simulated, searched and folded as the stages do. Three maps of the same electrons are
+electrons a frame. Frames are simulated, searched and folded as the stages do; --run takes a simulated run that was
+searched already, DIR/finaltest.h5 and DIR/finaltest_npy, as the only case. Three maps of the same electrons are
 compared with what the training simulator expects of the true spheres: the chain's, that of the true positions with
 weights as in training, and one drawn by the training simulator itself. Then the network's inputs made of them are
-compared with those of 400 simulated samples of the same spheres, and the network's answers.
+compared with those of 2,000 simulated samples of the same spheres, in the 100 directions in which these vary most,
+and so are the network's answers.
 """
 
 import argparse
@@ -23,6 +26,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from benchmark.network import prior_of
 from src.gen_finaltest_answer import read_hits
@@ -33,20 +37,22 @@ from src.simulate_finaltest import simulate
 from src.weights import read_weights
 from util import pad
 from util.atomic_file import replacing
+from util.errors import InputError, run_program
 from util.executor import available_cores
 from util.figures import STYLE
-from util.input_match import element_pulls, map_pulls
+from util.input_match import map_pulls, principal_pulls
 from util.options import number
 from util.phosphor import PhosphorRecipe
 from util.priors import Prior, draw
 from util.settings import load
 from util.shell_maps import expected_maps, observe
 from util.sphere import Experiment, Sphere
-from util.truth_tables import read_detected_electrons
+from util.truth_tables import read_detected_electrons, read_truth
 
 ROOT = Path(__file__).resolve().parents[1]
+FRAMES, SHARDS = "finaltest.h5", "finaltest_npy"
 KINDS = ("frames and finder", "true positions", "training simulator")
-SIMULATED = 400
+SIMULATED, COMPONENTS = 2000, 100
 RINGS = 32
 
 
@@ -73,18 +79,20 @@ def experiments(prior: Prior, frames: int, cases: int) -> list[Experiment]:
     return [Experiment(frames, spheres) for spheres in (design, *drawn)]
 
 
-def maps_of(net: SphereNet, experiment: Experiment, seed: int) -> tuple[dict[str, NDArray], float, float]:
-    """Make the maps of an experiment, kind by kind; also the electrons on the screen, and <w^2> / <w> of the hits."""
-    rng = np.random.default_rng([seed, 1])
+def play(folder: Path, experiment: Experiment, seed: int) -> None:
+    """Simulate frames and find their electrons, as the stages do."""
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    path, workers = folder / FRAMES, available_cores()
+    simulate(path, experiment, recipe, seed=seed, workers=workers)
+    find_main(["--finaltest", str(path), "--output", str(folder / SHARDS), "--workers", str(workers)])
+
+
+def maps_of(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> tuple[dict[str, NDArray], float, float]:
+    """Make the maps of a run, kind by kind; also the electrons on the screen, and <w^2> / <w> of the hits."""
+    rng = np.random.default_rng([seed, 1])
     spread = net.input_settings.weight_spread
-    with tempfile.TemporaryDirectory() as folder:
-        path, shards = Path(folder) / "finaltest.h5", Path(folder) / "shards"
-        workers = available_cores()
-        simulate(path, experiment, recipe, seed=seed, workers=workers)
-        find_main(["--finaltest", str(path), "--output", str(shards), "--workers", str(workers)])
-        hits = read_hits(shards, weights="flux", partial=False)
-        true = read_detected_electrons(path)
+    hits = read_hits(run / SHARDS, weights="flux", partial=False)
+    true = read_detected_electrons(run / FRAMES)
     weight = 1 + spread * rng.standard_normal(len(true))
     expected = expected_of(net, experiment, len(true))
     maps = (
@@ -110,17 +118,15 @@ def look(net: SphereNet, maps: NDArray) -> tuple[NDArray, NDArray]:
     return net.image(maps).flatten(1).numpy().astype(float), net(maps).numpy().astype(float)
 
 
-def measure(net: SphereNet, experiment: Experiment, seed: int) -> Case:
-    """Play one experiment and compare."""
+def measure(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> Case:
+    """Compare the maps of one run."""
     spread = net.input_settings.weight_spread
-    maps, electrons, inflation = maps_of(net, experiment, seed)
+    maps, electrons, inflation = maps_of(net, experiment, run, seed)
     expected = expected_of(net, experiment, electrons)
     rng = np.random.default_rng([seed, 2])
-    simulated = observe(np.broadcast_to(expected, (2 * SIMULATED, *expected.shape)), spread, rng=rng)
+    simulated = observe(np.broadcast_to(expected, (SIMULATED, *expected.shape)), spread, rng=rng)
     inputs, answers = look(net, simulated)
-    reference, others = inputs[:SIMULATED], inputs[SIMULATED:]
     truth = np.array([s.beta for s in experiment.spheres])
-    usual = np.nanmean(element_pulls(others, reference) ** 2, axis=1)
     distances = pad.distance(answers, np.broadcast_to(truth, answers.shape))
     # Rings add up what is too small to see in a bin.
     rings = [m.reshape(RINGS, -1).sum(axis=1, keepdims=True) for m in (expected, *maps.values())]
@@ -130,13 +136,13 @@ def measure(net: SphereNet, experiment: Experiment, seed: int) -> Case:
     for kind, m in maps.items():
         of_map[kind] = map_pulls(m, expected, spread)
         image, found[kind] = look(net, m[None])
-        of_input[kind] = element_pulls(image[0], reference)
-        square = np.nanmean(of_input[kind] ** 2)
+        of_input[kind] = principal_pulls(image, inputs, COMPONENTS)[0]
+        square = (of_input[kind] ** 2).sum()
         row[kind] = {
             "map_chi2_a_bin": float(np.nanmean(of_map[kind] ** 2)),
             "rings_chi2_a_ring": float(np.nanmean(of_rings[kind] ** 2)),
-            "input_mean_square": float(square),
-            "input_p": float((1 + (usual >= square).sum()) / (1 + SIMULATED)),
+            "input_mean_square": float(square / COMPONENTS),
+            "input_p": float(chi2.sf(square, COMPONENTS)),
             "distance": float(pad.distance(found[kind][0], truth)),
         }
     row |= {
@@ -171,7 +177,9 @@ def draw_figure(path: Path, cases: Sequence[Case], low_high: tuple[float, float]
             xlabel="pull of a bin of the folded map", ylabel="density", title="Maps against the training simulator"
         )
         elements.set(
-            xlabel="pull of an element of the network's input", ylabel="density", title="Inputs of the network"
+            xlabel="pull of a principal component of the network's input",
+            ylabel="density",
+            title="Inputs of the network",
         )
         rho = (np.arange(RINGS) + 0.5) / RINGS
         for kind, (colour, line, mark) in styles.items():
@@ -194,12 +202,14 @@ def draw_figure(path: Path, cases: Sequence[Case], low_high: tuple[float, float]
         rings.legend(frameon=False, fontsize=8)
         for i, case in enumerate(cases):
             mean, std = case.row["distance_simulated"]
-            answers.errorbar(i, mean, std, color="0.4", capsize=4, label="400 simulated samples" if i == 0 else None)
+            answers.errorbar(
+                i, mean, std, color="0.4", capsize=4, label=f"{SIMULATED} simulated samples" if i == 0 else None
+            )
             for shift, kind in ((-0.15, KINDS[1]), (0.15, KINDS[0])):
                 colour, _, mark = styles[kind]
                 label = kind if i == 0 else None
                 answers.plot(i + shift, case.row[kind]["distance"], mark, color=colour, label=label)
-        answers.set_ylim(0)
+        answers.set(ylim=(0, None), xlim=(-0.6, len(cases) - 0.4))
         radii = ["{:.3f}, {:.3f}".format(*case.row["radii"]) for case in cases]
         answers.set_xticks(range(len(cases)), radii)
         answers.set(xlabel="radii", ylabel="distance of the network", title="What it costs")
@@ -212,8 +222,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = ROOT / "data" / "benchmark"
-    parser.add_argument("--frames", type=number(int, 100), default=4000, metavar="N", help="of each case")
+    parser.add_argument("--frames", type=number(int, 100), default=3000, metavar="N", help="of each case")
     parser.add_argument("--cases", type=number(int, 1), default=4, metavar="N")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="compare this run, simulate none")
     parser.add_argument("--weights", type=Path, default=ROOT / "param" / "fine_tuning.weights.pt", metavar="FILE")
     parser.add_argument("--figure", type=Path, default=folder / "network_inputs.png", metavar="FILE")
     parser.add_argument("--json", type=Path, default=folder / "network_inputs.json", metavar="FILE")
@@ -225,8 +236,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     net, facts = read_weights(args.weights)
     net.eval()
-    played = experiments(prior_of(facts), args.frames, args.cases)
-    cases = [measure(net, experiment, 500 + i) for i, experiment in enumerate(played)]
+    cases = []
+    if args.run:
+        spheres = read_truth(args.run / FRAMES)
+        if spheres is None:
+            raise InputError(f"{args.run / FRAMES}: expected the truth of a simulated run, found none")
+        cases.append(measure(net, Experiment(1, tuple(spheres)), args.run, 500))
+    else:
+        for i, experiment in enumerate(experiments(prior_of(facts), args.frames, args.cases)):
+            with tempfile.TemporaryDirectory() as folder:
+                play(Path(folder), experiment, 500 + i)
+                cases.append(measure(net, experiment, Path(folder), 500 + i))
     for case in cases:
         row = case.row
         print("radii {:.3f}, {:.3f}".format(*row["radii"]), end="; ")
@@ -246,4 +266,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -11,7 +11,7 @@ from truth import DESIGN, ROOT
 from src import gen_finaltest_npy
 from src.gen_finaltest_answer import read_hits
 from src.network_answer import fold_hits
-from util.input_match import element_pulls, map_pulls
+from util.input_match import map_pulls, principal_pulls
 from util.polar_map import coarsen
 from util.shell_maps import expected_maps, observe
 
@@ -32,13 +32,19 @@ def test_pulls_of_simulated_maps_are_normal_and_those_of_other_weights_wider():
     assert wrong.std() > 1.05
 
 
-def test_pulls_of_elements_allow_for_the_mean_being_that_of_a_sample():
+def test_pulls_of_inputs_that_vary_together_are_independent_and_normal():
     rng = np.random.default_rng(1)
-    few = rng.normal(3, [1, 2, 0], (5, 3))
-    pulls = element_pulls(rng.normal(3, [1, 2, 0], (20_000, 3)), few)
-    assert np.isnan(pulls[:, 2]).all()
-    pooled = [element_pulls(rng.normal(size=(1, 400)), rng.normal(size=(30, 400))) for _ in range(20)]
-    assert np.std(pooled) == pytest.approx(np.sqrt(29 / 27), abs=0.03)  # Student's t of 29 degrees of freedom
+    mixing = rng.normal(size=(6, 40))  # six numbers make forty elements
+    mixing[:, 7] = 0
+
+    def draw(n, scale=1.0):
+        return scale * rng.normal(size=(n, 6)) @ mixing + 3
+
+    pulls = principal_pulls(draw(20_000), draw(2000), 6)
+    assert pulls.mean() == pytest.approx(0, abs=0.05) and pulls.std(axis=0) == pytest.approx(np.ones(6), abs=0.1)
+    assert np.abs(np.corrcoef(pulls.T) - np.eye(6)).max() < 0.15
+    assert principal_pulls(draw(20_000, 1.3), draw(2000), 6).std() > 1.2
+    assert np.abs(principal_pulls(draw(200) + 2 * mixing[0], draw(2000), 6).mean(axis=0)).max() > 0.5
 
 
 def test_maps_measured_through_frames_and_finder_are_those_that_the_network_is_trained_on(simulated, tmp_path):

@@ -29,20 +29,27 @@ def map_pulls(measured: NDArray, expected: NDArray, weight_spread: float, least:
     return np.where(scaled >= least, pulls, np.nan)
 
 
-def element_pulls(measured: NDArray, simulated: NDArray) -> NDArray:
-    """Deviations of inputs from the mean of simulated ones of the same spheres, in their standard deviations.
+def principal_pulls(measured: NDArray, simulated: NDArray, components: int) -> NDArray:
+    """Deviations of inputs from simulated ones of the same spheres, along the directions in which those vary most.
+
+    Elements of an input vary together; along these directions they do not, and pulls are independent normal numbers.
+    One half of the simulated samples sets the directions, the other the mean and the spread along each.
 
     Parameters
     ----------
-    measured : array (..., n)
-        Elements of the network's input.
-    simulated : array (k, n)
+    measured : array (n, elements)
+    simulated : array (k, elements)
+    components : int
+        Directions to look at, fewer than k / 2.
 
     Returns
     -------
-    array (..., n)
-        The spread of the mean of the k is allowed for. NaN where all simulated ones are alike.
+    array (n, components)
+        The spread of the mean of k / 2 samples is allowed for.
     """
-    spread = simulated.std(axis=0, ddof=1) * np.sqrt(1 + 1 / len(simulated))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(spread > 0, (measured - simulated.mean(axis=0)) / spread, np.nan)
+    first, second = np.array_split(simulated, 2)
+    scale = first.std(axis=0)
+    scale[scale == 0] = 1
+    directions = np.linalg.svd((first - first.mean(axis=0)) / scale, full_matrices=False)[2][:components].T
+    along, wanted = (second / scale) @ directions, (measured / scale) @ directions
+    return (wanted - along.mean(axis=0)) / (along.std(axis=0, ddof=1) * np.sqrt(1 + 1 / len(second)))
