@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 from benchmark.network import prior_of
 from src.gen_finaltest_answer import read_hits
@@ -155,23 +155,23 @@ def measure(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> Cas
     return Case(row, of_map, of_rings, of_input)
 
 
-def draw_figure(path: Path, cases: Sequence[Case], low_high: tuple[float, float] = (-4.5, 4.5)) -> None:
+def draw_figure(path: Path, cases: Sequence[Case]) -> None:
     """Draw pulls of bins, of rings and of inputs, and what the network makes of them."""
-    edges = np.linspace(*low_high, 46)
-    middle = (edges[1:] + edges[:-1]) / 2
+    pulls_shown = np.linspace(-4.5, 4.5, 181)
     styles = dict(zip(KINDS, (("C0", "-", "o"), ("C1", "--", "s"), ("0.4", ":", "^")), strict=True))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 7.6), layout="constrained")
         bins, rings, elements, answers = figure.subplots(2, 2).ravel()
-        for axes, name in ((bins, "of_map"), (elements, "of_input")):
+        for axes, name, columns in ((bins, "of_map", 45), (elements, "of_input", 18)):
+            edges = np.linspace(pulls_shown[0], pulls_shown[-1], columns + 1)
             for kind, (colour, line, _) in styles.items():
                 values = np.concatenate([getattr(case, name)[kind].ravel() for case in cases])
                 values = values[np.isfinite(values)]
                 height, _ = np.histogram(values, edges, density=True)
                 label = f"{kind}: {values.mean():+.3f} $\\pm$ {values.std():.3f}"
                 axes.stairs(height, edges, color=colour, linestyle=line, label=label, linewidth=1.4)
-            axes.plot(middle, np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi), "k", linewidth=0.7, label="normal")
-            axes.set_ylim(0, 0.62)
+            axes.plot(pulls_shown, norm.pdf(pulls_shown), "k", linewidth=0.7, label="normal")
+            axes.set_ylim(0, 0.72)
             axes.legend(frameon=False, loc="upper left", fontsize=8)
         bins.set(
             xlabel="pull of a bin of the folded map", ylabel="density", title="Maps against the training simulator"
