@@ -96,8 +96,8 @@ def maps_of(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> tup
     weight = 1 + spread * rng.standard_normal(len(true))
     expected = expected_of(net, experiment, len(true))
     maps = (
-        fold_hits(net, hits.x, hits.z, hits.weight),
-        fold_hits(net, true["x"], true["z"], weight),
+        fold_hits(net.input_settings.bins, hits.x, hits.z, hits.weight),
+        fold_hits(net.input_settings.bins, true["x"], true["z"], weight),
         observe(expected, spread, rng=rng).astype(np.float32),
     )
     return dict(zip(KINDS, maps, strict=True)), float(len(true)), float(hits.variance.sum() / hits.weight.sum())

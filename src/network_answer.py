@@ -17,10 +17,15 @@ from util import pad
 from util.answer_file import answer_rows
 from util.atomic_file import replacing
 from util.errors import InputError
-from util.polar_map import fold
+from util.polar_map import PolarBins, fold
+from util.radii import COARSE, candidates
 
 # Radii this far outside a prior are still read well: about the error of a radius read off the profile.
 MARGIN = 0.003
+# A network that knows few radii sees even others among them. What it sees must agree with a search over all radii,
+# which is good to 0.01, but tells no spheres apart that are closer than 0.03: of such a pair it must find the middle.
+_AGREE = 0.02
+_CLOSE = 0.06
 # Below this the network was never tried.
 FEWEST = 1e5
 PATTERN = "*.weights.pt"
@@ -41,7 +46,7 @@ def find_weights(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob(PATTERN) if path.is_file())
 
 
-def fold_hits(net: SphereNet, x: NDArray, z: NDArray, weight: NDArray) -> NDArray:
+def fold_hits(bins: PolarBins, x: NDArray, z: NDArray, weight: NDArray) -> NDArray:
     """Fold hits about their mean position, which is a symmetric sphere's centre: float32 (n_rho, n_angle).
 
     Raises
@@ -53,7 +58,7 @@ def fold_hits(net: SphereNet, x: NDArray, z: NDArray, weight: NDArray) -> NDArra
     if not (np.isfinite(total) and total > 0):
         raise InputError(f"the weights of the hits sum to {total}, expected a number above 0; check the hit finder")
     centre = (float(weight @ x) / total, float(weight @ z) / total)
-    return fold(x, z, weight, centre, net.input_settings.bins).weight.astype(np.float32)
+    return fold(x, z, weight, centre, bins).weight.astype(np.float32)
 
 
 def _width(facts: dict) -> float:
@@ -63,6 +68,11 @@ def _width(facts: dict) -> float:
 def _covers(facts: dict, R: NDArray) -> bool:
     ranges = np.array([sphere["R"] for sphere in facts["prior"]["spheres"]])
     return bool(((ranges[:, 0] - MARGIN <= R) & (ranges[:, 1] + MARGIN >= R)).all())
+
+
+def _agree(R: NDArray, searched: NDArray) -> bool:
+    close = max(np.ptp(R), np.ptp(searched)) < _CLOSE and abs(R.mean() - searched.mean()) <= _AGREE
+    return close or bool(np.abs(R - searched).max() <= _AGREE)
 
 
 def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, spheres: int) -> NetworkAnswer:
@@ -87,20 +97,24 @@ def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, sp
             f"no weights for {spheres} sphere(s); fetch them with script/download_params.sh, train them with "
             "script/run_model.sh, or answer with METHOD=likelihood"
         )
+    coarse = PolarBins(*COARSE)
+    searched = candidates(fold_hits(coarse, x, z, weight), coarse, spheres, best=1)
     tried = []
     for path, net, facts in sorted(known, key=lambda item: _width(item[2])):
-        maps = torch.from_numpy(fold_hits(net, x, z, weight))[None]
+        maps = torch.from_numpy(fold_hits(net.input_settings.bins, x, z, weight))[None]
         net.eval()
         with torch.no_grad():
             R = net.radii(maps)[0].numpy().astype(float)
-            if _covers(facts, R):
+            if _covers(facts, R) and searched and _agree(R, np.array(searched[0])):
                 beta = net(maps)[0].numpy().astype(float)
                 return NetworkAnswer(R, beta, path, facts, _remarks(net, R, float(weight.sum())))
         ranges = " and ".join(f"[{s['R'][0]:g}, {s['R'][1]:g}]" for s in facts["prior"]["spheres"])
         tried.append(f"{path.name} {ranges}")
     seen = " and ".join(f"{radius:.3f}" for radius in R)
+    searched_for = " and ".join(f"{radius:.2f}" for radius in searched[0]) if searched else "none"
     raise InputError(
-        f"radii: expected some within the prior of a network ({'; '.join(tried)}), found {seen}; "
+        f"radii: expected some within the prior of a network ({'; '.join(tried)}), found {seen} "
+        f"(by a search over all radii {searched_for}); "
         "answer with METHOD=likelihood, or train for these radii"
     )
 

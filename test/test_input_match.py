@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from network_making import INPUT, shortcut_network
+from network_making import INPUT
 from scipy.stats import chi2
 from truth import DESIGN, ROOT
 
@@ -52,7 +52,7 @@ def test_maps_measured_through_frames_and_finder_are_those_that_the_network_is_t
     gen_finaltest_npy.main(["--finaltest", str(simulated), "--output", str(tmp_path), *param, "--workers", "1"])
     hits = read_hits(tmp_path, weights="flux", partial=False)
     assert hits.variance.sum() / hits.weight.sum() == pytest.approx(1 + SPREAD**2, abs=0.02)
-    found = coarsen(fold_hits(shortcut_network(samples=300), hits.x, hits.z, hits.weight), 8, 8)
+    found = coarsen(fold_hits(INPUT.bins, hits.x, hits.z, hits.weight), 8, 8)
 
     def p_value(spheres):
         pulls = map_pulls(found, coarsen(expected(spheres), 8, 8), SPREAD)

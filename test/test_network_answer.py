@@ -6,7 +6,7 @@ import pytest
 from network_making import facts_of, shortcut_network, write_weights
 from shard_making import events_at, shard_of, write
 from test_priors import prior_named
-from truth import DESIGN, hits
+from truth import DESIGN, ROOT, hits
 
 from src import gen_finaltest_answer, network_answer
 from util import pad
@@ -51,6 +51,21 @@ def test_radii_off_the_narrow_prior_are_read_with_the_wide_one_and_those_off_bot
         InputError, match=r"radii: expected .*\[0\.47, 0\.53\].*found 0\.24. and 0\.7.*METHOD=likelihood"
     ):
         network_answer.answer(paths, *measured(outside), spheres=2)
+
+
+def test_a_network_made_for_few_radii_does_not_answer_for_others_that_it_takes_for_its_own():
+    """The released one sees spheres at 0.2 and 0.8 at 0.484 and 0.798."""
+    elsewhere = [Sphere(R, 0.010, 43, s.beta) for R, s in zip((0.2, 0.8), DESIGN, strict=True)]
+    released = [ROOT / "param" / "fine_tuning.weights.pt"]
+    with pytest.raises(InputError, match=r"found 0\.48\d and 0\.79\d \(by a search over all radii 0\.20 and 0\.80\)"):
+        network_answer.answer(released, *measured(elsewhere), spheres=2)
+    assert network_answer.answer(released, *measured(), spheres=2).weights == released[0]
+
+
+def test_spheres_too_close_to_search_for_are_answered_where_the_middle_agrees(weights):
+    close = [Sphere(R, 0.007, 43, s.beta) for R, s in zip((0.6, 0.625), DESIGN, strict=True)]
+    found = network_answer.answer(network_answer.find_weights(weights), *measured(close), spheres=2)
+    assert found.weights.name == "pretraining.weights.pt" and "overlap" in found.remarks[0]
 
 
 def test_without_weights_or_with_others_a_sentence_tells(weights, tmp_path):
