@@ -243,7 +243,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     tasks = measure_task(args.data, args.finaltest)
-    names = ("accuracy", "accuracy_electron", "accuracy_anywhere", "accuracy_near", "f1")
+    for row in tasks[:2]:
+        row["half_half"] = (row["accuracy_electron"] + row["accuracy_anywhere"]) / 2
+    names = ("accuracy", "accuracy_electron", "accuracy_anywhere", "accuracy_near", "f1", "half_half")
     heads = (name.removeprefix("accuracy_") for name in names)
     print(f"\n{'is there an electron in this very pixel?':<48}" + "".join(f"{name:>9}" for name in heads))
     for row in tasks:
