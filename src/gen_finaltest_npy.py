@@ -154,8 +154,28 @@ def describe_lacking(output: Path, lacking: Sequence[tuple[tuple[int, int], Fram
     return f"{lacking[0][1]}; no shard was made of frames {', '.join(ranges)}; those of all others are in {output}"
 
 
-def choose_detector(frames: FrameSource, recipe: PhosphorRecipe, finder: FinderSettings, *, spots: str) -> Detector:
-    """Learn the detector from its frames, or take the recipe's, and say which."""
+def detector_of_shards(folder: Path, source: str, how: dict) -> Detector | None:
+    """Give the detector of shards of the same file that were made in the same way; None where there are none.
+
+    Learnt anew it would differ by a hair once a frame has been mended, and the shards would not go together.
+    """
+    how = json.loads(json.dumps(how))
+    for path in sorted(folder.glob("final_*_*.npz")):
+        facts = read_facts(path)
+        told = dict(facts["settings"])
+        detector = told.pop("detector", None)
+        if facts["source"] == source and told == how and detector is not None:
+            return Detector.from_facts(detector)
+    return None
+
+
+def choose_detector(
+    frames: FrameSource, recipe: PhosphorRecipe, finder: FinderSettings, *, spots: str, known: Detector | None
+) -> Detector:
+    """Learn the detector from its frames unless it is known, or take the recipe's, and say which."""
+    if spots == "learn" and known is not None:
+        print("detector: as learnt for the shards that are there")
+        return known
     if spots == "learn":
         learned = learn_detector(frames, recipe, finder)
         print(learned.report())
@@ -209,11 +229,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     with open_frames(args.finaltest, args.dataset) as frames:
         if args.range:
             frames.check_range(*args.range)
-        detector = choose_detector(frames, recipe, finder, spots=args.spots)
-        ranges = ranges_over(*(args.range or (0, frames.count)), args.shards or (1 if args.range else SHARDS))
         source = frames.fingerprint()
-        how = {"detector": detector.facts(), "finder": dataclasses.asdict(finder)}
-        how = json.dumps(how, sort_keys=True)
+        how = {"spots": args.spots, "phosphor": dataclasses.asdict(recipe), "finder": dataclasses.asdict(finder)}
+        known = None if args.overwrite else detector_of_shards(args.output, source, how)
+        detector = choose_detector(frames, recipe, finder, spots=args.spots, known=known)
+        ranges = ranges_over(*(args.range or (0, frames.count)), args.shards or (1 if args.range else SHARDS))
+        how = json.dumps(how | {"detector": detector.facts()}, sort_keys=True)
         wanted = wanted_shards(args.output, ranges, source, how, overwrite=args.overwrite)
         if len(wanted) < len(ranges):
             print(f"{args.output}: {len(ranges) - len(wanted)} of {len(ranges)} shards are already there")

@@ -1,5 +1,6 @@
 """Whatever stops a stage, the next run goes on to the same bytes, and what was whole is not done again."""
 
+import json
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from util.errors import InputError
 from util.finaltest import FRAMES, FrameFile
 from util.finaltest_writer import pack_frame, writing_frames
 from util.frame_search import release
+from util.shards import read_facts
 
 EXPERIMENT = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
 FINDER = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
@@ -138,13 +140,14 @@ def flip(path, frame):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_damaged_frames_cost_their_own_shards_alone_and_once_mended_only_those_are_searched(frames, tmp_path, workers):
-    original, undisturbed = frames
-    path, shards = tmp_path / "f.h5", tmp_path / "shards"
+    original, path, shards = frames[0], tmp_path / "f.h5", tmp_path / "shards"
     path.write_bytes(original.read_bytes())
     damaged = (3 * FRAMES_EACH + 1, 3 * FRAMES_EACH + 99, 6 * FRAMES_EACH - 1)
     for frame in damaged:
         flip(path, frame)
-    program = start("gen_finaltest_npy", *search(path, shards, "--workers", workers))
+    undisturbed = tmp_path / "undisturbed"
+    run(original, undisturbed, "--spots", "recipe")  # what is learnt from other frames differs by a hair
+    program = start("gen_finaltest_npy", *search(path, shards, "--workers", workers, "--spots", "recipe"))
     stdout, stderr = program.communicate(timeout=60)
     assert program.returncode == 2, stderr
     (line,) = messages(stderr)
@@ -157,9 +160,26 @@ def test_damaged_frames_cost_their_own_shards_alone_and_once_mended_only_those_a
     for frame in damaged:
         flip(path, frame)
     assert path.read_bytes() == original.read_bytes()
-    run(path, shards)
+    run(path, shards, "--spots", "recipe")
     assert contents(shards) == contents(undisturbed)
     assert {name: time for name, time in times(shards).items() if name in kept} == kept
+
+
+def test_the_detector_that_was_learnt_beside_a_damaged_frame_stays_that_of_all_shards(frames, tmp_path, capsys):
+    path, shards = tmp_path / "f.h5", tmp_path / "shards"
+    path.write_bytes(frames[0].read_bytes())
+    flip(path, FRAMES_EACH + 1)
+    with pytest.raises(InputError, match=r"no shard was made of frames 130\.\.260; those of all others"):
+        run(path, shards)
+    kept = times(shards)
+    flip(path, FRAMES_EACH + 1)
+    capsys.readouterr()
+    run(path, shards)
+    assert "detector: as learnt for the shards that are there" in capsys.readouterr().out
+    assert len(times(shards)) == SHARDS and times(shards).items() >= kept.items()
+    assert len({json.dumps(read_facts(path)["settings"]) for path in shards.iterdir()}) == 1
+    with pytest.raises(InputError, match="expected a shard of the same settings, found another"):
+        run(path, shards, "--spots", "recipe")
 
 
 def test_many_lacking_shards_are_counted_rather_than_named(frames, tmp_path):
