@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from test_run_model import Killed, kill_in_the_second_epoch
 from truth import ROOT
 
 from src import gen_gauss_data, run_gauss_model, spot_finder, train_func
@@ -51,9 +52,9 @@ def train(folder, *options, task="finder"):
 
 @pytest.fixture(scope="module")
 def patches(simulated, tmp_path_factory):
-    """Give a folder with the patches of both tasks from 60 frames; not to be changed."""
+    """Give a folder with the patches of both tasks from 40 frames; not to be changed."""
     folder = tmp_path_factory.mktemp("gauss")
-    for task, frames in (("pixel", 12), ("finder", 60)):
+    for task, frames in (("pixel", 12), ("finder", 40)):
         cut(simulated, folder, "--frames", frames, task=task)
     return folder
 
@@ -84,7 +85,7 @@ def test_patches_are_cut_where_they_say_and_hold_what_they_say(patches, simulate
 
 def test_patches_are_balanced_as_told_and_come_from_different_frames(patches, simulated, tmp_path):
     rows, valid = (read_patches(patches / f"finder_{part}.h5", FINDER) for part in ("train", "valid"))
-    assert set(rows["ImageId"]) == set(range(48)) and set(valid["ImageId"]) == set(range(48, 60))
+    assert set(rows["ImageId"]) == set(range(32)) and set(valid["ImageId"]) == set(range(32, 40))
     assert np.mean(rows["Kind"] == POSITIVE) == pytest.approx(0.5, abs=0.01)
     assert np.mean(rows["Kind"] == NEAR) == pytest.approx(0.5 * FINDER.near, abs=0.02)
     path, _ = cut(simulated, tmp_path, "--frames", 20, "--positive", 0.2, "--near", 0)
@@ -186,21 +187,10 @@ def test_of_two_places_close_together_the_surer_one_stays():
     assert len(spot_finder.positions(answer, data, FINDER, threshold=0.0, apart=0.05)) == 3
 
 
-class Killed(Exception):
-    """Stands for whatever ends a process half way."""
-
-
 def test_a_training_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path, monkeypatch):
     for part in ("train", "valid"):
         (tmp_path / f"finder_{part}.h5").symlink_to(trained / f"finder_{part}.h5")
-    whole = train_func.train_epoch
-
-    def killed_in_the_second_epoch(*args, epoch, **kwargs):
-        if epoch == 1:
-            raise Killed
-        return whole(*args, epoch=epoch, **kwargs)
-
-    monkeypatch.setattr(train_func, "train_epoch", killed_in_the_second_epoch)
+    kill_in_the_second_epoch(monkeypatch)
     with pytest.raises(Killed):
         train(tmp_path, *SHORT)
     monkeypatch.undo()

@@ -37,6 +37,18 @@ class Killed(Exception):
     """Stands for whatever ends a process half way."""
 
 
+def kill_in_the_second_epoch(monkeypatch):
+    """Let every training raise `Killed` as its second epoch begins."""
+    whole = train_func.train_epoch
+
+    def killed_in_the_second_epoch(*args, epoch, **kwargs):
+        if epoch == 1:
+            raise Killed
+        return whole(*args, epoch=epoch, **kwargs)
+
+    monkeypatch.setattr(train_func, "train_epoch", killed_in_the_second_epoch)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Give the folder of a run of two epochs."""
@@ -46,14 +58,7 @@ def trained(tmp_path_factory):
 
 
 def test_a_run_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path, monkeypatch):
-    whole = train_func.train_epoch
-
-    def killed_in_the_second_epoch(*args, epoch, **kwargs):
-        if epoch == 1:
-            raise Killed
-        return whole(*args, epoch=epoch, **kwargs)
-
-    monkeypatch.setattr(train_func, "train_epoch", killed_in_the_second_epoch)
+    kill_in_the_second_epoch(monkeypatch)
     with pytest.raises(Killed):
         train(tmp_path / "run", "--epochs", "2")
     monkeypatch.undo()
