@@ -1,14 +1,18 @@
 """From electrons to the answer: radius, width and anisotropy parameters of each Newton sphere.
 
 usage: python -m src.gen_finaltest_answer --shards FOLDER --output final.h5 [--finaltest FILE] [--figure FILE]
-           [--method likelihood|resnet] [--network DIR] ...
+           [--method likelihood|resnet|integrated] [--network DIR] [--details FOLDER] ...
 
-reads   FOLDER/final_START_STOP.npz; FILE only to see that the shards are of it and, where it tells the truth, to score;
-        DIR/*.weights.pt: where there are any, the network's answer is printed beside the likelihood's
-writes  final.h5: `Answer`, and the full parameter vector with its covariance; a figure if asked for; with --details
-        FOLDER figures of every aspect, and the answer as CSV and JSON
+reads   FOLDER/final_START_STOP.npz; FILE to see that the shards are of it, to show a frame, to sum its frames where
+        asked, and, where it tells the truth, to score; DIR/*.weights.pt: where there are any, the network's answer is
+        printed beside the likelihood's
+writes  final.h5: `Answer`, the full parameter vector with its covariance, and what the options add; a figure if asked
+        for; with --details FOLDER figures of every aspect, and the answer as CSV and JSON
 
-The hits are tested against the model; what it does not describe is named on standard error.
+The hits are tested against the model; what it does not describe is named on standard error. The finder's bias is
+measured on frames simulated at the answer, and subtracted where it is clear (src/answer_simulation.py). Knowledge
+beside the hits is put in where asked (src/answer_knowledge.py). The summed frames answer without any hits
+(src/answer_integrated.py).
 
 Nothing of the truth reaches the fit. The last line names the distance, where it is known, and the statistical floor:
 the mean distance of a fit to perfect hits of as many electrons.
@@ -24,9 +28,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from src import answer_integrated, answer_knowledge, answer_simulation
 from util import pad
 from util.answer_file import BETAS, answer_rows, table, write_answer
-from util.diagnostic_figures import draw_all
+from util.diagnostic_figures import Measured, draw_all
 from util.errors import InputError, run_program
 from util.figures import FIGURE_SUFFIXES, draw_answer
 from util.finaltest import FrameFile
@@ -35,7 +40,7 @@ from util.goodness import assess
 from util.hand_over import write_all
 from util.hits import Hits, read_hits
 from util.likelihood import FitResult, fit, floor_distance
-from util.refine import cautions
+from util.notes import Notes
 from util.sphere import Sphere
 from util.truth_tables import read_truth
 
@@ -121,7 +126,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="final.h5")
     parser.add_argument("--finaltest", type=Path, help="file of the frames")
     parser.add_argument(
-        "--method", choices=("likelihood", "resnet"), default="likelihood", help="(default %(default)s)"
+        "--method",
+        choices=("likelihood", "resnet", "integrated"),
+        default="likelihood",
+        help="(default %(default)s)",
     )
     parser.add_argument("--network", type=Path, metavar="DIR", help="folder of the network's weights")
     parser.add_argument("--spheres", type=int, choices=(1, 2, 3), default=2, help="how many (default %(default)s)")
@@ -130,44 +138,45 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--partial", action="store_true", help="answer although shards are missing")
     parser.add_argument("--figure", type=Path, help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     parser.add_argument("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
+    for options in (answer_simulation, answer_knowledge, answer_integrated):
+        options.add_options(parser)
     args = parser.parse_args(argv)
     if args.figure and args.figure.suffix not in FIGURE_SUFFIXES:
         parser.error(f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {args.figure}")
     return args
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the stage."""
-    args = parse_args(argv)
-    hits = read_hits(args.shards, weights=args.weights, partial=args.partial)
-    truth = truth_of(args.finaltest, hits.source, args.spheres) if args.finaltest else None
-    settings = {key: getattr(args, key) for key in ("method", "spheres", "order", "weights")}
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
-    made_by = {"settings": settings, "source": hits.source, "shards": hits.checksums, "versions": versions}
-    if args.method == "resnet":
-        answer_by_network(args, hits, truth, made_by)
-        return
-    try:
-        result = fit(hits.x, hits.z, hits.weight, variance=hits.variance, spheres=args.spheres, order=args.order)
-    except InputError as error:
-        raise InputError(f"{args.shards}: {error}") from None
-    if not result.converged:
-        raise InputError(f"{args.shards}: the fit of {args.spheres} spheres did not converge; look at the distribution")
-    write_answer(args.output, result, made_by)
-    print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
-    print(table(result, truth))
-    if args.network and any(args.network.glob("*.weights.pt")):
-        compare_network(args, hits, result.beta)
-    goodness = assess(hits.x, hits.z, hits.weight, result, rng=np.random.default_rng(1), variance=hits.variance)
-    print(goodness.table())
-    for warning in [*goodness.warnings, *cautions(result)]:
+def frame_with_hits(args: argparse.Namespace, hits: Hits) -> tuple[NDArray, NDArray] | None:
+    """Give the first frame that holds hits, and these; None where frames or events are not at hand."""
+    if args.finaltest is None or not args.finaltest.exists() or hits.events is None or not hits.events.size:
+        return None
+    with FrameFile(args.finaltest) as frames:
+        image_ids = set(hits.events["ImageId"][:1].tolist())
+        for image_id, frame in frames.rows():
+            if image_id in image_ids:
+                return frame, hits.events[hits.events["ImageId"] == image_id]
+    return None
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, object]:
+    """Give the resolved settings that the answer depends on."""
+    keys = ["method", "spheres", "order", "weights", "orders", "nonnegative", "bias", "subtract_bias", "bootstrap"]
+    return {key: getattr(args, key) for key in [*keys, "check_integrated", "seed"]} | {
+        "prior": None if args.prior is None else args.prior.name
+    }
+
+
+def say(notes: Notes) -> None:
+    """Print what the steps noted; warnings go to standard error."""
+    for line in notes.lines:
+        print(line)
+    for warning in notes.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    spread = hits.variance.sum() / hits.weight.sum()
-    if args.figure:
-        draw_answer(args.figure, hits.distribution, spread, result, truth)
-        print(f"figure {args.figure}")
+
+
+def conclude(args: argparse.Namespace, result: FitResult, truth: Sequence[Sphere] | None) -> None:
+    """Hand the answer on as CSV and JSON, and say how good it is."""
     if args.details:
-        draw_all(args.details, result, goodness, hits.distribution, spread, truth=truth)
         write_all(args.details, result)
         print(f"figures, CSV and JSON in {args.details}")
     rng = np.random.default_rng(0)
@@ -176,6 +185,71 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"statistical floor {floor:.4f}")
     else:
         print(f"distance {distance_to(result, truth):.4f} (statistical floor {floor:.4f})")
+
+
+def answer_by_sum(args: argparse.Namespace, made_by: dict[str, object]) -> None:
+    """Answer from the summed frames alone."""
+    result, source = answer_integrated.answer_of_sum(args)
+    truth = truth_of(args.finaltest, source, args.spheres)
+    notes = Notes()
+    result = answer_knowledge.refine(result, args, notes)
+    write_answer(args.output, result, made_by | {"source": source} | notes.facts, notes.datasets)
+    print(f"{args.output}: {result.hits} electrons in the summed frames")
+    print(table(result, truth))
+    say(notes)
+    if args.details:
+        draw_all(args.details, result, truth=truth)
+    conclude(args, result, truth)
+
+
+def answer_by_likelihood(
+    args: argparse.Namespace, hits: Hits, truth: Sequence[Sphere] | None, made_by: dict[str, object]
+) -> None:
+    """Answer by the fit to the hits, with all that the options ask for."""
+    try:
+        found = fit(hits.x, hits.z, hits.weight, variance=hits.variance, spheres=args.spheres, order=args.order)
+    except InputError as error:
+        raise InputError(f"{args.shards}: {error}") from None
+    if not found.converged:
+        raise InputError(f"{args.shards}: the fit of {args.spheres} spheres did not converge; look at the distribution")
+    goodness = assess(hits.x, hits.z, hits.weight, found, rng=np.random.default_rng(1), variance=hits.variance)
+    notes = Notes(lines=[goodness.table()], warnings=goodness.warnings)
+    unbiased, bias = answer_simulation.without_bias(found, hits, args, notes)
+    if args.check_integrated:
+        further = None if unbiased is found else bias.covariance
+        answer_integrated.check(unbiased, hits, args, further, notes)
+    if args.bootstrap:
+        answer_simulation.check_errors(unbiased, hits, args, notes)
+    result = answer_knowledge.refine(unbiased, args, notes)
+    write_answer(args.output, result, made_by | notes.facts, notes.datasets)
+    print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
+    print(table(result, truth, bias=None if bias is None else (bias.bias, bias.error)))
+    if args.network and any(args.network.glob("*.weights.pt")):
+        compare_network(args, hits, result.beta)
+    say(notes)
+    spread = hits.variance.sum() / hits.weight.sum()
+    if args.figure:
+        draw_answer(args.figure, hits.distribution, spread, result, truth)
+        print(f"figure {args.figure}")
+    if args.details:
+        measured = Measured(goodness, hits.distribution, spread, frame_with_hits(args, hits))
+        draw_all(args.details, result, measured, truth=truth)
+    conclude(args, result, truth)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    args = parse_args(argv)
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
+    made_by = {"settings": settings_of(args), "versions": versions}
+    if args.method == "integrated":
+        answer_by_sum(args, made_by)
+        return
+    hits = read_hits(args.shards, weights=args.weights, partial=args.partial)
+    truth = truth_of(args.finaltest, hits.source, args.spheres) if args.finaltest else None
+    made_by |= {"source": hits.source, "shards": hits.checksums}
+    how = answer_by_network if args.method == "resnet" else answer_by_likelihood
+    how(args, hits, truth, made_by)
 
 
 if __name__ == "__main__":

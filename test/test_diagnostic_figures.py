@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import truth
 
-from util.diagnostic_figures import draw_all
+from util.diagnostic_figures import Measured, draw_all
 from util.finder import EVENT
 from util.goodness import assess
 from util.likelihood import fit
@@ -23,13 +23,14 @@ def test_every_figure_is_drawn(tmp_path, spheres):
     result = fit(x, z, weight, spheres=spheres, start=start, bins=PolarBins(250, 48))
     goodness = assess(x, z, weight, result, rng=rng, simulations=20)
     matrix = np.histogram2d(x, z, 1024, [(-1, 1), (-1, 1)])[0]
-    extra = {}
+    extra, frame = {}, None
     if spheres == 2:
         hits = np.zeros(4, EVENT)
         hits["weight"] = 1, 1, 2, 1
         frame = (np.zeros((64, 64), np.uint8), hits)
-        extra = {"truth": known, "others": {"network": result.beta + 0.01}, "frame": frame}
-    paths = draw_all(tmp_path / "figures", result, goodness, matrix, 1.0, **extra)
+        extra = {"truth": known, "others": {"network": result.beta + 0.01}}
+    measured = Measured(goodness, matrix, 1.0, frame)
+    paths = draw_all(tmp_path / "figures", result, measured, **extra)
     assert {path.stem for path in paths} == NAMES | ({"frame"} if spheres == 2 else set())
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")

@@ -174,7 +174,11 @@ def test_the_rest_of_the_fit_is_kept_as_well(answered):
 def test_the_answer_says_what_it_was_made_from(answered, run_folder):
     with h5py.File(answered[0]) as file:
         made_by = json.loads(file["MadeBy"].asstr()[()])
-    assert made_by["settings"] == {"method": "likelihood", "spheres": 2, "order": 24, "weights": "flux"}
+    assert made_by["settings"] == {
+        **{"method": "likelihood", "spheres": 2, "order": 24, "weights": "flux", "seed": 0},
+        **{"orders": "all", "prior": None, "nonnegative": False, "check_integrated": False},
+        **{"bias": None, "subtract_bias": "clear", "bootstrap": None},
+    }
     shards = (run_folder / "shards").iterdir()
     assert made_by["shards"] == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
     with FrameFile(run_folder / "finaltest.h5") as file:

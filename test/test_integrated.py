@@ -8,7 +8,7 @@ from util import settings
 from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder, FinderSettings
-from util.integrated import BIN, Spot, bin_frame, fit_sum, learn_spot
+from util.integrated import BIN, bin_frame, fit_sum, learn_spot
 from util.pad import distance
 from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
 
@@ -30,7 +30,7 @@ def measured():
             block += bin_frame(frame)
             if len(some) < 120:
                 some.append(frame)
-    return blocks, learn_spot(some, Finder(Detector.of_recipe(RECIPE), FINDER), RECIPE)
+    return blocks, learn_spot(some, Finder(Detector.of_recipe(RECIPE), FINDER))
 
 
 def test_bins_hold_all_the_light():
@@ -51,7 +51,8 @@ def test_the_spot_is_that_of_the_recipe(measured):
 
 def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
     # A start is given for speed only: a cold one takes 10 s more.
-    result = fit_sum(*measured, RECIPE, start=[(s.R, s.sigma_R) for s in truth.DESIGN])
+    found = fit_sum(*measured, RECIPE, start=[(s.R, s.sigma_R) for s in truth.DESIGN])
+    result = found.result
     known = np.concatenate([[43 * BLOCKS * FRAMES, s.R, s.sigma_R, *s.beta] for s in truth.DESIGN] + [CENTRE])
     pulls = (result.values - known) / result.errors
     counted = np.array([not name.startswith("N_") for name in result.names])
@@ -61,6 +62,12 @@ def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
     worse = result.errors[result.beta_index] / np.sqrt(np.diag(result.floor_covariance))[result.beta_index]
     assert 0.8 < np.median(worse) < 1.6
     assert distance(result.beta, [s.beta for s in truth.DESIGN]) < 0.1
+    scatter = np.cov(found.moved, rowvar=False) * BLOCKS
+    assert np.allclose(np.diag(scatter + found.of_spot), result.errors**2, rtol=1e-6)
+    # The spot, known from a tenth of the frames, matters to sigma_R, and not to R.
+    share = np.sqrt(np.diag(found.of_spot)) / result.errors
+    assert share[result.names.index("sigma_R_2")] > 0.1
+    assert share[result.names.index("R_2")] < 0.1
 
 
 def test_too_few_blocks_and_too_few_spots_are_refused(measured):
@@ -68,5 +75,4 @@ def test_too_few_blocks_and_too_few_spots_are_refused(measured):
     with pytest.raises(InputError, match="at least 40"):
         fit_sum(blocks[:10], spot, RECIPE)
     with pytest.raises(InputError, match="stand alone"):
-        learn_spot([np.zeros((1024, 1024), np.uint8)], Finder(Detector.of_recipe(RECIPE), FINDER), RECIPE)
-    assert isinstance(spot, Spot)
+        learn_spot([np.zeros((1024, 1024), np.uint8)], Finder(Detector.of_recipe(RECIPE), FINDER))

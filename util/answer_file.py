@@ -37,7 +37,12 @@ def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
     return rows
 
 
-def write_answer(path: Path, result: FitResult, made_by: Mapping[str, object]) -> None:
+def write_answer(
+    path: Path,
+    result: FitResult,
+    made_by: Mapping[str, object],
+    further: Mapping[str, tuple[NDArray, Mapping[str, object]]] | None = None,
+) -> None:
     """Write final.h5.
 
     ``Answer`` holds what the course asks for. ``AnswerField`` repeats it in the field's normalisation. ``Parameters``
@@ -51,6 +56,8 @@ def write_answer(path: Path, result: FitResult, made_by: Mapping[str, object]) -
     result : FitResult
     made_by : mapping
         Settings and checksums; must be JSON.
+    further : mapping of a dataset's name to its array and attributes, or None
+        Kept beside the rest.
     """
     rows = answer_rows(result.R, result.beta)
     field = rows.copy()
@@ -75,6 +82,8 @@ def write_answer(path: Path, result: FitResult, made_by: Mapping[str, object]) -
         centre = file.create_dataset("Centre", data=result.centre)
         centre.attrs["unit"] = "half the screen; (x, z)"
         file.create_dataset("Goodness", data=goodness)
+        for name, (array, attributes) in (further or {}).items():
+            file.create_dataset(name, data=array).attrs.update(attributes)
         file.create_dataset("MadeBy", data=json.dumps(made_by, sort_keys=True), dtype=h5py.string_dtype())
     with replacing(path) as temporary:
         temporary.write_bytes(image.getbuffer())
@@ -105,7 +114,7 @@ def read_answer(path: Path) -> NDArray:
             raise InputError(f"{path}: Answer: damaged ({str(error).splitlines()[0]}); {remedy}") from None
 
 
-def table(result: FitResult, truth: NDArray | None) -> str:
+def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDArray] | None = None) -> str:
     """Every parameter with its error, the error that perfect hits would have left, and the truth where it is known.
 
     Parameters
@@ -113,21 +122,29 @@ def table(result: FitResult, truth: NDArray | None) -> str:
     result : FitResult
     truth : (spheres,) structured array or None
         Rows with R, sigma_R and beta, ascending in R.
+    bias : two arrays (P,) or None
+        The finder's bias and its error, to stand beside the statistical error.
     """
     known = {}
     if truth is not None:
         for number, sphere in enumerate(truth, 1):
             known[f"R_{number}"], known[f"sigma_R_{number}"] = sphere.R, sphere.sigma_R
             known |= {f"beta_{2 * i}_{number}": value for i, value in enumerate(sphere.beta, 1)}
-    lines = [f"{'parameter':<14}{'value':>14}{'error':>12}{'floor':>12}" + f"{'truth':>12}{'pull':>8}" * bool(known)]
+    head = ["value", "error", "floor", *["finder", "known to"] * (bias is not None), *["truth", "pull"] * bool(known)]
+    lines = [f"{'parameter':<14}{head[0]:>14}" + "".join(f"{word:>{8 if word == 'pull' else 12}}" for word in head[1:])]
     floors = np.sqrt(np.diag(result.floor_covariance))
-    for name, value, error, floor in zip(result.names, result.values, result.errors, floors, strict=True):
+    for k, (name, value, error) in enumerate(zip(result.names, result.values, result.errors, strict=True)):
         digits = 0 if name.startswith("N_") else 6
-        line = f"{name:<14}{value:>14.{digits}f}{error:>12.{digits}f}{floor:>12.{digits}f}"
+        line = f"{name:<14}{value:>14.{digits}f}{error:>12.{digits}f}{floors[k]:>12.{digits}f}"
+        if bias is not None:
+            # Numbers and centre have none that a simulation could tell.
+            line += "".join(f"{part[k]:>12.6f}" for part in bias) if bias[1][k] else f"{'-':>12}" * 2
         if name in known:
-            line += f"{known[name]:>12.6f}{(value - known[name]) / error:>8.2f}"
+            pull = f"{(value - known[name]) / error:>8.2f}" if error else f"{'fixed':>8}"
+            line += f"{known[name]:>12.6f}{pull}"
         lines.append(line)
-    lines.append(
-        f"deviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
-    )
+    if result.dof:
+        lines.append(
+            f"deviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
+        )
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Figures that show how far to trust an answer; each is written as PNG and as PDF."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -18,16 +19,34 @@ from util.sphere import Sphere
 _FINE = PolarBins(1000, 24)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What hits there are to draw.
+
+    Attributes
+    ----------
+    goodness : Goodness
+    distribution : (1024, 1024)
+        Sum of weights a pixel.
+    mean_square_weight : float
+        <w^2> / <w> of the hits.
+    frame : (image (H, W), hits structured) or None
+        A frame and what was found in it.
+    """
+
+    goodness: Goodness
+    distribution: NDArray
+    mean_square_weight: float
+    frame: tuple[NDArray, NDArray] | None = None
+
+
 def draw_all(
     folder: Path,
     result: FitResult,
-    goodness: Goodness,
-    distribution: NDArray,
-    mean_square_weight: float,
+    measured: Measured | None = None,
     *,
     truth: Sequence[Sphere] | None = None,
     others: Mapping[str, NDArray] | None = None,
-    frame: tuple[NDArray, NDArray] | None = None,
 ) -> list[Path]:
     """Draw every figure that there is something to draw for.
 
@@ -35,16 +54,11 @@ def draw_all(
     ----------
     folder : Path
     result : FitResult
-    goodness : Goodness
-    distribution : (1024, 1024)
-        Sum of weights a pixel.
-    mean_square_weight : float
-        <w^2> / <w> of the hits.
+    measured : Measured or None
+        None: an answer without hits.
     truth : sequence of Sphere or None
     others : mapping of a method's name to its betas (S, n)
         Other answers to show beside this one.
-    frame : (image (H, W) uint8, hits structured) or None
-        A frame and what was found in it.
 
     Returns
     -------
@@ -52,15 +66,19 @@ def draw_all(
         The files written.
     """
     drawings: dict[str, tuple[tuple[float, float], Callable[[Figure], None]]] = {
-        "distribution": ((12, 4), lambda f: draw_maps(f, distribution, mean_square_weight, result)),
-        "radial_spectrum": ((8, 5.5), lambda f: _radial(f, result, goodness)),
-        "angular_pulls": ((8, 3.5), lambda f: _angular(f, goodness)),
         "pads": ((12, 5.5), lambda f: draw_pads(f, result, truth)),
         "correlations": ((8.5, 7.5), lambda f: _correlations(f, result)),
         "betas": ((11, 6), lambda f: _betas(f, result, truth, others or {})),
     }
-    if frame is not None:
-        drawings["frame"] = ((7.5, 7), lambda f: _frame(f, *frame))
+    if measured is not None:
+        goodness, matrix, spread = measured.goodness, measured.distribution, measured.mean_square_weight
+        drawings |= {
+            "distribution": ((12, 4), lambda f: draw_maps(f, matrix, spread, result)),
+            "radial_spectrum": ((8, 5.5), lambda f: _radial(f, result, goodness)),
+            "angular_pulls": ((8, 3.5), lambda f: _angular(f, goodness)),
+        }
+        if measured.frame is not None:
+            drawings["frame"] = ((7.5, 7), lambda f: _frame(f, *measured.frame))
     written = []
     with matplotlib.rc_context(STYLE):
         for name, (size, draw) in drawings.items():
@@ -110,8 +128,9 @@ def _angular(figure: Figure, goodness: Goodness) -> None:
 
 def _correlations(figure: Figure, result: FitResult) -> None:
     ax = figure.subplots()
-    errors = result.errors
-    image = ax.imshow(result.covariance / np.outer(errors, errors), cmap="cividis", vmin=-1, vmax=1)
+    free = result.errors > 0  # what was set to zero correlates with nothing
+    scale = np.where(free, result.errors, 1)
+    image = ax.imshow(result.covariance / np.outer(scale, scale), cmap="cividis", vmin=-1, vmax=1)
     ticks = range(len(result.names))
     ax.set_xticks(ticks, result.names, rotation=90, fontsize=7)
     ax.set_yticks(ticks, result.names, fontsize=7)
@@ -148,7 +167,7 @@ def _frame(figure: Figure, image: NDArray, hits: NDArray) -> None:
     ax = figure.subplots()
     half = [pixels / max(image.shape) for pixels in image.shape]
     extent = (-half[0], half[0], -half[1], half[1])
-    shown = ax.imshow(image.T, origin="lower", extent=extent, cmap="Greys", vmin=0, vmax=255)
+    shown = ax.imshow(image.T, origin="lower", extent=extent, cmap="Greys", vmin=0, vmax=max(255, int(image.max())))
     double = hits["weight"] > 1.5
     for part, marker, label in ((~double, "+", "electron found"), (double, "x", "two electrons in one spot")):
         if part.any():

@@ -7,6 +7,7 @@ inference (Gourieroux, Monfort and Renault 1993) subtracts it.
 The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the chain.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -207,9 +208,22 @@ def subtract(result: FitResult, bias: FinderBias) -> FitResult:
 
 
 def bootstrap(
-    result: FitResult, seen: Seen, frames: int, repetitions: int, chain: Chain, *, seed: int, weights: str = "flux"
+    result: FitResult,
+    seen: Seen,
+    frames: int,
+    repetitions: int,
+    chain: Chain,
+    *,
+    seed: int,
+    weights: str = "flux",
+    progress: Callable[[Iterable], Iterable] = iter,
 ) -> NDArray:
     """Repeat the measurement at the answer, through frames; parameters as in `measure_bias`.
+
+    Parameters
+    ----------
+    progress : callable
+        Wraps the iteration over repetitions, as tqdm does.
 
     Returns
     -------
@@ -218,4 +232,4 @@ def bootstrap(
     """
     scene = scene_at(result, seen.crowd)
     runs = (chain.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
-    return np.array([answer_of(found, result, weights=weights).values for found in runs])
+    return np.array([answer_of(found, result, weights=weights).values for found in progress(runs)])

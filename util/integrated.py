@@ -10,7 +10,7 @@ Images are binned by 4 x 4 pixels: a spot is two of these bins wide, so that not
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from util.errors import InputError
 from util.finder import Finder
 from util.likelihood import FitResult, fit
-from util.phosphor import PhosphorRecipe, detector_to_pixel, pixel_to_detector
+from util.phosphor import Geometry, detector_to_pixel, pixel_to_detector
 from util.polar_map import PolarBins
-from util.projection import density_gradient
+from util.projection import density, density_gradient
 from util.scoring import MapModel, inverse_information, variance_floor
 
 BIN = 4  # pixels
@@ -30,6 +30,7 @@ _REACH = 30  # pixels about a spot that its light may reach, for spots of 7.7 pi
 _SPOT_PX = 7.68
 _STEPS = 30
 _FEWEST_SPOTS = 100
+_PARTS = 8  # of the spots, for the jackknife
 
 
 @dataclass(frozen=True)
@@ -42,73 +43,98 @@ class Spot:
         Counts a pixel, the electron in the middle of the middle one.
     spots : int
         Isolated ones that were averaged.
+    without : array (K, 2 m + 1, 2 m + 1)
+        The mean without each of K parts of them: how well it is known (jackknife).
     """
 
     image: NDArray
     spots: int
+    without: NDArray
 
 
-def bin_frame(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class SumFit:
+    """Answer from summed frames.
+
+    Attributes
+    ----------
+    result : FitResult
+    moved : array (B, P)
+        How far each block of frames moves it; the scatter of these is its covariance, but for `of_spot`.
+    of_spot : array (P, P)
+        Covariance that comes of the spot's.
+    """
+
+    result: FitResult
+    moved: NDArray
+    of_spot: NDArray
+
+
+def bin_frame(frame: NDArray[np.unsignedinteger]) -> NDArray[np.float32]:
     """Sum 4 x 4 pixels; rows and columns beyond a multiple of four are left out."""
     height, width = (pixels // BIN for pixels in frame.shape)
     cut = frame[: height * BIN, : width * BIN]
     # Rows first, as whole rows of small integers: three times as fast as one sum over both axes.
-    rows = cut.reshape(height, BIN, width * BIN).sum(axis=1, dtype=np.uint16)
+    rows = cut.reshape(height, BIN, width * BIN).sum(axis=1, dtype=np.uint16 if frame.dtype == np.uint8 else np.uint32)
     return rows.reshape(height, width, BIN).sum(axis=2, dtype=np.float32)
 
 
-def learn_spot(frames: Iterable[NDArray[np.uint8]], finder: Finder, recipe: PhosphorRecipe) -> Spot:
+def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -> Spot:
     """Average the spots that stand alone.
 
     Parameters
     ----------
-    frames : iterable of (H, W) uint8
+    frames : iterable of (H, W) arrays
     finder : Finder
-        Says where spots are; only those that no other comes near are used.
-    recipe : PhosphorRecipe
-        Its geometry, and the size of a spot.
+        Says where spots are; only those that no other comes near are used. Its detector tells geometry, background
+        and about how large spots are.
 
     Raises
     ------
     InputError
         Fewer than 100 spots stand alone.
     """
-    reach = int(np.ceil(_REACH * recipe.sigma.mean / recipe.pitch / _SPOT_PX))
-    total, count = np.zeros((2 * reach + 1,) * 2), 0
+    detector = finder.detector
+    reach = int(np.ceil(_REACH * detector.sigma.mean / detector.pitch / _SPOT_PX))
+    offsets = np.arange(-reach, reach + 1)
+    totals, counts = np.zeros((_PARTS, 2 * reach + 1, 2 * reach + 1)), np.zeros(_PARTS, int)
     q = 2j * np.pi * np.fft.fftfreq(2 * reach + 1)
-    for frame in frames:
+    for number, frame in enumerate(frames):
         events = finder.find(frame)
         if events is None or not events.size:
             continue
-        x = detector_to_pixel(recipe, events["x"], axis=0)
-        z = detector_to_pixel(recipe, events["z"], axis=1)
+        x = detector_to_pixel(detector, events["x"], axis=0)
+        z = detector_to_pixel(detector, events["z"], axis=1)
         near = np.maximum(np.abs(x[:, None] - x), np.abs(z[:, None] - z)) < 2 * reach
         i, k = np.rint(x).astype(int), np.rint(z).astype(int)
         inside = (np.minimum(i, k) >= reach) & (i < frame.shape[0] - reach) & (k < frame.shape[1] - reach)
         for n in np.flatnonzero((near.sum(axis=1) == 1) & inside):
             window = frame[i[n] - reach : i[n] + reach + 1, k[n] - reach : k[n] + reach + 1]
+            window = window - detector.background_at(i[n] + offsets[:, None], k[n] + offsets)
             shift = np.exp(np.add.outer(q * (x[n] - i[n]), q * (z[n] - k[n])))
-            total += np.fft.ifft2(np.fft.fft2(window) * shift).real
-            count += 1
+            totals[number % _PARTS] += np.fft.ifft2(np.fft.fft2(window) * shift).real
+            counts[number % _PARTS] += 1
+    count = int(counts.sum())
     if count < _FEWEST_SPOTS:
         raise InputError(
             f"expected at least {_FEWEST_SPOTS} spots that stand alone, found {count}; "
             "look at more frames, or fit electrons with METHOD=likelihood"
         )
-    mean = total / count
     # Nothing tells left from right on average: the even part has half the noise.
-    return Spot((mean + mean[::-1, ::-1]) / 2, count)
+    totals = (totals + totals[:, ::-1, ::-1]) / 2
+    total = totals.sum(axis=0)
+    return Spot(total / count, count, (total - totals) / (count - counts)[:, None, None])
 
 
 def fit_sum(
     blocks: NDArray,
     spot: Spot,
-    recipe: PhosphorRecipe,
+    camera: Geometry,
     *,
     spheres: int = 2,
     order: int = 24,
     start: list[tuple[float, float]] | None = None,
-) -> FitResult:
+) -> SumFit:
     """Fit spheres to summed frames.
 
     Parameters
@@ -116,8 +142,8 @@ def fit_sum(
     blocks : array (B, H/4, W/4)
         Sums of B equally large blocks of frames, binned as by `bin_frame`; B at least 40, for the errors.
     spot : Spot
-    recipe : PhosphorRecipe
-        For its geometry only.
+    camera : Geometry
+        A recipe or a detector.
     spheres, order
         As in `util.likelihood.fit`.
     start : list of (R, sigma_R) or None
@@ -125,9 +151,9 @@ def fit_sum(
 
     Returns
     -------
-    FitResult
-        ``deviance`` is nan: neighbouring bins are correlated, so that it would mean nothing. ``hits`` is the number
-        of electrons by flux.
+    SumFit
+        ``deviance`` of its result is nan: neighbouring bins are correlated, so that it would mean nothing. ``hits`` is
+        the number of electrons by flux.
 
     Raises
     ------
@@ -136,7 +162,7 @@ def fit_sum(
     """
     if len(blocks) < 40:
         raise InputError(f"found {len(blocks)} blocks of frames, expected at least 40; use more frames")
-    model = _SumModel(spot, recipe, blocks.shape[1:], spheres, order)
+    model = _SumModel(spot, camera, blocks.shape[1:], spheres, order)
     data = model.deconvolve(blocks.sum(axis=0, dtype=float))
     q = model.start(data, start)
     for _ in range(_STEPS):
@@ -158,10 +184,16 @@ def fit_sum(
         raise InputError("the fit of the summed frames did not converge; fit electrons with METHOD=likelihood")
     mean, slopes = model.expect(q)
     score, information = _scores(mean, slopes)
-    seen = np.array([model.deconvolve(block).ravel() for block in blocks]) @ score.reshape(len(score), -1).T
-    scatter = np.cov(seen, rowvar=False) * len(blocks)
     inverse = np.linalg.inv(information)
-    return model.result(q, inverse @ scatter @ inverse.T, len(blocks))
+    seen = np.array([model.deconvolve(block).ravel() for block in blocks]) @ score.reshape(len(score), -1).T
+    # Each jackknifed spot moves the answer by one step from the same place.
+    parts = [_SumModel(replace(spot, image=image), camera, blocks.shape[1:], spheres, order) for image in spot.without]
+    residuals = np.array([part.deconvolve(blocks.sum(axis=0, dtype=float)) - part.mean(q) for part in parts])
+    by_spot = np.tensordot(residuals, score, ((1, 2), (1, 2))) @ inverse.T
+    of_spot = np.cov(by_spot, rowvar=False, bias=True) * (len(parts) - 1)
+    moved = (seen - seen.mean(axis=0)) @ inverse.T
+    result, turn = model.result(q, np.cov(moved, rowvar=False) * len(blocks) + of_spot, len(blocks))
+    return SumFit(result, moved @ turn.T, turn @ of_spot @ turn.T)
 
 
 def _scores(mean: NDArray, slopes: NDArray) -> tuple[NDArray, NDArray]:
@@ -176,16 +208,16 @@ class _SumModel:
     Internal parameters: for each sphere N, R, sigma_R, N beta_2 ..; then centre x and z.
     """
 
-    def __init__(self, spot: Spot, recipe: PhosphorRecipe, shape: tuple[int, int], spheres: int, order: int):
-        self.recipe, self.shape, self.spheres, self.order = recipe, shape, spheres, order
+    def __init__(self, spot: Spot, camera: Geometry, shape: tuple[int, int], spheres: int, order: int):
+        self.camera, self.shape, self.spheres, self.order = camera, shape, spheres, order
         self.block = order // 2 + 3
         self.flux = float(spot.image.sum())
         fine = tuple(pixels * BIN // _CELL for pixels in shape)
         # A cell's middle, as a fractional pixel index.
         middles = [np.arange(cells) * _CELL + (_CELL - 1) / 2 for cells in fine]
-        self.x = pixel_to_detector(recipe, middles[0], axis=0)[:, None]
-        self.z = pixel_to_detector(recipe, middles[1], axis=1)[None, :]
-        self.area = (recipe.pitch * _CELL) ** 2
+        self.x = pixel_to_detector(camera, middles[0], axis=0)[:, None]
+        self.z = pixel_to_detector(camera, middles[1], axis=1)[None, :]
+        self.area = (camera.pitch * _CELL) ** 2
         # Transform of the spot, blurred by the bin, at the frequencies of cells and of bins.
         reach = spot.image.shape[0] // 2
         offsets = np.arange(-reach, reach + 1)
@@ -230,8 +262,8 @@ class _SumModel:
         fine = np.fft.ifft2(np.fft.ifftshift(padded)).real
         step = BIN / fold
         places = [np.arange(n) * step + (BIN - 1) / 2 for n in fine.shape]
-        x = pixel_to_detector(self.recipe, places[0], axis=0)
-        z = pixel_to_detector(self.recipe, places[1], axis=1)
+        x = pixel_to_detector(self.camera, places[0], axis=0)
+        z = pixel_to_detector(self.camera, places[1], axis=1)
         grid_x, grid_z = np.meshgrid(x, z, indexing="ij")
         # Ripples of the deconvolution below zero are cut off, for a start only.
         weight = np.maximum(fine, 0.02 * fine.mean()) - 0.02 * fine.mean()
@@ -252,6 +284,15 @@ class _SumModel:
         q[-2:] = rough.centre
         return q
 
+    def mean(self, q: NDArray) -> NDArray:
+        """Give the expected deconvolved sum (H/4, W/4)."""
+        total = np.zeros((self.x.size, self.z.size))
+        for s in range(self.spheres):
+            first = s * self.block
+            N, R, sigma_R = q[first : first + 3]
+            total += N * density(self.x, self.z, q[first + 3 : first + self.block] / N, R, sigma_R, tuple(q[-2:]))
+        return self._see(total)
+
     def expect(self, q: NDArray) -> tuple[NDArray, NDArray]:
         """Give the expected deconvolved sum (H/4, W/4) and its derivatives (P, H/4, W/4)."""
         mean, slopes = np.zeros(self.shape), np.zeros((q.size, *self.shape))
@@ -271,8 +312,8 @@ class _SumModel:
             slopes[-1] += N * self._see(gradient[-1])
         return mean, slopes
 
-    def result(self, q: NDArray, covariance: NDArray, blocks: int) -> FitResult:
-        """Answer in the order and the parameters of `util.likelihood.fit`."""
+    def result(self, q: NDArray, covariance: NDArray, blocks: int) -> tuple[FitResult, NDArray]:
+        """Answer in the order and the parameters of `util.likelihood.fit`, and the matrix (P, P) that turns to them."""
         bins = PolarBins()
         model = MapModel(bins, self.order, self.spheres, False)
         order = np.argsort([q[s * self.block + 1] for s in range(self.spheres)])
@@ -297,7 +338,7 @@ class _SumModel:
             for s in range(self.spheres)
             for name in ("N", "R", "sigma_R", *(f"beta_{i}" for i in range(2, self.order + 1, 2)))
         ]
-        return FitResult(
+        found = FitResult(
             names=(*names, "centre_x", "centre_z"),
             values=values,
             covariance=turn @ covariance @ turn.T,
@@ -314,3 +355,4 @@ class _SumModel:
             converged=True,
             hits=round(float(parts[:, 0].sum())),
         )
+        return found, turn[:, np.argsort(index)]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.optimize import nnls
 
 from util import pad
@@ -102,6 +103,14 @@ def with_prior(result: FitResult, mu: NDArray, sigma: NDArray) -> FitResult:
     return with_values(result, values, (covariance + covariance.T) / 2)
 
 
+def prior_conflict(result: FitResult, mu: NDArray, sigma: NDArray) -> tuple[float, float]:
+    """Chi-square of the data's betas against a prior, arrays (S, n), with the errors of both; and its p."""
+    covariance = result.beta_covariance() + np.diag(np.ravel(sigma) ** 2)
+    apart = (result.beta - mu).ravel()
+    chi2 = float(apart @ np.linalg.solve(covariance, apart))
+    return chi2, float(stats.chi2.sf(chi2, apart.size))
+
+
 def nonnegative(result: FitResult) -> FitResult:
     """Likeliest answer with I(c) >= 0 everywhere; the covariance stays that of the free fit.
 
@@ -157,7 +166,5 @@ def cautions(result: FitResult) -> list[str]:
     for s, beta in enumerate(result.beta):
         lowest = float(pad.minimum(beta))
         if lowest < -pad.TOLERANCE:
-            out.append(
-                f"I(c) of sphere {s + 1} falls to {lowest:.3g}, below zero: `util.refine.nonnegative` forbids that"
-            )
+            out.append(f"I(c) of sphere {s + 1} falls to {lowest:.3g}, below zero: --nonnegative forbids that")
     return out

@@ -1,0 +1,93 @@
+"""The answer of the summed frames, which needs no hits: alone, or as a check of that of the hits."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from src.answer_simulation import finder_of
+from util import settings
+from util.agreement import DISAGREE, compare
+from util.detector import Detector
+from util.errors import InputError
+from util.executor import open_executor
+from util.finaltest import FrameFile
+from util.finder import Finder, FinderSettings
+from util.frame_sums import FrameSums, spot_of, sum_frames
+from util.hits import Hits
+from util.influence import Influence
+from util.integrated import SumFit, fit_sum
+from util.likelihood import FitResult
+from util.notes import Notes
+from util.phosphor import PhosphorRecipe
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--check-integrated", action="store_true", help="compare with the answer of the summed frames, without hits"
+    )
+    parser.add_argument(
+        "--phosphor", type=Path, default=Path("param/phosphor.toml"), help="an electron's spot, for --method integrated"
+    )
+    parser.add_argument(
+        "--finder", type=Path, default=Path("param/finder.toml"), help="how to search, for --method integrated"
+    )
+
+
+def _fit(
+    path: Path, detector: Detector, finder: FinderSettings, args: argparse.Namespace, start: list | None
+) -> tuple[SumFit, FrameSums]:
+    with open_executor(args.workers) as executor:
+        summed = sum_frames(path, detector, executor)
+    spot = spot_of(path, Finder(detector, finder))
+    return fit_sum(summed.sums, spot, detector, spheres=args.spheres, order=args.order, start=start), summed
+
+
+def answer_of_sum(args: argparse.Namespace) -> tuple[FitResult, str]:
+    """Answer from the frames alone; also gives the fingerprint of their file.
+
+    Raises
+    ------
+    InputError
+        No frames, no spheres.
+    """
+    if args.finaltest is None:
+        raise InputError("--method integrated: expected the file of the frames, found none; give it with --finaltest")
+    with FrameFile(args.finaltest) as frames:
+        source, shape = frames.fingerprint(), frames.frame_shape
+    recipe = dataclasses.replace(settings.load(PhosphorRecipe, args.phosphor), frame_shape=shape)
+    finder = settings.load(FinderSettings, args.finder)
+    return _fit(args.finaltest, Detector.of_recipe(recipe), finder, args, None)[0].result, source
+
+
+def check(result: FitResult, hits: Hits, args: argparse.Namespace, further: np.ndarray | None, notes: Notes) -> None:
+    """Compare the answer of the hits with that of the summed frames.
+
+    Parameters
+    ----------
+    result : FitResult
+        Before any knowledge but the hits' went into it.
+    further : array (P, P) or None
+        Covariance that a subtracted bias of the finder added.
+
+    Raises
+    ------
+    InputError
+        No frames, or shards without events.
+    """
+    if args.finaltest is None or not args.finaltest.exists():
+        raise InputError(f"--check-integrated: expected the file of the frames, found none at {args.finaltest}")
+    if hits.events is None:
+        raise InputError("--check-integrated: expected shards with events, found some without; make them with events")
+    start = list(zip(result.R.tolist(), result.sigma_R.tolist(), strict=True))
+    found, summed = _fit(args.finaltest, *finder_of(hits), args, start)
+    block = np.array([summed.block_of[image_id] for image_id in hits.events["ImageId"].tolist()])
+    blocks = len(summed.sums)
+    moved = Influence(result).by_group(hits.x, hits.z, hits.weight, block, blocks) - found.moved
+    agreement = compare(result, found.result, moved, found.of_spot + (0 if further is None else further))
+    notes.lines.append(f"summed frames, without hits: {agreement.text()}")
+    if agreement.p < DISAGREE:
+        notes.warnings.append(f"the summed frames give another answer (p = {agreement.p:.1g}); one of the two is wrong")
+    notes.keep_values("Integrated", found.result, chi2=agreement.chi2, p=agreement.p)
