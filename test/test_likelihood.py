@@ -7,6 +7,7 @@ import pytest
 import truth
 from scipy import stats
 
+from util.chain import Scene
 from util.errors import InputError
 from util.likelihood import fit, floor_distance
 from util.pad import distance
@@ -212,3 +213,18 @@ def test_floor_distance_of_one_uncertain_beta_is_its_mean_absolute_error():
     wanted = 0.01 * np.sqrt(2 / np.pi) * np.sqrt(2 / 25)
     found = floor_distance(covariance, 40_000, np.random.default_rng(62))
     assert found == pytest.approx(wanted, rel=0.02)
+
+
+def test_hits_where_next_to_nothing_is_expected_do_not_keep_the_fit_from_its_best():
+    """PADs that are zero over a broad range; scoring alone went to and fro for 40 steps and gave up."""
+    spheres = truth.DESIGN
+    start = [(s.R, s.sigma_R) for s in spheres]
+    betas = (truth.COSINE_SQUARED, truth.PEAKED)
+    scene = Scene(*zip(*start, strict=True), betas, (0.5, 0.5), (0.004, -0.003), (86,))
+    for seed in (26, 31):
+        rng = np.random.default_rng([600, seed])
+        x, z = scene.draw(rng.poisson(200_000), rng=rng)
+        result = fit(x, z, rng.normal(1, 0.17, x.size), start=start, bins=PolarBins(500, 96))
+        assert result.converged and result.iterations < 40
+        pulls = (result.beta - betas) / result.errors[result.beta_index]
+        assert np.abs(pulls).max() < 4.5
