@@ -214,6 +214,7 @@ def answer_by_likelihood(
         raise InputError(f"{args.shards}: the fit of {args.spheres} spheres did not converge; look at the distribution")
     goodness = assess(hits.x, hits.z, hits.weight, found, rng=np.random.default_rng(1), variance=hits.variance)
     notes = Notes(lines=[goodness.table()], warnings=goodness.warnings)
+    notes.keep("Tests", goodness.rows())
     unbiased, bias = answer_simulation.without_bias(found, hits, args, notes)
     if args.check_integrated:
         further = None if unbiased is found else bias.covariance

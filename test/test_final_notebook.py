@@ -17,7 +17,7 @@ from util.errors import InputError
 SAMPLE = ROOT / "data" / "sample" / "finaltest_npy"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """Give a folder with a short training and both answers to the sample that ships with the program."""
     folder = tmp_path_factory.mktemp("report")

@@ -80,6 +80,11 @@ class Goodness:
         """One sentence for each test that the model fails."""
         return [f"the model does not describe the data: {t.text} (p = {t.p:.1g})" for t in self.tests if t.p < ALARM]
 
+    def rows(self) -> NDArray:
+        """Structured array of the tests, for final.h5."""
+        kind = [("Name", "S16"), ("Value", "<f8"), ("Error", "<f8"), ("P", "<f8"), ("Text", "S160")]
+        return np.array([(t.name.encode(), t.value, t.error, t.p, t.text.encode()) for t in self.tests], kind)
+
     def table(self) -> str:
         """One line a test."""
         return "\n".join(f"{test.name:<16}p = {test.p:<10.3g}{test.text}" for test in self.tests)

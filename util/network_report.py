@@ -69,7 +69,9 @@ def draw_distribution(distribution: NDArray) -> Figure:
 
 
 def compare(likelihood: Path, network: Path) -> str:
-    """Table of both answers, with the likelihood's errors, and their distance."""
+    """Table of both answers, with the likelihood's errors, and their distance; or that there is none of the network."""
+    if not network.exists():
+        return f"No answer of the network here: ANSWER={network} METHOD=resnet bash script/gen_finaltest_answer.sh"
     one, two = read_answer(likelihood), read_answer(network)
     with h5py.File(likelihood) as file:
         errors = {row["Name"].decode(): row["Error"] for row in file["Parameters"][()]}
@@ -83,8 +85,10 @@ def compare(likelihood: Path, network: Path) -> str:
     return "\n".join(lines)
 
 
-def draw_pads(likelihood: Path, network: Path) -> Figure:
-    """Draw both PADs of each sphere."""
+def draw_pads(likelihood: Path, network: Path) -> Figure | None:
+    """Draw both PADs of each sphere; None where there is no answer of the network."""
+    if not network.exists():
+        return None
     c = np.linspace(-1, 1, 401)
     one, two = read_answer(likelihood), read_answer(network)
     with matplotlib.rc_context(_STYLE):
@@ -124,8 +128,10 @@ def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray
     return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)
 
 
-def draw_residuals(distribution: NDArray, likelihood: Path, network: Path) -> Figure:
-    """Draw what both answers leave of the folded map, in standard deviations."""
+def draw_residuals(distribution: NDArray, likelihood: Path, network: Path) -> Figure | None:
+    """Draw what both answers leave of the folded map, in standard deviations; None as for `draw_pads`."""
+    if not network.exists():
+        return None
     answers = {"likelihood": read_answer(likelihood)["beta"], "network": read_answer(network)["beta"]}
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")

@@ -1,0 +1,73 @@
+"""One self-contained HTML page of an answer.
+
+usage: python -m src.report --output report.html [--notebook final.ipynb]
+
+reads   the notebook, which reads final.h5 ($ANSWER), $DATA_DIR and $PARAM_DIR
+writes  report.html: no scripts, images within, nothing loaded from anywhere
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+from traitlets.config import Config
+
+from util.answer_report import read_tables
+from util.atomic_file import replacing
+from util.errors import InputError, run_program
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT_S = 600  # for one cell
+
+
+def page_of(notebook: Path) -> str:
+    """Run a notebook from top to bottom and give it as HTML, without its code.
+
+    Raises
+    ------
+    InputError
+        A cell failed; its last line says why.
+    """
+    cells = nbformat.read(notebook, as_version=4)
+    try:
+        where = {"metadata": {"path": str(ROOT)}}
+        # Not TCP: what goes between notebook and kernel stays on this machine.
+        local = Config({"KernelManager": {"transport": "ipc"}})
+        NotebookClient(cells, timeout=TIMEOUT_S, resources=where, config=local).execute()
+    except CellExecutionError as error:
+        raise InputError(f"{notebook}: a cell failed: {error.ename}: {error.evalue}") from None
+    exporter = HTMLExporter(extra_template_basedirs=[str(ROOT / "src")], template_name="report_template")
+    exporter.exclude_anchor_links = True
+    return exporter.from_notebook_node(cells)[0]
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="report.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, required=True, help="report.html")
+    parser.add_argument("--notebook", type=Path, default=ROOT / "final.ipynb", help="(default: final.ipynb)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the page."""
+    args = parse_args(argv)
+    if not args.notebook.exists():
+        raise InputError(f"{args.notebook}: no such notebook; name one with --notebook")
+    if "ANSWER" in os.environ:
+        read_tables(Path(os.environ["ANSWER"]))  # before a kernel is started in vain
+    page = page_of(args.notebook)
+    with replacing(args.output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    print(f"report {args.output}")
+
+
+if __name__ == "__main__":
+    run_program(main)
