@@ -19,8 +19,8 @@ _FLOOR = 1e-3
 # Converged: another step would move no combination of parameters by more than 0.01 of its error.
 _DECREMENT = 1e-4
 _MAX_ITERATIONS = 40
-# A good fit takes five steps. One that takes more has hits where next to nothing is expected: the curvature there is far
-# above the expected one, and scoring goes to and fro across the best fit. Newton's steps do not.
+# A good fit takes five steps. One that takes more has hits where next to nothing is expected: the curvature there is
+# far above the expected one, and scoring goes to and fro across the best fit. Newton's steps do not.
 _FISHER_STEPS = 8
 # Correlations beyond this leave no digit of some parameter.
 _WORST_CONDITION = 1e12
