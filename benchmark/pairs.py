@@ -1,0 +1,157 @@
+"""Where electrons are lost, and whether the weight makes up for it: close pairs, and groups in crowded frames.
+
+Usage: python -m benchmark.pairs [--frames 40] [--json data/benchmark/pairs.json] [--figure data/benchmark/pairs.png]
+
+Pairs: two electrons at a given separation and a random angle, far from all others. Found: the share of electrons with
+a hit within two pixels. Weight: the hits' weights over the electrons' own flux. Groups: the electrons of simulated
+frames, linked where nearer than three spot sizes; a hit belongs to the group of the electron nearest to it.
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial import cKDTree
+
+from util.atomic_file import replacing
+from util.detector import Detector
+from util.finder import Finder, FinderSettings
+from util.matching import match
+from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
+from util.sampling import project, sample_sphere
+from util.settings import load
+from util.sphere import Experiment
+
+ROOT = Path(__file__).resolve().parents[1]
+SEPARATIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)  # spot sizes
+GRID = 5  # pairs along each axis of a frame
+GROUPS = ((1, 1), (2, 2), (3, 3), (4, 6), (7, 10), (11, 999))  # electrons
+LINK = 3.0  # spot sizes
+RADII = ((0.5, 0.8), (0.58, 0.66), (0.35, 0.43))
+NUMBERS = ((43, 43), (26, 60), (60, 60))
+
+
+def search(recipe: PhosphorRecipe, finder: Finder, x: NDArray, z: NDArray, rng: np.random.Generator) -> tuple:
+    """Render one frame and search it; positions and fluxes (in electrons) of electrons, and hits."""
+    A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
+    flux = 2 * np.pi * A * sigma**2 / np.sqrt(1 - rho**2) / mean_flux(recipe)
+    hits = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
+    return np.stack((x, z), axis=1), flux, np.stack((hits["x"], hits["z"]), axis=1), hits["weight"].astype(float)
+
+
+def measure_pairs(recipe: PhosphorRecipe, finder: Finder, separation: float, frames: int, seed: int) -> dict:
+    """Share found and weight of pairs at one separation [spot sizes]."""
+    rng = np.random.default_rng([seed, round(100 * separation)])
+    middle = np.stack(np.meshgrid(*[(np.arange(GRID) - (GRID - 1) / 2) * 1.8 / GRID] * 2), axis=-1).reshape(-1, 2)
+    found = weight = flux = 0.0
+    for _ in range(frames):
+        at = middle + rng.uniform(-0.5, 0.5, middle.shape) * recipe.pitch
+        angle = rng.uniform(0, 2 * np.pi, len(at))
+        half = 0.5 * separation * recipe.sigma.mean * np.stack((np.cos(angle), np.sin(angle)), axis=1)
+        electrons, fluxes, hits, weights = search(recipe, finder, *np.concatenate((at - half, at + half)).T, rng)
+        found += match(hits, electrons, 2 * recipe.pitch).hit.size
+        weight += weights.sum()
+        flux += fluxes.sum()
+    electrons = 2 * frames * GRID**2
+    return {"separation": separation, "electrons": electrons, "found": found / electrons, "weight": weight / flux}
+
+
+def measure_groups(recipe: PhosphorRecipe, finder: Finder, case: int, frames: int, seed: int) -> list[dict]:
+    """Share found, and weight, of electrons in groups of each size."""
+    spheres = load(Experiment, ROOT / "param" / "experiment.toml").spheres
+    rng = np.random.default_rng([seed, case])
+    counts = np.zeros((len(GROUPS), 4))  # electrons, found, weight, flux
+    for _ in range(frames):
+        parts = [
+            project(*sample_sphere(np.array(sphere.beta), R, sphere.sigma_R, n, rng=rng), rng=rng)
+            for R, sphere, n in zip(RADII[case], spheres, NUMBERS[case], strict=True)
+        ]
+        x, z = np.concatenate([np.asarray(part) for part in parts], axis=1)
+        electrons, fluxes, hits, weights = search(recipe, finder, x, z, rng)
+        group = fcluster(linkage(electrons, "single"), LINK * recipe.sigma.mean, "distance")
+        size = np.bincount(group)[group]
+        seen = np.zeros(len(electrons), bool)
+        seen[match(hits, electrons, 2 * recipe.pitch).electron] = True
+        hit_size = size[cKDTree(electrons).query(hits)[1]]
+        for row, (low, high) in zip(counts, GROUPS, strict=True):
+            mine = (size >= low) & (size <= high)
+            light = weights[(hit_size >= low) & (hit_size <= high)].sum()
+            row += (mine.sum(), seen[mine].sum(), light, fluxes[mine].sum())
+    return [
+        {"smallest": low, "largest": high, "electrons": int(n), "found": found / n, "weight": weight / flux}
+        for (low, high), (n, found, weight, flux) in zip(GROUPS, counts, strict=True)
+        if n >= 30  # of fewer no share is known
+    ]
+
+
+def draw(pairs: Sequence[dict], groups: Sequence[Sequence[dict]]) -> plt.Figure:
+    """Plot both, found on the left and the weight's error on the right."""
+    figure, axes = plt.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
+    separation = [row["separation"] for row in pairs]
+    for axis, key, label in (
+        (axes[0, 0], "found", "electrons found"),
+        (axes[0, 1], "weight", "weight / flux of the electrons"),
+    ):
+        axis.plot(separation, [row[key] for row in pairs], "o-", color="black")
+        axis.set(xlabel="separation of a pair [spot sizes]", ylabel=label)
+    for mark, shade, case, (radii, numbers) in zip(
+        "os^", ("black", "0.35", "0.6"), groups, zip(RADII, NUMBERS, strict=True), strict=True
+    ):
+        at = [GROUPS.index((row["smallest"], row["largest"])) for row in case]
+        label = f"R {radii[0]}, {radii[1]}; {numbers[0]} + {numbers[1]} electrons"
+        axes[1, 0].plot(at, [row["found"] for row in case], mark + "-", color=shade, label=label)
+        axes[1, 1].plot(at, [row["weight"] for row in case], mark + "-", color=shade, label=label)
+    names = [str(low) if low == high else f"{low}-{high}" if high < 999 else f"{low}+" for low, high in GROUPS]
+    for axis, label in ((axes[1, 0], "electrons found"), (axes[1, 1], "weight / flux of the electrons")):
+        axis.set(xlabel="electrons in the group", ylabel=label)
+        axis.set_xticks(range(len(names)), names)
+    axes[1, 0].legend(fontsize=8)
+    for axis in axes.flat:
+        axis.grid(alpha=0.3)
+        axis.axhline(1, color="black", linewidth=0.8, linestyle=":")
+    for axis in axes[:, 1]:
+        low, high = axis.get_ylim()
+        axis.set_ylim(min(low, 0.97), max(high, 1.03))
+    return figure
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=40, help="a separation; ten times as many a kind of frames")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "pairs.json")
+    parser.add_argument("--figure", type=Path, default=ROOT / "data" / "benchmark" / "pairs.png")
+    args = parser.parse_args(argv)
+    recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    finder = Finder(Detector.of_recipe(recipe), load(FinderSettings, ROOT / "param" / "finder.toml"))
+    pairs = [measure_pairs(recipe, finder, separation, args.frames, args.seed) for separation in SEPARATIONS]
+    print(f"{'separation':>12}{'found':>9}{'weight':>9}   pairs [spot sizes]")
+    for row in pairs:
+        print(f"{row['separation']:>12.2f}{row['found']:>9.3f}{row['weight']:>9.4f}")
+    groups = [measure_groups(recipe, finder, case, 10 * args.frames, args.seed) for case in range(len(RADII))]
+    for case, radii, numbers in zip(groups, RADII, NUMBERS, strict=True):
+        print(f"\nR {radii}, {numbers} electrons a frame")
+        print(f"{'group':>12}{'found':>9}{'weight':>9}{'electrons':>12}")
+        for row in case:
+            name = f"{row['smallest']}-{row['largest']}"
+            print(f"{name:>12}{row['found']:>9.3f}{row['weight']:>9.4f}{row['electrons']:>12}")
+    with replacing(args.json) as temporary:
+        facts = {"frames": args.frames, "machine": platform.platform(), "pairs": pairs, "groups": groups}
+        temporary.write_text(json.dumps(facts, indent=1))
+    figure = draw(pairs, groups)
+    with replacing(args.figure) as temporary:
+        figure.savefig(temporary, dpi=150, format=args.figure.suffix[1:] or "png")
+
+
+if __name__ == "__main__":
+    main()
