@@ -172,3 +172,16 @@ def test_frames_that_give_no_basis_are_refused_with_advice(frames):
         match=r"^frames in memory: expected at least 40 isolated spots of one kind .* --spots recipe --phosphor FILE$",
     ):
         learn_detector(frames, RECIPE, SETTINGS)
+
+
+def test_crowded_light_that_never_goes_out_holds_no_hot_pixels():
+    frames = Frames(Made(), count=16, electrons=0)
+    rng = np.random.default_rng(3)
+    for index in range(frames.count):
+        x, z = rng.normal(0, 0.06, (2, 60)) + np.array([[0.4], [0.0]])
+        frames.images[index] = np.rint(light(frames.recipe, x, z, *draw_spots(frames.recipe, 60, rng=rng)) / 4)
+        lone = rng.uniform(-0.9, 0.2, (2, 20))
+        frames.images[index] += light(frames.recipe, *lone, *draw_spots(frames.recipe, 20, rng=rng))
+        frames.images[index] = frames.images[index].clip(0, 255).astype(np.uint8)
+    assert min(image[358, 256] for image in frames.images) > 20
+    assert learn_detector(frames, RECIPE, SETTINGS).detector.hot_pixels == ()

@@ -28,7 +28,7 @@ from util.phosphor import Normal, PhosphorRecipe
 from util.spot_search import bin_pixels
 
 FEWEST_SPOTS = 40  # isolated ones; their mean brightness is then known to 2 %
-ENOUGH_SPOTS = 4000
+ENOUGH_SPOTS = 2000
 CAMERA_FRAMES = 48
 MOST_FRAMES = 480
 CAMERA_BYTES = 1 << 28  # of frames held at once
@@ -205,7 +205,9 @@ def _learn_camera(images: Sequence[NDArray], blank: Detector) -> Detector:
     if len(images) >= 8:
         darkest = np.min(images, axis=0).astype(float)
         excess = darkest - median_filter(darkest, 3)
-        hot = tuple((int(i), int(j)) for i, j in np.argwhere(excess > 4 * noise + 4))
+        # Where spots crowd, light is left in every frame, and it has ridges: a tenth of the brightest is beyond them.
+        brightest = float(np.median([image.max() for image in images])) - blank.background[0]
+        hot = tuple((int(i), int(j)) for i, j in np.argwhere(excess > 4 * noise + 0.1 * brightest))
     return replace(blank, noise=noise, hot_pixels=hot)
 
 
