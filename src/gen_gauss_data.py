@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from util.errors import InputError, run_program
-from util.finaltest import FrameFile, open_hdf5
+from util.finaltest import FrameFile
+from util.hdf5_frames import open_hdf5
 from util.options import number
 from util.settings import load
 from util.simulated_file import attributes_of, check_room, is_made_with

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.errors import InputError, run_program
-from util.finaltest import open_hdf5
+from util.hdf5_frames import open_hdf5
 from util.options import number
 from util.prior_ranges import Ranges, Spheres, estimate, prior_of
 from util.priors import write_prior

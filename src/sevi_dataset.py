@@ -17,7 +17,7 @@ from torch import Tensor
 from util.atomic_file import replacing
 from util.errors import InputError
 from util.executor import map_in_order
-from util.finaltest import open_hdf5
+from util.hdf5_frames import open_hdf5
 from util.map_inversion import InputSettings
 from util.priors import Draws, Prior, draw
 from util.shell_maps import expected_maps, observe

@@ -1,7 +1,6 @@
 """Reading and writing camera frames and truth tables: every layout, every fault."""
 
 import logging
-import pickle
 import re
 
 import h5py
@@ -113,14 +112,6 @@ def test_rows_that_skipped_the_filter_or_were_never_written_are_read(tmp_path):
         assert not file.read(0).any()
         assert (file.read(1) == 9).all() and (file.read(2) == 9).all()
         assert file.image_ids().tolist() == [0, 7, 8]
-
-
-def test_frame_file_pickles_by_its_path(tmp_path):
-    write_ours(tmp_path / "f.h5")
-    with FrameFile(tmp_path / "f.h5") as file:
-        copy = pickle.loads(pickle.dumps(file))
-    with copy:
-        assert np.array_equal(copy.read(1), frames()[1])
 
 
 def test_fingerprint_tells_files_apart_and_not_readers(tmp_path):

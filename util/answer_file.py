@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from util import pad
 from util.atomic_file import replacing
 from util.errors import InputError
-from util.finaltest import open_hdf5
+from util.hdf5_frames import open_hdf5
 from util.likelihood import FitResult
 
 BETAS = 12  # of each sphere in `Answer`

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from util.errors import InputError
-from util.finaltest import open_hdf5
+from util.hdf5_frames import open_hdf5
 from util.priors import Prior, around
 
 

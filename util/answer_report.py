@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from util.answer_file import read_answer
 from util.errors import InputError
-from util.finaltest import open_hdf5
+from util.hdf5_frames import open_hdf5
 
 # Figures of `util.diagnostic_figures.draw_all`, in the order of the report, and what they show.
 CAPTIONS = {

@@ -1,19 +1,15 @@
 """Reading camera frames from a plain HDF5 dataset of shape (N, H, W)."""
 
-import os
-from pathlib import Path
-
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from util.errors import FrameError, InputError
-from util.finaltest import damaged_chunk, describe, open_hdf5
-from util.frame_source import SMALLEST_FRAME, FrameSource, as_counts, counts_dtype
-from util.hdf5_rows import DAMAGE, HDF5Rows
+from util.errors import InputError
+from util.frame_source import SMALLEST_FRAME, counts_dtype
+from util.hdf5_frames import HDF5Frames, describe
 
 
-class FrameStack(FrameSource):
+class FrameStack(HDF5Frames):
     """Frames along the first axis of a dataset, x along the second, z along the third; ``ImageId`` is their number.
 
     Parameters
@@ -29,17 +25,7 @@ class FrameStack(FrameSource):
         No such file or dataset, or it holds no frames.
     """
 
-    def __init__(self, path: str | os.PathLike[str], dataset: str) -> None:
-        self.path = Path(path)
-        self.dataset = dataset
-        self._file = open_hdf5(self.path)
-        try:
-            self._open_frames()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def _open_frames(self) -> None:
+    def _checked(self) -> h5py.Dataset:
         found = self._file[self.dataset]
         dtype = counts_dtype(found.dtype)
         if dtype is None or found.ndim != 3:
@@ -56,23 +42,11 @@ class FrameStack(FrameSource):
         self.frame_shape = tuple(shape)
         self.dtype = dtype
         self.bits = min(found.id.get_type().get_precision(), 8 * dtype.itemsize)
-        self._rows = HDF5Rows(found)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        return found
 
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
         """Give number and frame of row `index`; see `FrameSource.read_row`."""
-        self.check_range(index, index + 1)
-        try:
-            frame = self._rows.read(index)
-        except DAMAGE as error:
-            raise damaged_chunk(self.where, index, self._rows, error) from None
-        try:
-            return index, as_counts(frame, self.dtype)
-        except ValueError as error:
-            raise FrameError(f"{self.where}: frame {index}: {error}; give the camera's own counts") from None
+        return index, self._counts(index, self._row(index))
 
     def _layout(self) -> list:
         return [self.path.stat().st_size, self.count, self.dataset, str(self._rows.dtype.base), self.frame_shape]

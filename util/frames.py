@@ -6,9 +6,10 @@ from pathlib import Path
 import h5py
 
 from util.errors import InputError
-from util.finaltest import FRAMES, FrameFile, describe, open_hdf5
+from util.finaltest import FRAMES, FrameFile
 from util.frame_source import FrameSource, counts_dtype
 from util.frame_stack import FrameStack, datasets_of
+from util.hdf5_frames import describe, open_hdf5
 from util.tiff_frames import TiffFrames
 
 # TIFF and BigTIFF, either byte order.

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from util.errors import InputError
-from util.finaltest import open_hdf5
+from util.hdf5_frames import open_hdf5
 
 
 def attributes_of(settings: str, seed: int) -> dict[str, str | int]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.errors import InputError
-from util.finaltest import open_hdf5
+from util.hdf5_frames import open_hdf5
 from util.truth_tables import DETECTED, GENERATED, read_table
 
 DISTRIBUTIONS = "DistributionParameters"

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.errors import InputError
-from util.finaltest import FRAMES, open_hdf5
+from util.finaltest import FRAMES
+from util.hdf5_frames import open_hdf5
 from util.sphere import Sphere
 
 TRUTH = "Truth"
