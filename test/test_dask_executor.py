@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from distributed import Client
+from frame_making import EXPERIMENT, make_frames
 from truth import ROOT
 
 from src import gen_finaltest_npy, simulate_finaltest
@@ -17,9 +18,7 @@ from util import dask_executor
 from util.errors import InputError, run_program
 from util.executor import map_in_order, open_executor
 from util.finaltest import FrameFile
-from util.finaltest_writer import pack_frame, writing_frames
 
-EXPERIMENT = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
 FINDER = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
 QUIET = {"DASK_LOGGING__DISTRIBUTED": "warning"}
 
@@ -104,14 +103,7 @@ def workers(scheduler, tmp_path_factory):
 def frames(tmp_path_factory):
     """Give 1,600 small frames, and the folder of their 16 shards as this process makes them."""
     folder = tmp_path_factory.mktemp("frames")
-    few = ["--frames", 20, "--frame-shape", 256, 256, "--electrons", 3, 3, "--workers", 1]
-    simulate_finaltest.main([str(word) for word in ["--output", folder / "few.h5", *EXPERIMENT, *few]])
-    with FrameFile(folder / "few.h5") as file:
-        packed = [pack_frame(*row) for row in file.rows()]
-    path = folder / "finaltest.h5"
-    with writing_frames(path, (256, 256), 1600, {}) as writer:
-        for index in range(1600):
-            writer.write(index, packed[index % 20])
+    path = make_frames(folder, 1600)
     gen_finaltest_npy.main([str(word) for word in [*search(path, folder / "shards"), "--workers", 1]])
     return path, folder / "shards"
 

@@ -10,16 +10,15 @@ import time
 
 import h5py
 import pytest
+from frame_making import EXPERIMENT, make_frames
 from truth import ROOT
 
 from src import gen_finaltest_npy, simulate_finaltest
 from util.errors import InputError
-from util.finaltest import FRAMES, FrameFile
-from util.finaltest_writer import pack_frame, writing_frames
+from util.finaltest import FRAMES
 from util.frame_search import release
 from util.shards import read_facts
 
-EXPERIMENT = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
 FINDER = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
 FRAMES_EACH = 130  # in a shard; more than two blocks of work
 SHARDS = 8
@@ -77,14 +76,7 @@ def messages(stderr):
 def frames(tmp_path_factory):
     """Give small frames, and the folder of their shards from a run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("frames")
-    few = ["--frames", 20, "--frame-shape", 256, 256, "--electrons", 3, 3, "--workers", 1]
-    simulate_finaltest.main([str(word) for word in ["--output", folder / "few.h5", *EXPERIMENT, *few]])
-    with FrameFile(folder / "few.h5") as file:
-        packed = [pack_frame(*row) for row in file.rows()]
-    path = folder / "finaltest.h5"
-    with writing_frames(path, (256, 256), FRAMES_EACH * SHARDS, {}) as writer:
-        for index in range(FRAMES_EACH * SHARDS):
-            writer.write(index, packed[index % 20])
+    path = make_frames(folder, FRAMES_EACH * SHARDS)
     run(path, folder / "shards")
     return path, folder / "shards"
 
