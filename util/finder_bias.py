@@ -91,7 +91,10 @@ class FinderBias:
         scale = self.error[moved]
         pulls = self.bias[moved] / scale
         correlation = self.covariance[np.ix_(moved, moved)] / np.outer(scale, scale)
-        return float(stats.chi2.sf(pulls @ np.linalg.solve(correlation, pulls), pulls.size))
+        squared = pulls @ np.linalg.solve(correlation, pulls)
+        # Hotelling: the covariance comes from the same frames.
+        spare = self.frames - pulls.size
+        return float(stats.f.sf(squared * spare / (pulls.size * (self.frames - 1)), pulls.size, spare))
 
     @property
     def clear(self) -> bool:
