@@ -20,12 +20,12 @@ from scipy.ndimage import gaussian_filter, maximum_filter, median_filter
 from scipy.optimize import least_squares
 from scipy.special import ndtri
 
+from util.binning import bin_pixels
 from util.detector import Detector
 from util.errors import FrameError, InputError
 from util.finder import Finder, FinderSettings
 from util.frame_source import FrameSource
 from util.phosphor import Normal, PhosphorRecipe
-from util.spot_search import bin_pixels
 
 FEWEST_SPOTS = 40  # isolated ones; their mean brightness is then known to 2 %
 ENOUGH_SPOTS = 2000

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from util.binning import bin_pixels
 from util.detector import Detector
 from util.phosphor import mean_flux, pixel_to_detector
 from util.spot_fit import workspace
-from util.spot_search import Search, bin_pixels, find_spots
+from util.spot_search import Search, find_spots
 
 EVENT = np.dtype(
     [

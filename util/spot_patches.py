@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from util.spot_search import bin_pixels
+from util.binning import bin_pixels
 
 POSITIVE, ANYWHERE, NEAR = 0, 1, 2
 KINDS = ("electron", "anywhere", "near")

@@ -53,38 +53,6 @@ class Search(NamedTuple):
 
 
 @njit(cache=True)
-def bin_pixels(image, factor, saturation):
-    """Mean brightness of bins of factor x factor pixels, and whether any pixel of a bin was clipped.
-
-    Pixels beyond the last whole bin are left out.
-    """
-    rows, columns = image.shape[0] // factor, image.shape[1] // factor
-    data = np.empty((rows, columns))
-    clipped = np.zeros((rows, columns), np.bool_)
-    sums = np.empty(columns * factor, np.int64)
-    scale = 1.0 / (factor * factor)
-    for r in range(rows):
-        sums[:] = 0
-        brightest = 0
-        for i in range(r * factor, (r + 1) * factor):
-            for j in range(columns * factor):
-                v = np.int64(image[i, j])
-                sums[j] += v
-                brightest = max(brightest, v)
-        for c in range(columns):
-            total = 0
-            for j in range(c * factor, (c + 1) * factor):
-                total += sums[j]
-            data[r, c] = total * scale
-        if brightest >= saturation:
-            for i in range(r * factor, (r + 1) * factor):
-                for j in range(columns * factor):
-                    if image[i, j] >= saturation:
-                        clipped[r, j // factor] = True
-    return data, clipped
-
-
-@njit(cache=True)
 def _lit_bins(data, threshold):
     """Rows and columns (n, 2) of the bins that are at least as bright as `threshold`."""
     rows, columns = data.shape
@@ -326,7 +294,7 @@ def find_spots(data, clipped, search, work):
     Parameters
     ----------
     data, clipped : (rows, columns) float64, bool
-        From `bin_pixels`.
+        From `util.binning.bin_pixels`.
     search : Search
     work : tuple
         From `util.spot_fit.workspace`.
