@@ -135,7 +135,7 @@ def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m src.simulate_finaltest", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="simulate_finaltest.sh", description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
     parser.add_argument("--kind", type=int, choices=(1, 2), default=1, help="of file (default %(default)s: frames)")
     parser.add_argument("--experiment", type=Path, default=Path("param/experiment.toml"), metavar="FILE")
