@@ -9,7 +9,7 @@ from test_final_notebook import run  # noqa: F401 - a fixture
 from truth import ROOT
 
 from src import gen_finaltest_answer, report
-from util.answer_report import CAPTIONS, rounded
+from util.answer_report import CAPTIONS, figures, rounded
 from util.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("default")  # what Jupyter's own parts warn of is theirs
@@ -96,3 +96,12 @@ def test_numbers_are_rounded_to_two_digits_of_their_error():
     assert rounded(0.5564, 0.0212) == "0.556(21)"
     assert rounded(86012.3, 414.0) == "86012(414)"
     assert rounded(0.0, 0.0) == "0"
+
+
+def test_figures_of_another_answer_are_not_shown_with_this_one(run, page, tmp_path):  # noqa: F811
+    assert "<img" in figures(run / "figures", run / "final.h5")
+    options = ["--shards", str(run / "finaltest_npy"), "--output", str(tmp_path / "other.h5"), "--weights", "unit"]
+    gen_finaltest_answer.main(options)
+    text = figures(run / "figures", tmp_path / "other.h5")
+    assert "<img" not in text
+    assert "of another answer" in text

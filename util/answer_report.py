@@ -63,6 +63,10 @@ def _named(rows: NDArray) -> dict[str, tuple[float, float]]:
     return {row["Name"].decode(): (float(row["Value"]), float(row["Error"])) for row in rows}
 
 
+def _values(path: Path) -> list[float]:
+    return read_tables(path)["Parameters"]["Value"].tolist()
+
+
 def headline(path: Path) -> Html:
     """Give the answer in a few words: radius, width and the first anisotropy parameters of each sphere."""
     found = read_tables(path)
@@ -117,12 +121,18 @@ def checks(path: Path) -> Html:
     if not rows:
         return Html("<p>No checks were made of this answer.</p>")
     return _table(
-        ["check", "p", "found"], rows, "p: probability of as much where nothing is wrong; below 0.001, beware."
+        ["check", "p", "found"],
+        rows,
+        "p: probability of as much where nothing is wrong; below 0.001, beware of what was not subtracted.",
     )
 
 
-def figures(folder: Path) -> Html:
-    """Embed the figures that the answer stage left in a folder; those that are not there are left out."""
+def figures(folder: Path, answer: Path) -> Html:
+    """Embed what the answer stage drew of this answer into a folder; figures that are not there are left out."""
+    drawn = folder / "answer.json"
+    if drawn.exists() and json.loads(drawn.read_text())["project"]["value"] != _values(answer):
+        text = f"The figures in {folder} are of another answer than {answer}; answer again to draw its own."
+        return Html(f"<p>{html.escape(text)}</p>")
     parts = []
     for name, caption in CAPTIONS.items():
         path = folder / f"{name}.png"
