@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from util.loops import indices
+
 
 @njit(cache=True)
 def bin_pixels(image, factor, saturation):
@@ -13,19 +15,19 @@ def bin_pixels(image, factor, saturation):
     rows, columns = image.shape[0] // factor, image.shape[1] // factor
     data = np.empty((rows, columns))
     clipped = np.zeros((rows, columns), np.bool_)
-    sums = np.empty(columns * factor, np.int64)
+    sums = np.empty(columns * factor, np.uint32)
     scale = 1.0 / (factor * factor)
     for r in range(rows):
         sums[:] = 0
-        brightest = 0
+        brightest = np.uint32(0)
         for i in range(r * factor, (r + 1) * factor):
-            for j in range(columns * factor):
-                v = np.int64(image[i, j])
+            for j in indices(0, columns * factor):
+                v = np.uint32(image[i, j])
                 sums[j] += v
                 brightest = max(brightest, v)
         for c in range(columns):
             total = 0
-            for j in range(c * factor, (c + 1) * factor):
+            for j in indices(c * factor, (c + 1) * factor):
                 total += sums[j]
             data[r, c] = total * scale
         if brightest >= saturation:

@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
+from util.loops import indices
+
 PARAMETERS = 5
 MAX_CLUSTER = 12  # spots fitted jointly; 60 parameters
 MAX_BINS = 8192  # of a window
@@ -79,8 +81,8 @@ def set_window(spots, k, radius, shape, window):
     window[0, 0], window[0, 1], window[0, 2] = top, max(bottom, top), count
 
 
-@njit(cache=True)
-def _light_and_derivatives(spot, window, cut, jac, first, last):
+@njit(cache=True, fastmath=True)
+def _light_and_derivatives(spot, window, cut, jac):
     """Fill ``jac[0:5]`` with the derivatives of one spot and return its range of bins [first, last)."""
     A, x, z, s, rho = spot[0], spot[1], spot[2], spot[3], spot[4]
     h = reach(A, s, cut)
@@ -92,65 +94,78 @@ def _light_and_derivatives(spot, window, cut, jac, first, last):
     step_ratio = math.exp(-2.0 * i2)
     lo, hi = math.ceil(z - h), math.floor(z + h) + 1
     is2 = 1.0 / (s * s)
-    is3 = is2 / s
+    is1 = 1.0 / s
     for r in range(r0, r1):
         c0, c1, p = window[1 + r - top, 0], window[1 + r - top, 1], window[1 + r - top, 2]
         a, b = max(c0, lo), min(c1, hi)
         if b <= a:
-            for q in range(p, p + c1 - c0):
+            for q in indices(p, p + c1 - c0):
                 for j in range(PARAMETERS):
                     jac[j, q] = 0.0
             continue
-        for q in range(p, p + a - c0):
+        for q in indices(p, p + a - c0):
             for j in range(PARAMETERS):
                 jac[j, q] = 0.0
-        for q in range(p + b - c0, p + c1 - c0):
+        for q in indices(p + b - c0, p + c1 - c0):
             for j in range(PARAMETERS):
                 jac[j, q] = 0.0
         dx = r - x
         d = a - z
         value = math.exp(-(dx * dx + d * d + 2.0 * rho * dx * d) * i2)
         ratio = math.exp(-(2.0 * d + 1.0 + 2.0 * rho * dx) * i2)
-        q = p + a - c0
-        for _ in range(b - a):
+        for q in indices(p + a - c0, p + b - c0):
             jac[0, q] = value
             value *= ratio
             ratio *= step_ratio
-            q += 1
-        q0 = p + a - c0
-        for i in range(b - a):
-            dz = d + i
-            g = A * jac[0, q0 + i]
-            jac[1, q0 + i] = g * (dx + rho * dz) * is2
-            jac[2, q0 + i] = g * (dz + rho * dx) * is2
-            jac[3, q0 + i] = g * (dx * dx + dz * dz + 2.0 * rho * dx * dz) * is3
-            jac[4, q0 + i] = -g * dx * dz * is2
+        dz = d
+        for q in indices(p + a - c0, p + b - c0):
+            g = A * jac[0, q] * is2
+            u, v = dx + rho * dz, dz + rho * dx
+            jac[1, q] = g * u
+            jac[2, q] = g * v
+            jac[3, q] = g * (dx * u + dz * v) * is1
+            jac[4, q] = -g * dx * dz
+            dz += 1.0
     return window[1 + r0 - top, 2], window[1 + r1 - top, 2]
 
 
 @njit(cache=True, fastmath=True)
-def _dot(a, b, first, last):
+def _dot(matrix, row, vector, first, last):
     total = 0.0
-    for q in range(first, last):
-        total += a[q] * b[q]
+    for q in indices(first, last):
+        total += matrix[row, q] * vector[q]
     return total
+
+
+@njit(cache=True, fastmath=True)
+def _dots_with_spot(jac, row, column, first, last):
+    """Give the products of one row of `jac` with the five rows of a spot, in one pass over the bins."""
+    t0 = t1 = t2 = t3 = t4 = 0.0
+    for q in indices(first, last):
+        v = jac[row, q]
+        t0 += v * jac[column, q]
+        t1 += v * jac[column + 1, q]
+        t2 += v * jac[column + 2, q]
+        t3 += v * jac[column + 3, q]
+        t4 += v * jac[column + 4, q]
+    return t0, t1, t2, t3, t4
 
 
 @njit(cache=True, fastmath=True)
 def _objective(spots, k, window, target, clipped, weight, prior, jac, ranges, residual, cut):
     """Half chi-square plus half prior of the first `k` spots; fills `jac`, `ranges` and `residual`."""
     n = window[0, 2]
-    for q in range(n):
+    for q in indices(0, n):
         residual[q] = target[q]
     for i in range(k):
         part = jac[PARAMETERS * i : PARAMETERS * (i + 1)]
-        first, last = _light_and_derivatives(spots[i], window, cut, part, 0, 0)
+        first, last = _light_and_derivatives(spots[i], window, cut, part)
         ranges[i, 0], ranges[i, 1] = first, last
         A = spots[i, 0]
-        for q in range(first, last):
+        for q in indices(first, last):
             residual[q] -= A * part[0, q]
     total = 0.0
-    for q in range(n):
+    for q in indices(0, n):
         # A clipped bin only says "at least this bright": brighter light is no contradiction.
         if clipped[q] and residual[q] < 0.0:
             residual[q] = 0.0
@@ -172,30 +187,29 @@ def prior_penalty(spot, prior):
 
 @njit(cache=True)
 def _solve(matrix, vector, n, damping, factor, step):
-    """Solve (matrix + damping diag(matrix)) step = vector by Cholesky; False where not positive definite."""
+    """Solve (matrix + damping diag(matrix)) step = vector by Cholesky; False where not positive definite.
+
+    Only the upper triangle is read. Its rows are worked on one after another, so that the inner loops are vectorised.
+    """
     for i in range(n):
-        for j in range(i + 1):
-            total = matrix[i, j]
-            if i == j:
-                total += damping * matrix[i, i]
-            for m in range(j):
-                total -= factor[i, m] * factor[j, m]
-            if i == j:
-                if not total > 0.0:
-                    return False
-                factor[i, i] = math.sqrt(total)
-            else:
-                factor[i, j] = total / factor[j, j]
-    for i in range(n):
-        total = vector[i]
-        for m in range(i):
-            total -= factor[i, m] * step[m]
-        step[i] = total / factor[i, i]
+        for m in indices(i, n):
+            factor[i, m] = matrix[i, m]
+        factor[i, i] += damping * matrix[i, i]
+        step[i] = vector[i]
+    for j in range(n):
+        if not factor[j, j] > 0.0:
+            return False
+        scale = 1.0 / math.sqrt(factor[j, j])
+        for m in indices(j, n):
+            factor[j, m] *= scale
+        step[j] *= scale
+        for i in range(j + 1, n):
+            f = factor[j, i]
+            step[i] -= f * step[j]
+            for m in indices(i, n):
+                factor[i, m] -= f * factor[j, m]
     for i in range(n - 1, -1, -1):
-        total = step[i]
-        for m in range(i + 1, n):
-            total -= factor[m, i] * step[m]
-        step[i] = total / factor[i, i]
+        step[i] = (step[i] - _dot(factor, i, step, i + 1, n)) / factor[i, i]
     return True
 
 
@@ -240,12 +254,13 @@ def fit_spots(spots, k, window, target, clipped, weight, prior, cut, iterations,
             f0, l0 = ranges[i, 0], ranges[i, 1]
             for a in range(PARAMETERS):
                 row = PARAMETERS * i + a
-                gradient[row] = weight * _dot(jac[row], residual, f0, l0)
-                for j in range(i + 1):
+                gradient[row] = weight * _dot(jac, row, residual, f0, l0)
+                for j in range(i, k):
                     first, last = max(f0, ranges[j, 0]), min(l0, ranges[j, 1])
-                    for b in range(PARAMETERS if j < i else a + 1):
-                        column = PARAMETERS * j + b
-                        normal[row, column] = weight * _dot(jac[row], jac[column], first, last)
+                    o = PARAMETERS * j
+                    t0, t1, t2, t3, t4 = _dots_with_spot(jac, row, o, first, last)
+                    normal[row, o], normal[row, o + 1], normal[row, o + 2] = weight * t0, weight * t1, weight * t2
+                    normal[row, o + 3], normal[row, o + 4] = weight * t3, weight * t4
             for a, p in ((0, 0), (3, 1), (4, 2)):
                 row = PARAMETERS * i + a
                 precision = 1.0 / (prior[p, 1] * prior[p, 1])
