@@ -1,7 +1,6 @@
 """The answer of the summed frames, which needs no hits: alone, or as a check of that of the hits."""
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,13 @@ import numpy as np
 from src.answer_simulation import finder_of
 from util import settings
 from util.agreement import DISAGREE, compare
+from util.calibration import learn_detector
 from util.detector import Detector
 from util.errors import InputError
 from util.executor import open_executor
-from util.finaltest import FrameFile
 from util.finder import Finder, FinderSettings
 from util.frame_sums import FrameSums, spot_of, sum_frames
+from util.frames import open_frames
 from util.hits import Hits
 from util.influence import Influence
 from util.integrated import SumFit, fit_sum
@@ -29,6 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--check-integrated", action="store_true", help="compare with the answer of the summed frames, without hits"
     )
     parser.add_argument(
+        "--dataset", metavar="NAME", help="HDF5 dataset, for --method integrated (default: FinalImage, or the only one)"
+    )
+    parser.add_argument(
         "--phosphor", type=Path, default=Path("param/phosphor.toml"), help="an electron's spot, for --method integrated"
     )
     parser.add_argument(
@@ -37,16 +40,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _fit(
-    path: Path, detector: Detector, finder: FinderSettings, args: argparse.Namespace, start: list | None
+    path: Path,
+    dataset: str | None,
+    detector: Detector,
+    finder: FinderSettings,
+    args: argparse.Namespace,
+    start: list | None,
 ) -> tuple[SumFit, FrameSums]:
     with open_executor(args.workers) as executor:
-        summed = sum_frames(path, detector, executor)
-    spot = spot_of(path, Finder(detector, finder))
+        summed = sum_frames(path, dataset, detector, executor)
+    spot = spot_of(path, dataset, Finder(detector, finder))
     return fit_sum(summed.sums, spot, detector, spheres=args.spheres, order=args.order, start=start), summed
 
 
-def answer_of_sum(args: argparse.Namespace) -> tuple[FitResult, str]:
-    """Answer from the frames alone; also gives the fingerprint of their file.
+def answer_of_sum(args: argparse.Namespace) -> tuple[FitResult, str, str | None]:
+    """Answer from the frames alone; also gives the fingerprint of their file, and the dataset that they stand in.
 
     Raises
     ------
@@ -55,11 +63,12 @@ def answer_of_sum(args: argparse.Namespace) -> tuple[FitResult, str]:
     """
     if args.finaltest is None:
         raise InputError("--method integrated: expected the file of the frames, found none; give it with --finaltest")
-    with FrameFile(args.finaltest) as frames:
-        source, shape = frames.fingerprint(), frames.frame_shape
-    recipe = dataclasses.replace(settings.load(PhosphorRecipe, args.phosphor), frame_shape=shape)
     finder = settings.load(FinderSettings, args.finder)
-    return _fit(args.finaltest, Detector.of_recipe(recipe), finder, args, None)[0].result, source
+    with open_frames(args.finaltest, args.dataset) as frames:
+        source, dataset = frames.fingerprint(), frames.dataset
+        learned = learn_detector(frames, settings.load(PhosphorRecipe, args.phosphor), finder)
+    print(learned.report())
+    return _fit(args.finaltest, dataset, learned.detector, finder, args, None)[0].result, source, dataset
 
 
 def check(result: FitResult, hits: Hits, args: argparse.Namespace, further: np.ndarray | None, notes: Notes) -> None:
@@ -82,7 +91,7 @@ def check(result: FitResult, hits: Hits, args: argparse.Namespace, further: np.n
     if hits.events is None:
         raise InputError("--check-integrated: expected shards with events, found some without; make them with events")
     start = list(zip(result.R.tolist(), result.sigma_R.tolist(), strict=True))
-    found, summed = _fit(args.finaltest, *finder_of(hits), args, start)
+    found, summed = _fit(args.finaltest, hits.dataset, *finder_of(hits), args, start)
     block = np.array([summed.block_of[image_id] for image_id in hits.events["ImageId"].tolist()])
     blocks = len(summed.sums)
     moved = Influence(result).by_group(hits.x, hits.z, hits.weight, block, blocks) - found.moved

@@ -34,8 +34,7 @@ from util.answer_file import BETAS, answer_rows, table, write_answer
 from util.diagnostic_figures import Measured, draw_all
 from util.errors import InputError, run_program
 from util.figures import FIGURE_SUFFIXES, draw_answer
-from util.finaltest import FrameFile
-from util.frames import is_course_file
+from util.frames import is_course_file, open_frames
 from util.goodness import assess
 from util.hand_over import write_all
 from util.hits import Hits, read_hits
@@ -47,23 +46,25 @@ from util.truth_tables import read_truth
 FLOOR_DRAWS = 4000
 
 
-def truth_of(finaltest: Path, source: str, spheres: int) -> list[Sphere] | None:
+def truth_of(finaltest: Path, dataset: str | None, source: str, spheres: int) -> list[Sphere] | None:
     """Read the truth that the file of frames tells, ascending in R; None where there is no such file or no truth.
+
+    `dataset` is as `util.frames.open_frames` takes it.
 
     Raises
     ------
     InputError
         The shards were made from another file, or it tells of another number of spheres.
     """
-    if not finaltest.exists() or not is_course_file(finaltest):
+    if not finaltest.exists():
         return None
-    with FrameFile(finaltest) as frames:
+    with open_frames(finaltest, dataset) as frames:
         if frames.fingerprint() != source:
             raise InputError(
                 f"{finaltest}: expected the file that the shards were made from, found another; "
                 "run script/gen_finaltest_npy.sh for it, or name the right file"
             )
-    truth = read_truth(finaltest)
+    truth = read_truth(finaltest) if is_course_file(finaltest) else None
     if truth is not None and len(truth) != spheres:
         raise InputError(
             f"{finaltest}: Truth: expected {spheres} sphere(s), found {len(truth)}; use --spheres {len(truth)}"
@@ -150,7 +151,7 @@ def frame_with_hits(args: argparse.Namespace, hits: Hits) -> tuple[NDArray, NDAr
     """Give the first frame that holds hits, and these; None where frames or events are not at hand."""
     if args.finaltest is None or not args.finaltest.exists() or hits.events is None or not hits.events.size:
         return None
-    with FrameFile(args.finaltest) as frames:
+    with open_frames(args.finaltest, hits.dataset) as frames:
         image_ids = set(hits.events["ImageId"][:1].tolist())
         for image_id, frame in frames.rows():
             if image_id in image_ids:
@@ -189,8 +190,8 @@ def conclude(args: argparse.Namespace, result: FitResult, truth: Sequence[Sphere
 
 def answer_by_sum(args: argparse.Namespace, made_by: dict[str, object]) -> None:
     """Answer from the summed frames alone."""
-    result, source = answer_integrated.answer_of_sum(args)
-    truth = truth_of(args.finaltest, source, args.spheres)
+    result, source, dataset = answer_integrated.answer_of_sum(args)
+    truth = truth_of(args.finaltest, dataset, source, args.spheres)
     notes = Notes()
     result = answer_knowledge.refine(result, args, notes)
     write_answer(args.output, result, made_by | {"source": source} | notes.facts, notes.datasets)
@@ -247,7 +248,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         answer_by_sum(args, made_by)
         return
     hits = read_hits(args.shards, weights=args.weights, partial=args.partial)
-    truth = truth_of(args.finaltest, hits.source, args.spheres) if args.finaltest else None
+    truth = truth_of(args.finaltest, hits.dataset, hits.source, args.spheres) if args.finaltest else None
     made_by |= {"source": hits.source, "shards": hits.checksums}
     how = answer_by_network if args.method == "resnet" else answer_by_likelihood
     how(args, hits, truth, made_by)

@@ -230,7 +230,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.range:
             frames.check_range(*args.range)
         source = frames.fingerprint()
-        how = {"spots": args.spots, "phosphor": dataclasses.asdict(recipe), "finder": dataclasses.asdict(finder)}
+        told = {"spots": args.spots, "phosphor": dataclasses.asdict(recipe), "finder": dataclasses.asdict(finder)}
+        how = {"dataset": frames.dataset} | told
         known = None if args.overwrite else detector_of_shards(args.output, source, how)
         detector = choose_detector(frames, recipe, finder, spots=args.spots, known=known)
         ranges = ranges_over(*(args.range or (0, frames.count)), args.shards or (1 if args.range else SHARDS))

@@ -12,6 +12,7 @@ from src import gen_finaltest_npy, simulate_finaltest
 from util import pad
 from util.answer_file import read_answer
 from util.errors import InputError
+from util.finaltest import FrameFile
 
 FRAMES = 300
 PRIOR = ROOT / "param" / "fine_tuning.toml"
@@ -172,3 +173,26 @@ def test_the_summed_frames_answer_without_any_shards(searched, tmp_path):
 def test_a_check_without_frames_or_events_is_refused(run_folder, tmp_path):  # noqa: F811
     with pytest.raises(InputError, match="--check-integrated: expected the file of the frames, found none"):
         answer(run_folder / "shards", tmp_path / "final.h5", "--check-integrated")
+
+
+def test_frames_of_any_format_give_every_answer(searched, tmp_path):
+    """A detector's own file: two stacks of sixteen bits, of which one is meant, with a hot pixel."""
+    path = tmp_path / "detector.h5"
+    with FrameFile(searched / "finaltest.h5") as frames, h5py.File(path, "w") as file:
+        stack = np.stack([frame for _, frame in frames.rows()])[:, ::2, ::2].astype(np.uint16) * 40
+        stack[:, 100, 200] = 9000
+        file.create_dataset("run/camera", data=stack, chunks=(1, 512, 512), compression="gzip", compression_opts=1)
+        file["run/dark"] = np.zeros((3, 512, 512), np.uint16)
+    finder = ["--finder", str(ROOT / "param" / "finder.toml"), "--phosphor", str(ROOT / "param" / "phosphor.toml")]
+    options = ["--finaltest", str(path), "--output", str(tmp_path / "shards"), "--workers", "1"]
+    gen_finaltest_npy.main([*finder, *options, "--dataset", "run/camera"])
+    options = ("--finaltest", path, "--order", 12, "--bias", 0, "--details", tmp_path / "figures")
+    printed = answer(tmp_path / "shards", tmp_path / "final.h5", *options, "--check-integrated")
+    assert "they agree" in printed
+    assert (tmp_path / "figures" / "frame.png").exists()
+    summed = ("--method", "integrated", "--finaltest", path, "--order", 12)
+    assert "hot pixels: 1" in answer(tmp_path, tmp_path / "sum.h5", *summed, "--dataset", "run/camera")
+    for name in ("final.h5", "sum.h5"):
+        assert read_answer(tmp_path / name)["R"] == pytest.approx([s.R for s in DESIGN], abs=0.003)
+    with pytest.raises(InputError, match="name the one to take with --dataset"):
+        answer(tmp_path, tmp_path / "sum.h5", *summed)

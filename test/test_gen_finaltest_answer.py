@@ -23,6 +23,7 @@ from util.answer_file import ANSWER_DTYPE, read_answer
 from util.errors import InputError
 from util.finaltest import FrameFile
 from util.finaltest_writer import pack_frame, writing_frames
+from util.frames import open_frames
 from util.hits import read_hits
 from util.likelihood import floor_distance
 from util.shards import list_shards, read_shard
@@ -333,8 +334,13 @@ def test_frames_of_a_format_that_tells_no_truth_are_left_alone(tmp_path):
     tifffile.imwrite(tmp_path / "frames" / "1.tif", np.zeros((32, 32), np.uint8), photometric="minisblack")
     with h5py.File(tmp_path / "stack.h5", "w") as file:
         file["camera"] = np.zeros((3, 32, 32), np.uint16)
-    for path in ("frames", "frames/1.tif", "stack.h5", "missing.h5"):
-        assert gen_finaltest_answer.truth_of(tmp_path / path, "0123", 2) is None
+    assert gen_finaltest_answer.truth_of(tmp_path / "missing.h5", None, "0123", 2) is None
+    for path in (tmp_path / "frames", tmp_path / "frames" / "1.tif", tmp_path / "stack.h5"):
+        with open_frames(path) as frames:
+            source = frames.fingerprint()
+        assert gen_finaltest_answer.truth_of(path, None, source, 2) is None
+        with pytest.raises(InputError, match="expected the file that the shards were made from, found another"):
+            gen_finaltest_answer.truth_of(path, None, "0123", 2)
 
 
 def test_shards_of_another_file_than_finaltest_are_refused(run_folder, simulated, tmp_path):

@@ -8,7 +8,7 @@ from util import settings
 from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder, FinderSettings
-from util.integrated import BIN, bin_frame, fit_sum, learn_spot
+from util.integrated import bin_frame, fit_sum, learn_spot
 from util.pad import distance
 from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
 
@@ -27,7 +27,7 @@ def measured():
         for _ in range(FRAMES):
             x, z = truth.hits(truth.DESIGN, (43, 43), rng=rng) + np.array(CENTRE)[:, None]
             frame = render(RECIPE, x, z, *draw_spots(RECIPE, 86, rng=rng))
-            block += bin_frame(frame)
+            block += bin_frame(frame, 4)
             if len(some) < 120:
                 some.append(frame)
     return blocks, learn_spot(some, Finder(Detector.of_recipe(RECIPE), FINDER))
@@ -35,8 +35,8 @@ def measured():
 
 def test_bins_hold_all_the_light():
     frame = np.random.default_rng(161).integers(0, 256, (19, 22)).astype(np.uint8)
-    plain = [[frame[i : i + BIN, k : k + BIN].sum() for k in range(0, 20, BIN)] for i in range(0, 16, BIN)]
-    assert np.array_equal(bin_frame(frame), plain)
+    plain = [[frame[i : i + 4, k : k + 4].sum() for k in range(0, 20, 4)] for i in range(0, 16, 4)]
+    assert np.array_equal(bin_frame(frame, 4), plain)
 
 
 def test_the_spot_is_that_of_the_recipe(measured):

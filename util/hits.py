@@ -33,6 +33,11 @@ class Hits(NamedTuple):
     search: dict
     checksums: dict[str, str]
 
+    @property
+    def dataset(self) -> str | None:
+        """Which dataset of the file the frames are, as `util.frames.open_frames` takes it."""
+        return self.search.get("dataset")
+
 
 def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     """Sum the shards of a folder.

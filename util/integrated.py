@@ -23,12 +23,13 @@ from util.polar_map import PolarBins
 from util.projection import density, density_gradient
 from util.scoring import MapModel, inverse_information, variance_floor
 
-BIN = 4  # pixels
-_CELL = 2  # pixels, of the grid on which the density is sampled; sigma_R is 2 cells or more
+_CELL = 2 * 2 / 1024  # detector units, about, of the grid on which the density is sampled; sigma_R is 2 cells or more
 _WIENER = 4e-4  # of the squared spot transform at its top: the deconvolution ends at 2.8 inverse spot sizes
 _REACH = 30  # pixels about a spot that its light may reach, for spots of 7.7 pixels; scaled to others
 _SPOT_PX = 7.68
 _STEPS = 30
+_MEMORY = 2  # earlier steps that tell the next one; the widths of two spheres are what converges slowly
+_SETTLED = 0.01  # errors that a step may still move the answer
 _FEWEST_SPOTS = 100
 _PARTS = 8  # of the spots, for the jackknife
 
@@ -70,13 +71,19 @@ class SumFit:
     of_spot: NDArray
 
 
-def bin_frame(frame: NDArray[np.unsignedinteger]) -> NDArray[np.float32]:
-    """Sum 4 x 4 pixels; rows and columns beyond a multiple of four are left out."""
-    height, width = (pixels // BIN for pixels in frame.shape)
-    cut = frame[: height * BIN, : width * BIN]
+def cell_of(camera: Geometry) -> int:
+    """Give the pixels along each side of a cell of the density; a bin of the summed frames is twice as wide."""
+    return max(1, round(_CELL / camera.pitch))
+
+
+def bin_frame(frame: NDArray[np.unsignedinteger], size: int) -> NDArray[np.float32]:
+    """Sum size x size pixels; rows and columns beyond a multiple of the size are left out."""
+    height, width = (pixels // size for pixels in frame.shape)
+    cut = frame[: height * size, : width * size]
     # Rows first, as whole rows of small integers: three times as fast as one sum over both axes.
-    rows = cut.reshape(height, BIN, width * BIN).sum(axis=1, dtype=np.uint16 if frame.dtype == np.uint8 else np.uint32)
-    return rows.reshape(height, width, BIN).sum(axis=2, dtype=np.float32)
+    kind = np.uint16 if frame.dtype == np.uint8 else np.uint32
+    rows = cut.reshape(height, size, width * size).sum(axis=1, dtype=kind)
+    return rows.reshape(height, width, size).sum(axis=2, dtype=np.float32)
 
 
 def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -> Spot:
@@ -99,7 +106,8 @@ def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) ->
     offsets = np.arange(-reach, reach + 1)
     totals, counts = np.zeros((_PARTS, 2 * reach + 1, 2 * reach + 1)), np.zeros(_PARTS, int)
     q = 2j * np.pi * np.fft.fftfreq(2 * reach + 1)
-    for number, frame in enumerate(frames):
+    for number, taken in enumerate(frames):
+        frame = detector.without_hot_pixels(taken)
         events = finder.find(frame)
         if events is None or not events.size:
             continue
@@ -139,8 +147,8 @@ def fit_sum(
 
     Parameters
     ----------
-    blocks : array (B, H/4, W/4)
-        Sums of B equally large blocks of frames, binned as by `bin_frame`; B at least 40, for the errors.
+    blocks : array (B, rows, columns)
+        Sums of B equally large blocks of frames, binned twice as wide as `cell_of` says; B at least 40, for the errors.
     spot : Spot
     camera : Geometry
         A recipe or a detector.
@@ -165,25 +173,21 @@ def fit_sum(
     model = _SumModel(spot, camera, blocks.shape[1:], spheres, order)
     data = model.deconvolve(blocks.sum(axis=0, dtype=float))
     q = model.start(data, start)
+    tried: list[NDArray] = []
+    steps: list[NDArray] = []
     for _ in range(_STEPS):
         mean, slopes = model.expect(q)
         score, information = _scores(mean, slopes)
         step = np.linalg.solve(information, (score * (data - mean)).sum(axis=(1, 2)))
-        length = min(
-            1.0,
-            *(
-                0.3 * q[s * model.block + 2] / max(abs(step[s * model.block + 1 + j]), 1e-300)
-                for s in range(spheres)
-                for j in (0, 1)
-            ),
-        )
-        q = q + length * step
-        if length == 1 and np.abs(step / np.sqrt(np.diag(np.linalg.inv(information)))).max() < 0.1:
+        error = np.sqrt(np.diag(np.linalg.inv(information)))
+        if np.abs(step / error).max() < _SETTLED:
             break
+        tried, steps = [*tried[-_MEMORY:], q], [*steps[-_MEMORY:], step]
+        move = _accelerated(np.diff(tried, axis=0), np.diff(steps, axis=0), step, error)
+        widths = [(q[s * model.block + 2], move[s * model.block + 1 + j]) for s in range(spheres) for j in (0, 1)]
+        q = q + min(1.0, *(0.3 * width / max(abs(moved), 1e-300) for width, moved in widths)) * move
     else:
         raise InputError("the fit of the summed frames did not converge; fit electrons with METHOD=likelihood")
-    mean, slopes = model.expect(q)
-    score, information = _scores(mean, slopes)
     inverse = np.linalg.inv(information)
     seen = np.array([model.deconvolve(block).ravel() for block in blocks]) @ score.reshape(len(score), -1).T
     # Each jackknifed spot moves the answer by one step from the same place.
@@ -194,6 +198,19 @@ def fit_sum(
     moved = (seen - seen.mean(axis=0)) @ inverse.T
     result, turn = model.result(q, np.cov(moved, rowvar=False) * len(blocks) + of_spot, len(blocks))
     return SumFit(result, moved @ turn.T, turn @ of_spot @ turn.T)
+
+
+def _accelerated(moves: NDArray, changes: NDArray, step: NDArray, error: NDArray) -> NDArray:
+    """Give the move that the last ones tell to be better than the step alone (Anderson's mixing).
+
+    What is deconvolved is so noisy that the noise itself curves the objective: steps that do not know it miss in the
+    widths of the spheres, for ever where frames are few. `moves` and `changes` (M, P) are of the parameters and of the
+    step, from turn to turn.
+    """
+    if not len(moves):
+        return step
+    share = np.linalg.lstsq((changes / error).T, step / error)[0]
+    return step - share @ (moves + changes)
 
 
 def _scores(mean: NDArray, slopes: NDArray) -> tuple[NDArray, NDArray]:
@@ -211,13 +228,15 @@ class _SumModel:
     def __init__(self, spot: Spot, camera: Geometry, shape: tuple[int, int], spheres: int, order: int):
         self.camera, self.shape, self.spheres, self.order = camera, shape, spheres, order
         self.block = order // 2 + 3
+        cell = cell_of(camera)
+        self.bin = 2 * cell
         self.flux = float(spot.image.sum())
-        fine = tuple(pixels * BIN // _CELL for pixels in shape)
+        fine = tuple(2 * bins for bins in shape)
         # A cell's middle, as a fractional pixel index.
-        middles = [np.arange(cells) * _CELL + (_CELL - 1) / 2 for cells in fine]
+        middles = [np.arange(cells) * cell + (cell - 1) / 2 for cells in fine]
         self.x = pixel_to_detector(camera, middles[0], axis=0)[:, None]
         self.z = pixel_to_detector(camera, middles[1], axis=1)[None, :]
-        self.area = (camera.pitch * _CELL) ** 2
+        self.area = (camera.pitch * cell) ** 2
         # Transform of the spot, blurred by the bin, at the frequencies of cells and of bins.
         reach = spot.image.shape[0] // 2
         offsets = np.arange(-reach, reach + 1)
@@ -230,8 +249,10 @@ class _SumModel:
             return np.exp(-1j * np.outer(frequency, offsets)), box
 
         # A transform of samples that lie `size` apart is 1 / size^2 of the transform of what was sampled.
-        self._fine = self._spot_transform(spot.image, transform(fine[0], _CELL), transform(fine[1], _CELL)) / _CELL**2
-        coarse = self._spot_transform(spot.image, transform(shape[0], BIN), transform(shape[1], BIN)) / BIN**2
+        self._fine = self._spot_transform(spot.image, transform(fine[0], cell), transform(fine[1], cell)) / cell**2
+        coarse = (
+            self._spot_transform(spot.image, transform(shape[0], self.bin), transform(shape[1], self.bin)) / self.bin**2
+        )
         unit = coarse / coarse[0, 0].real
         # The even part of the spot has a real transform.
         self._filter = unit.real / (unit.real**2 + _WIENER) / coarse[0, 0].real
@@ -242,15 +263,14 @@ class _SumModel:
         return (wave_x @ image @ wave_z.T) * np.outer(box_x, box_z)
 
     def deconvolve(self, image: NDArray) -> NDArray:
-        """Give electrons a bin (H/4, W/4) from counts a bin."""
+        """Give electrons a bin (rows, columns) from counts a bin."""
         return np.fft.ifft2(np.fft.fft2(image) * self._filter).real
 
     def _see(self, p: NDArray) -> NDArray:
         """Give what a density of electrons on the cells looks like, deconvolved."""
         light = np.fft.ifft2(np.fft.fft2(p * self.area) * self._fine).real
-        per = BIN // _CELL
         height, width = self.shape
-        return self.deconvolve(light.reshape(height, per, width, per).sum(axis=(1, 3)))
+        return self.deconvolve(light.reshape(height, 2, width, 2).sum(axis=(1, 3)))
 
     def start(self, data: NDArray, start: list[tuple[float, float]] | None) -> NDArray:
         """Fit the deconvolved sum as if it were hits."""
@@ -260,8 +280,8 @@ class _SumModel:
         corner = [(n * fold - n) // 2 for n in data.shape]
         padded[corner[0] : corner[0] + data.shape[0], corner[1] : corner[1] + data.shape[1]] = spectrum
         fine = np.fft.ifft2(np.fft.ifftshift(padded)).real
-        step = BIN / fold
-        places = [np.arange(n) * step + (BIN - 1) / 2 for n in fine.shape]
+        step = self.bin / fold
+        places = [np.arange(n) * step + (self.bin - 1) / 2 for n in fine.shape]
         x = pixel_to_detector(self.camera, places[0], axis=0)
         z = pixel_to_detector(self.camera, places[1], axis=1)
         grid_x, grid_z = np.meshgrid(x, z, indexing="ij")
@@ -285,7 +305,7 @@ class _SumModel:
         return q
 
     def mean(self, q: NDArray) -> NDArray:
-        """Give the expected deconvolved sum (H/4, W/4)."""
+        """Give the expected deconvolved sum (rows, columns)."""
         total = np.zeros((self.x.size, self.z.size))
         for s in range(self.spheres):
             first = s * self.block
@@ -294,7 +314,7 @@ class _SumModel:
         return self._see(total)
 
     def expect(self, q: NDArray) -> tuple[NDArray, NDArray]:
-        """Give the expected deconvolved sum (H/4, W/4) and its derivatives (P, H/4, W/4)."""
+        """Give the expected deconvolved sum (rows, columns) and its derivatives (P, rows, columns)."""
         mean, slopes = np.zeros(self.shape), np.zeros((q.size, *self.shape))
         for s in range(self.spheres):
             first = s * self.block
