@@ -104,8 +104,8 @@ def answer_by_network(
         print(f"distance {float(pad.distance(found.beta, known)):.4f}")
 
 
-def compare_network(args: argparse.Namespace, hits: Hits, beta: NDArray) -> None:
-    """Print the network's answer beside that of the likelihood, or why there is none."""
+def compare_network(args: argparse.Namespace, hits: Hits, beta: NDArray) -> dict[str, NDArray]:
+    """Print the network's answer beside that of the likelihood, or why there is none; give its betas, if any."""
     from src import network_answer
 
     try:
@@ -113,9 +113,10 @@ def compare_network(args: argparse.Namespace, hits: Hits, beta: NDArray) -> None
         found = network_answer.answer(paths, hits.x, hits.z, hits.weight, spheres=args.spheres)
     except InputError as error:
         print(f"no answer of the network beside it: {error}")
-        return
+        return {}
     print(network_answer.describe(found))
     print(network_answer.table(found, likelihood=_padded(beta)))
+    return {"network": found.beta}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -226,8 +227,9 @@ def answer_by_likelihood(
     write_answer(args.output, result, made_by | notes.facts, notes.datasets)
     print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(table(result, truth, bias=None if bias is None else (bias.bias, bias.error)))
+    others = {}
     if args.network and any(args.network.glob("*.weights.pt")):
-        compare_network(args, hits, result.beta)
+        others = compare_network(args, hits, result.beta)
     say(notes)
     spread = hits.variance.sum() / hits.weight.sum()
     if args.figure:
@@ -235,7 +237,7 @@ def answer_by_likelihood(
         print(f"figure {args.figure}")
     if args.details:
         measured = Measured(goodness, hits.distribution, spread, frame_with_hits(args, hits))
-        draw_all(args.details, result, measured, truth=truth)
+        draw_all(args.details, result, measured, truth=truth, others=others)
     conclude(args, result, truth)
 
 

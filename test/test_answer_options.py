@@ -186,11 +186,11 @@ def test_frames_of_any_format_give_every_answer(searched, tmp_path):
     finder = ["--finder", str(ROOT / "param" / "finder.toml"), "--phosphor", str(ROOT / "param" / "phosphor.toml")]
     options = ["--finaltest", str(path), "--output", str(tmp_path / "shards"), "--workers", "1"]
     gen_finaltest_npy.main([*finder, *options, "--dataset", "run/camera"])
-    options = ("--finaltest", path, "--order", 12, "--bias", 0, "--details", tmp_path / "figures")
+    options = ("--finaltest", path, "--order", 6, "--bias", 0, "--details", tmp_path / "figures")
     printed = answer(tmp_path / "shards", tmp_path / "final.h5", *options, "--check-integrated")
     assert "they agree" in printed
     assert (tmp_path / "figures" / "frame.png").exists()
-    summed = ("--method", "integrated", "--finaltest", path, "--order", 12)
+    summed = ("--method", "integrated", "--finaltest", path, "--order", 6)
     assert "hot pixels: 1" in answer(tmp_path, tmp_path / "sum.h5", *summed, "--dataset", "run/camera")
     for name in ("final.h5", "sum.h5"):
         assert read_answer(tmp_path / name)["R"] == pytest.approx([s.R for s in DESIGN], abs=0.003)

@@ -28,7 +28,7 @@ def test_every_figure_is_drawn(tmp_path, spheres):
         hits = np.zeros(4, EVENT)
         hits["weight"] = 1, 1, 2, 1
         frame = (np.zeros((64, 64), np.uint8), hits)
-        extra = {"truth": known, "others": {"network": result.beta + 0.01}}
+        extra = {"truth": known, "others": {"network": result.beta[:, :12] + 0.01}}
     measured = Measured(goodness, matrix, 1.0, frame)
     paths = draw_all(tmp_path / "figures", result, measured, **extra)
     assert {path.stem for path in paths} == NAMES | ({"frame"} if spheres == 2 else set())

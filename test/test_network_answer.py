@@ -81,7 +81,9 @@ def test_few_electrons_are_remarked_on(weights):
     assert "only 100000 electrons" in found.remarks[0]
 
 
-def test_the_stage_writes_the_networks_answer_or_prints_it_beside_the_likelihoods(weights, tmp_path, capsys):
+def test_the_stage_writes_the_networks_answer_or_prints_it_beside_the_likelihoods(
+    weights, tmp_path, capsys, monkeypatch
+):
     x, z, _ = measured(n=150_000)
     write(tmp_path, shard_of(events_at(x, z)))
     options = ["--shards", str(tmp_path), "--output", str(tmp_path / "final.h5"), "--network", str(weights)]
@@ -92,7 +94,10 @@ def test_the_stage_writes_the_networks_answer_or_prints_it_beside_the_likelihood
     with h5py.File(tmp_path / "final.h5") as file:
         assert "Parameters" not in file and b"fine_tuning.weights.pt" in file["MadeBy"][()]
     capsys.readouterr()
-    gen_finaltest_answer.main(options)
+    drawn = {}
+    monkeypatch.setattr(gen_finaltest_answer, "draw_all", lambda *_, **shown: drawn.update(shown))
+    gen_finaltest_answer.main([*options, "--details", str(tmp_path / "figures")])
     out = capsys.readouterr().out
+    assert pad.distance(drawn["others"]["network"], rows["beta"]) < 1e-3  # the figure of the betas shows both answers
     assert "network fine_tuning.weights.pt" in out and "distance network - likelihood" in out
     assert out.splitlines()[-1].startswith("statistical floor")

@@ -57,8 +57,8 @@ def draw_all(
     measured : Measured or None
         None: an answer without hits.
     truth : sequence of Sphere or None
-    others : mapping of a method's name to its betas (S, n)
-        Other answers to show beside this one.
+    others : mapping of a method's name to its betas (S, m)
+        Other answers to show beside this one, of as many betas as they have.
 
     Returns
     -------
@@ -151,11 +151,12 @@ def _betas(figure: Figure, result: FitResult, truth: Sequence[Sphere] | None, ot
         base = shown.get("truth", np.zeros((spheres, n)) + result.beta)[s]
         lower.errorbar(order, result.beta[s] - base, error, fmt="s", color="black", markersize=3, capsize=3)
         for (name, beta), marker in zip(shown.items(), "ovD^x", strict=False):
-            place = order + (0 if name == "truth" else 0.4)
+            told = beta[s][:n]
+            place = order[: len(told)] + (0 if name == "truth" else 0.4)
             style = {"color": "tab:red" if name == "truth" else "tab:blue", "markersize": 4, "label": name}
-            upper.plot(place, beta[s][:n], marker, fillstyle="none", **style)
+            upper.plot(place, told, marker, fillstyle="none", **style)
             if name != "truth":
-                lower.plot(place, beta[s][:n] - base, marker, fillstyle="none", **style)
+                lower.plot(place, told - base[: len(told)], marker, fillstyle="none", **style)
         lower.axhline(0, color="black", linewidth=0.6, linestyle="--")
         upper.axhline(0, color="black", linewidth=0.6)
         upper.set(title=f"sphere {s + 1}, I = 1/2 + Σ β P", ylabel="β")
