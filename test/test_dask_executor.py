@@ -101,9 +101,9 @@ def workers(scheduler, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory):
-    """Give 1,600 small frames, and the folder of their 16 shards as this process makes them."""
+    """Give 6,400 small frames, a few seconds of work, and the folder of their 16 shards as this process makes them."""
     folder = tmp_path_factory.mktemp("frames")
-    path = make_frames(folder, 1600)
+    path = make_frames(folder, 6400)
     gen_finaltest_npy.main([str(word) for word in [*search(path, folder / "shards"), "--workers", 1]])
     return path, folder / "shards"
 
@@ -259,7 +259,7 @@ def test_no_shard_is_lost_or_changed_by_the_death_of_a_worker(workers, frames, t
     path, here = frames
     victim = pids(workers)[0]
     program = stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers)
-    wait_until(lambda: (tmp_path / "final_0_100.npz").exists())
+    wait_until(lambda: (tmp_path / "final_0_400.npz").exists())
     os.kill(victim, signal.SIGKILL)
     assert len(list(tmp_path.glob("final_*"))) < 14, "killed too late to tell anything"
     _, stderr = program.communicate(timeout=60)
@@ -269,7 +269,7 @@ def test_no_shard_is_lost_or_changed_by_the_death_of_a_worker(workers, frames, t
 
 def test_an_interrupt_ends_the_run_quietly_and_takes_its_work_off_the_workers(workers, frames, tmp_path):
     program = stage("gen_finaltest_npy", *search(frames[0], tmp_path), "--scheduler", workers)
-    wait_until(lambda: (tmp_path / "final_0_100.npz").exists())
+    wait_until(lambda: (tmp_path / "final_0_400.npz").exists())
     os.killpg(program.pid, signal.SIGINT)
     _, stderr = program.communicate(timeout=30)
     assert program.returncode == 130, stderr
@@ -284,13 +284,13 @@ def test_a_scheduler_that_goes_away_ends_the_run_in_one_line_and_the_next_one_go
 ):
     path, here = frames
     program = stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers)
-    wait_until(lambda: (tmp_path / "final_0_100.npz").exists())
+    wait_until(lambda: (tmp_path / "final_0_400.npz").exists())
     scheduler[0].kill()
     _, stderr = program.communicate(timeout=60)
     assert program.returncode == 2, stderr
     errors = [line for line in messages(stderr) if line.startswith("error: ")]
     assert len(errors) == 1 and f"{workers}: the scheduler went away" in errors[0]
     assert "Traceback" not in stderr
-    assert "final_0_100.npz" in contents(tmp_path) and len(contents(tmp_path)) < 16
+    assert "final_0_400.npz" in contents(tmp_path) and len(contents(tmp_path)) < 16
     gen_finaltest_npy.main([str(word) for word in [*search(path, tmp_path), "--workers", 1]])
     assert contents(tmp_path) == contents(here)
