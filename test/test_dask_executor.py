@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -73,10 +74,10 @@ def address_in(told):
     return re.search(r'"address": "([^"]+)"', told.read_text())[1]
 
 
-@pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
-    """Give a scheduler's process and address; it has no workers unless `workers` is asked for."""
-    told = tmp_path_factory.mktemp("scheduler") / "scheduler.json"
+@contextmanager
+def running_scheduler(folder):
+    """Start a scheduler as a user would; give its process and address."""
+    told = folder / "scheduler.json"
     options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", told]
     program = start(["bash", "script/start_scheduler.sh", *options])
     try:
@@ -85,18 +86,31 @@ def scheduler(tmp_path_factory):
         end(program)
 
 
-@pytest.fixture(scope="module")
-def workers(scheduler, tmp_path_factory):
-    """Give the address of the scheduler with two workers, started as a user would."""
-    local = tmp_path_factory.mktemp("workers")
-    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", local, "--death-timeout", 5]
-    program = start(["bash", "script/start_workers.sh", *options], SCHEDULER=scheduler[1], WORKERS="2")
+@contextmanager
+def running_workers(address, folder, count):
+    """Start workers as a user would."""
+    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", folder, "--death-timeout", 5]
+    program = start(["bash", "script/start_workers.sh", *options], SCHEDULER=address, WORKERS=str(count))
     try:
-        with Client(scheduler[1], set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=30)
-        yield scheduler[1]
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=30)
+        yield
     finally:
         end(program)
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    """Give a scheduler's process and address; it has no workers unless `workers` is asked for."""
+    with running_scheduler(tmp_path_factory.mktemp("scheduler")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def workers(scheduler, tmp_path_factory):
+    """Give the address of the scheduler with two workers."""
+    with running_workers(scheduler[1], tmp_path_factory.mktemp("workers"), 2):
+        yield scheduler[1]
 
 
 @pytest.fixture(scope="module")
@@ -294,3 +308,18 @@ def test_a_scheduler_that_goes_away_ends_the_run_in_one_line_and_the_next_one_go
     assert "final_0_400.npz" in contents(tmp_path) and len(contents(tmp_path)) < 16
     gen_finaltest_npy.main([str(word) for word in [*search(path, tmp_path), "--workers", 1]])
     assert contents(tmp_path) == contents(here)
+
+
+# A result that kills the scheduler while it is on its way.
+LAST_WORDS = "type('Result', (), {{'__reduce__': lambda self: (__import__('os').kill({pid}, 9), (int, ()))[1]}})()"
+
+
+def test_a_result_that_was_on_its_way_when_the_scheduler_went_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_executor, "CONNECT_SECONDS", 2)
+    with (
+        running_scheduler(tmp_path) as (program, address),
+        running_workers(address, tmp_path, 1),
+        pytest.raises(InputError, match=r"the scheduler went away \(connection lost\)"),
+        open_executor(1, address) as executor,
+    ):
+        executor.submit(eval, LAST_WORDS.format(pid=program.pid)).result(timeout=30)

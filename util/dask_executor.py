@@ -9,10 +9,11 @@ import functools
 import hashlib
 import logging
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -29,6 +30,7 @@ Result = TypeVar("Result")
 
 ROOT = Path(__file__).resolve().parents[1]
 CONNECT_SECONDS = 10.0  # to reach the scheduler, and for its first worker to come
+WATCH_SECONDS = 0.5  # between looks at the connection
 COUNTED_SECONDS = 5.0  # workers come and go no faster than this is worth asking
 # What a result, or the way it travels, depends on.
 PACKAGES = ("python", "dask", "distributed", "numpy", "numba", "h5py", "isal")
@@ -62,7 +64,8 @@ def dask_executor(address: str, files: Sequence[Path] = ()) -> Iterator["DaskExe
         _check_workers(client, address, files)
         executor = DaskExecutor(client)
         try:
-            yield executor
+            with executor.watched():
+                yield executor
         except BaseException:
             with suppress(Exception):  # the scheduler may be what failed
                 executor.shutdown(wait=False)
@@ -96,6 +99,7 @@ class DaskExecutor(Executor):
         self._client = client
         # Not pure: a call that looks the same as an earlier one may read a file that has changed since.
         self._executor = client.get_executor(pure=False)
+        self._pending: set[Future] = set()
         self._counted_at = -COUNTED_SECONDS
         self._concurrency = 1
 
@@ -110,7 +114,33 @@ class DaskExecutor(Executor):
 
     def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
         """Run a call on any worker; see `concurrent.futures.Executor`."""
-        return self._executor.submit(fn, *args, **kwargs)
+        future = self._executor.submit(fn, *args, **kwargs)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """End all calls under way with CommClosedError once the scheduler is gone.
+
+        Distributed does so itself, but for a call whose result was on its way: nobody would ever end that one.
+        """
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(WATCH_SECONDS):
+                if self._client.status != "running":
+                    for future in list(self._pending):
+                        with suppress(InvalidStateError):  # done since
+                            future.set_exception(CommClosedError("connection lost"))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no further calls, and wait for those under way or cancel them."""
