@@ -3,10 +3,10 @@
 Usage: nice python -m benchmark.finder_bias [--frames 6000] [--seeds 4] [--truth NAME] [--workers 1] [--json FILE]
 
 Four truths that nothing was developed on, two of them strongly peaked at the poles. Each is simulated, searched and
-fitted; the fit to its true electrons, weighted by their true flux, says what the finder really added. The correction
-is simulated at the answer, with other random numbers and as many frames. Differences are averaged over the seeds, and
-their length is the distance in statistical floors of 50,000 frames: `bias` before, `left` after subtracting, `known to`
-what the noise of the average alone would show; R and sigma_R in standard errors of 50,000 frames.
+fitted; the fit to its true electrons says what the finder really added, both weighted by flux, whose noise cancels. The
+correction is simulated at the answer, with other random numbers and as many frames. Differences are averaged over the
+seeds, and their length is the distance in statistical floors of 50,000 frames: `bias` before, `left` after subtracting,
+`known to` what the noise of the average alone would show; R and sigma_R in standard errors of 50,000 frames.
 
 Resumes: what the JSON file holds, truth by truth and seed by seed, is not done again. 6,000 frames and one seed take
 about 2 x 55 s of one core for each truth; "known to" falls as one over the root of frames times seeds.
@@ -58,12 +58,12 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object
     with open_executor(workers) as executor:
         chain = Chain(Detector.of_recipe(recipe), finder, executor)
         run = chain.play(scene, frames, seed=1000 * seed + number)
-        found = fit(*(run.found[key] for key in ("x", "z", "weight")))
+        found = fit(*(run.found[key] for key in ("x", "z", "flux")))
         bias = measure_bias(found, seen_in(run.found, frames), frames, chain, seed=1000 * seed + 500 + number)
-    true = answer_of(run.true, found)
+    true = answer_of(run.true, found, run.true["flux"])
     influence = Influence(true)
     sums = [
-        influence.by_group(*(hits[key].astype(float) for key in ("x", "z", "weight")), hits["ImageId"], frames)
+        influence.by_group(*(hits[key].astype(float) for key in ("x", "z", "flux")), hits["ImageId"], frames)
         for hits in (run.found, run.true)
     ]
     return {

@@ -3,8 +3,9 @@
 Usage: python -m benchmark.pairs [--frames 40] [--json data/benchmark/pairs.json] [--figure data/benchmark/pairs.png]
 
 Pairs: two electrons at a given separation and a random angle, far from all others. Found: the share of electrons with
-a hit within two pixels. Weight: the hits' weights over the electrons' own flux. Groups: the electrons of simulated
-frames, linked where nearer than three spot sizes; a hit belongs to the group of the electron nearest to it.
+a hit within two pixels. Flux: the hits' over the electrons' own. Weight: the hits' over the number of electrons.
+Groups: the electrons of simulated frames, linked where nearer than three spot sizes; a hit belongs to the group of the
+electron nearest to it.
 """
 
 import argparse
@@ -41,54 +42,58 @@ NUMBERS = ((43, 43), (26, 60), (60, 60))
 
 
 def search(recipe: PhosphorRecipe, finder: Finder, x: NDArray, z: NDArray, rng: np.random.Generator) -> tuple:
-    """Render one frame and search it; positions and fluxes (in electrons) of electrons, and hits."""
+    """Render one frame and search it; positions (n, 2) and fluxes of electrons, positions (m, 2) of hits, and hits."""
     A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
     flux = 2 * np.pi * A * sigma**2 / np.sqrt(1 - rho**2) / mean_flux(recipe)
     hits = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
-    return np.stack((x, z), axis=1), flux, np.stack((hits["x"], hits["z"]), axis=1), hits["weight"].astype(float)
+    return np.stack((x, z), axis=1), flux, np.stack((hits["x"], hits["z"]), axis=1), hits
 
 
 def measure_pairs(recipe: PhosphorRecipe, finder: Finder, separation: float, frames: int, seed: int) -> dict:
-    """Share found and weight of pairs at one separation [spot sizes]."""
+    """Share found, flux and weight of pairs at one separation [spot sizes]."""
     rng = np.random.default_rng([seed, round(100 * separation)])
     middle = np.stack(np.meshgrid(*[(np.arange(GRID) - (GRID - 1) / 2) * 1.8 / GRID] * 2), axis=-1).reshape(-1, 2)
-    found = weight = flux = 0.0
+    found = weight = light = flux = 0.0
     for _ in range(frames):
         at = middle + rng.uniform(-0.5, 0.5, middle.shape) * recipe.pitch
         angle = rng.uniform(0, 2 * np.pi, len(at))
         half = 0.5 * separation * recipe.sigma.mean * np.stack((np.cos(angle), np.sin(angle)), axis=1)
-        electrons, fluxes, hits, weights = search(recipe, finder, *np.concatenate((at - half, at + half)).T, rng)
-        found += match(hits, electrons, 2 * recipe.pitch).hit.size
-        weight += weights.sum()
+        electrons, fluxes, places, hits = search(recipe, finder, *np.concatenate((at - half, at + half)).T, rng)
+        found += match(places, electrons, 2 * recipe.pitch).hit.size
+        weight += hits["weight"].sum(dtype=float)
+        light += hits["flux"].sum(dtype=float)
         flux += fluxes.sum()
     electrons = 2 * frames * GRID**2
-    return {"separation": separation, "electrons": electrons, "found": found / electrons, "weight": weight / flux}
+    shares = {"found": found / electrons, "flux": light / flux, "weight": weight / electrons}
+    return {"separation": separation, "electrons": electrons} | shares
 
 
 def measure_groups(recipe: PhosphorRecipe, finder: Finder, case: int, frames: int, seed: int) -> list[dict]:
-    """Share found, and weight, of electrons in groups of each size."""
+    """Share found, flux and weight of electrons in groups of each size."""
     spheres = load(Experiment, ROOT / "param" / "experiment.toml").spheres
     rng = np.random.default_rng([seed, case])
-    counts = np.zeros((len(GROUPS), 4))  # electrons, found, weight, flux
+    counts = np.zeros((len(GROUPS), 5))  # electrons, found, their flux, the hits' flux and weight
     for _ in range(frames):
         parts = [
             project(*sample_sphere(np.array(sphere.beta), R, sphere.sigma_R, n, rng=rng), rng=rng)
             for R, sphere, n in zip(RADII[case], spheres, NUMBERS[case], strict=True)
         ]
         x, z = np.concatenate([np.asarray(part) for part in parts], axis=1)
-        electrons, fluxes, hits, weights = search(recipe, finder, x, z, rng)
+        electrons, fluxes, places, hits = search(recipe, finder, x, z, rng)
         group = fcluster(linkage(electrons, "single"), LINK * recipe.sigma.mean, "distance")
         size = np.bincount(group)[group]
         seen = np.zeros(len(electrons), bool)
-        seen[match(hits, electrons, 2 * recipe.pitch).electron] = True
-        hit_size = size[cKDTree(electrons).query(hits)[1]]
+        seen[match(places, electrons, 2 * recipe.pitch).electron] = True
+        hit_size = size[cKDTree(electrons).query(places)[1]]
         for row, (low, high) in zip(counts, GROUPS, strict=True):
             mine = (size >= low) & (size <= high)
-            light = weights[(hit_size >= low) & (hit_size <= high)].sum()
-            row += (mine.sum(), seen[mine].sum(), light, fluxes[mine].sum())
+            theirs = hits[(hit_size >= low) & (hit_size <= high)]
+            light, weight = theirs["flux"].sum(dtype=float), theirs["weight"].sum(dtype=float)
+            row += (mine.sum(), seen[mine].sum(), fluxes[mine].sum(), light, weight)
     return [
-        {"smallest": low, "largest": high, "electrons": int(n), "found": found / n, "weight": weight / flux}
-        for (low, high), (n, found, weight, flux) in zip(GROUPS, counts, strict=True)
+        {"smallest": low, "largest": high, "electrons": int(n), "found": found / n}
+        | {"flux": light / flux, "weight": weight / n}
+        for (low, high), (n, found, flux, light, weight) in zip(GROUPS, counts, strict=True)
         if n >= 30  # of fewer no share is known
     ]
 
@@ -99,7 +104,7 @@ def draw(pairs: Sequence[dict], groups: Sequence[Sequence[dict]]) -> plt.Figure:
     separation = [row["separation"] for row in pairs]
     for axis, key, label in (
         (axes[0, 0], "found", "electrons found"),
-        (axes[0, 1], "weight", "weight / flux of the electrons"),
+        (axes[0, 1], "weight", "weight an electron"),
     ):
         axis.plot(separation, [row[key] for row in pairs], "o-", color="black")
         axis.set(xlabel="separation of a pair [spot sizes]", ylabel=label)
@@ -111,7 +116,7 @@ def draw(pairs: Sequence[dict], groups: Sequence[Sequence[dict]]) -> plt.Figure:
         axes[1, 0].plot(at, [row["found"] for row in case], mark + "-", color=shade, label=label)
         axes[1, 1].plot(at, [row["weight"] for row in case], mark + "-", color=shade, label=label)
     names = [str(low) if low == high else f"{low}-{high}" if high < 999 else f"{low}+" for low, high in GROUPS]
-    for axis, label in ((axes[1, 0], "electrons found"), (axes[1, 1], "weight / flux of the electrons")):
+    for axis, label in ((axes[1, 0], "electrons found"), (axes[1, 1], "weight an electron")):
         axis.set(xlabel="electrons in the group", ylabel=label)
         axis.set_xticks(range(len(names)), names)
     axes[1, 0].legend(fontsize=8)
@@ -135,16 +140,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     finder = Finder(Detector.of_recipe(recipe), load(FinderSettings, ROOT / "param" / "finder.toml"))
     pairs = [measure_pairs(recipe, finder, separation, args.frames, args.seed) for separation in SEPARATIONS]
-    print(f"{'separation':>12}{'found':>9}{'weight':>9}   pairs [spot sizes]")
+    print(f"{'separation':>12}{'found':>9}{'flux':>9}{'weight':>9}   pairs [spot sizes]")
     for row in pairs:
-        print(f"{row['separation']:>12.2f}{row['found']:>9.3f}{row['weight']:>9.4f}")
+        print(f"{row['separation']:>12.2f}{row['found']:>9.3f}{row['flux']:>9.4f}{row['weight']:>9.4f}")
     groups = [measure_groups(recipe, finder, case, 10 * args.frames, args.seed) for case in range(len(RADII))]
     for case, radii, numbers in zip(groups, RADII, NUMBERS, strict=True):
         print(f"\nR {radii}, {numbers} electrons a frame")
-        print(f"{'group':>12}{'found':>9}{'weight':>9}{'electrons':>12}")
+        print(f"{'group':>12}{'found':>9}{'flux':>9}{'weight':>9}{'electrons':>12}")
         for row in case:
             name = f"{row['smallest']}-{row['largest']}"
-            print(f"{name:>12}{row['found']:>9.3f}{row['weight']:>9.4f}{row['electrons']:>12}")
+            print(f"{name:>12}{row['found']:>9.3f}{row['flux']:>9.4f}{row['weight']:>9.4f}{row['electrons']:>12}")
     with replacing(args.json) as temporary:
         facts = {"frames": args.frames, "machine": platform.platform(), "pairs": pairs, "groups": groups}
         temporary.write_text(json.dumps(facts, indent=1))

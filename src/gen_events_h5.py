@@ -27,6 +27,7 @@ UNITS = {
     "x": "half screens from its middle",
     "z": "half screens from its middle, along the polarisation",
     "weight": "electrons",
+    "flux": "mean flux of one electron",
     "A": "camera counts",
     "sigma": "half screens",
     "rho": "1",

@@ -136,7 +136,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--network", type=Path, metavar="DIR", help="folder of the network's weights")
     parser.add_argument("--spheres", type=int, choices=(1, 2, 3), default=2, help="how many (default %(default)s)")
     parser.add_argument("--order", type=int, choices=range(2, 25, 2), default=24, help="highest Legendre degree, even")
-    parser.add_argument("--weights", choices=("flux", "unit"), default="flux", help="(default %(default)s)")
+    parser.add_argument(
+        "--weights",
+        choices=("flux", "unit"),
+        default="flux",
+        help="a hit counts as the electrons that its flux tells, or as one (default %(default)s)",
+    )
     parser.add_argument("--partial", action="store_true", help="answer although shards are missing")
     parser.add_argument("--figure", type=Path, help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     parser.add_argument("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")

@@ -24,10 +24,10 @@ def scene(rng, electrons=60, scale=1.0):
 
 
 def lone(events):
-    """Mean weight of the hits that no other comes near."""
+    """Mean flux of the hits that no other comes near."""
     at = np.stack((events["x"], events["z"]), axis=1)
     gap = np.hypot(*(at[:, None] - at).transpose(2, 0, 1)) + 9 * np.eye(len(at))
-    return events["weight"][gap.min(axis=1) > 6 * RECIPE.sigma.mean].mean()
+    return events["flux"][gap.min(axis=1) > 6 * RECIPE.sigma.mean].mean()
 
 
 def test_a_detector_survives_its_facts_as_json():

@@ -70,13 +70,14 @@ class Painted:
         electrons = np.zeros(86 * frames, ELECTRON)
         electrons["ImageId"] = np.repeat(np.arange(frames), 86)
         electrons["x"], electrons["z"] = scene.draw(electrons.size, rng=rng)
-        electrons["weight"] = rng.normal(1, 0.17, electrons.size)
-        found = np.zeros(electrons.size, [*ELECTRON.descr, ("sigma", "<f8")])
+        electrons["flux"] = rng.normal(1, 0.17, electrons.size)
+        found = np.zeros(electrons.size, [*ELECTRON.descr, ("A", "<f8"), ("sigma", "<f8")])
         for name in ELECTRON.names:
             found[name] = electrons[name]
         for name in ("x", "z"):
             found[name] += rng.normal(0, self.blur, electrons.size)
-        found["weight"] += rng.normal(0, self.weight_spread, electrons.size)
+        found["flux"] += rng.normal(0, self.weight_spread, electrons.size)
+        found["A"] = rng.normal(100, 10, electrons.size)
         found["sigma"] = rng.normal(0.015, 0.001, electrons.size)
         return Played(frames, electrons, found)
 
@@ -100,10 +101,10 @@ def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
 
 def test_a_simulation_unlike_the_measurement_is_not_trusted(run, answer):
     bright = run.found.copy()
-    bright["weight"] *= 1.2
+    bright["A"] *= 1.2
     bias = measure_bias(answer, seen_in(bright, FRAMES), 300, Painted(0.004), seed=9)
     assert bias.p < 1e-6 and not bias.clear
-    assert any("weight" in sentence for sentence in bias.unlike)
+    assert any("A " in sentence for sentence in bias.unlike)
 
 
 def test_subtracting_nothing_changes_nothing(answer):

@@ -27,7 +27,7 @@ from util.phosphor import (
 from util.sampling import project, sample_sphere
 
 BLOCK = 50  # frames that share a random generator
-ELECTRON = np.dtype([("ImageId", "<i4"), ("x", "<f8"), ("z", "<f8"), ("weight", "<f8")])
+ELECTRON = np.dtype([("ImageId", "<i4"), ("x", "<f8"), ("z", "<f8"), ("flux", "<f8")])
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Played:
     frames : int
         Frames simulated. Those too crowded to search are in none of the arrays.
     true : structured array (n,)
-        Every electron on the screen, dtype `ELECTRON`; the weight is its spot's own flux over the mean flux.
+        Every electron on the screen, dtype `ELECTRON`; the flux is its spot's own, over the mean flux.
     found : structured array (m,)
         Hits, dtype `util.finder.EVENT`. ``ImageId`` counts the frames from 0 in both.
     """
@@ -166,7 +166,7 @@ def _play_block(task: tuple) -> Played:
             continue
         electrons = np.zeros(x.size, ELECTRON)
         electrons["x"], electrons["z"] = x, z
-        electrons["weight"] = 2 * np.pi * A * sigma**2 / np.sqrt(np.maximum(1 - rho**2, 1e-12)) / unit
+        electrons["flux"] = 2 * np.pi * A * sigma**2 / np.sqrt(np.maximum(1 - rho**2, 1e-12)) / unit
         events["ImageId"] = electrons["ImageId"] = image_id
         true.append(electrons)
         found.append(events)

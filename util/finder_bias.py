@@ -1,8 +1,9 @@
 """What finding the electrons adds to the answer, measured on frames simulated at the answer.
 
-The found hits and the true electrons of the same frames are fitted alike, the electrons weighted by the flux that each
-spot really had. Their noise is common to both, so the difference shows the finder alone. One step of indirect
-inference (Gourieroux, Monfort and Renault 1993) subtracts it.
+The found hits and the true electrons of the same frames are fitted alike, the hits weighted by their flux, the
+electrons by the flux that each spot really had. Their noise is common to both, so the difference shows the finder
+alone, a third as noisy as between whole electrons; rounding flux to electrons (`util.multiplicity`) adds no bias of its
+own. One step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it.
 
 The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the chain.
 """
@@ -35,7 +36,7 @@ class Seen:
     crowd : tuple of int
         Electrons of each frame by flux, rounded: what frames of a simulation may hold.
     spots : dict
-        Of each hit's `weight` and `sigma`: mean and standard deviation.
+        Of each hit's `A` and `sigma`: mean and standard deviation.
     """
 
     crowd: tuple[int, ...]
@@ -52,7 +53,7 @@ def seen_in(events: NDArray, frames: int) -> Seen:
 
 
 def _spots(events: NDArray) -> dict[str, tuple[float, float]]:
-    columns = {name: events[name].astype(float) for name in ("weight", "sigma")}
+    columns = {name: events[name].astype(float) for name in ("A", "sigma")}
     return {name: (float(values.mean()), float(values.std())) for name, values in columns.items()}
 
 
@@ -127,14 +128,14 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
     )
 
 
-def answer_of(hits: NDArray, result: FitResult, *, weights: str = "flux") -> FitResult:
-    """Fit hits, with fields x, z and weight, as `result` was fitted, started from it."""
+def answer_of(hits: NDArray, result: FitResult, weight: NDArray | None) -> FitResult:
+    """Fit hits, with fields x and z, as `result` was fitted, started from it; parameters as `util.likelihood.fit`."""
     start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
     spheres, n = result.beta.shape
     return fit(
         hits["x"],
         hits["z"],
-        hits["weight"] if weights == "flux" else None,
+        weight,
         spheres=spheres,
         order=2 * n,
         start=start,
@@ -166,14 +167,14 @@ def measure_bias(
         Too few electrons in so many frames to fit them.
     """
     run = chain.play(scene_at(result, seen.crowd), frames, seed=seed)
-    true = answer_of(run.true, result, weights=weights)
-    bias = answer_of(run.found, result, weights=weights).values - true.values
+    by_flux = weights == "flux"
+    true, found = (answer_of(hits, result, hits["flux"] if by_flux else None) for hits in (run.true, run.found))
     influence = Influence(true)
     found_sums, true_sums = (
         influence.by_group(
             hits["x"].astype(float),
             hits["z"].astype(float),
-            hits["weight"].astype(float) if weights == "flux" else np.ones(hits.size),
+            hits["flux"].astype(float) if by_flux else np.ones(hits.size),
             hits["ImageId"],
             frames,
         )
@@ -183,7 +184,7 @@ def measure_bias(
     moved = np.array([not name.startswith(("N_", "centre", "background")) for name in result.names])
     return FinderBias(
         result.names,
-        np.where(moved, bias, 0),
+        np.where(moved, found.values - true.values, 0),
         np.where(np.outer(moved, moved), covariance, 0),
         frames,
         _unlike(_spots(run.found), seen.spots),
@@ -235,4 +236,5 @@ def bootstrap(
     """
     scene = scene_at(result, seen.crowd)
     runs = (chain.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
-    return np.array([answer_of(found, result, weights=weights).values for found in progress(runs)])
+    by_flux = weights == "flux"
+    return np.array([answer_of(hits, result, hits["weight"] if by_flux else None).values for hits in progress(runs)])

@@ -46,7 +46,7 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     ----------
     folder : Path
     weights : {"flux", "unit"}
-        Whether a hit counts as its flux or as one.
+        Whether a hit counts as the electrons that its flux tells (`util.multiplicity`) or as one.
     partial : bool
         Whether frames may be missing.
 
