@@ -5,6 +5,7 @@ Usage: nice python -m benchmark.coverage CASE [--experiments N] [--workers N] [-
 CASE  design   sampled positions of the two spheres of param/experiment.toml, weights 1 +- 0.17
       zero     the same with PADs that are zero somewhere: I = 3/2 c^2, and I ~ c^20, zero over a broad range
       frames   through the whole chain: simulated frames, found, fitted
+      sums     without hits: simulated frames, summed, and the sum fitted with the spot learnt from them
 
 Resumes: experiments that data/benchmark/coverage_CASE.json already holds are not done again. Prints mean and spread of
 the pulls and the coverage of 68 % and 95 % intervals of every R, sigma_R and beta, and of the negative control: the
@@ -13,20 +14,23 @@ same errors shrunk by a tenth.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from util import settings
 from util.atomic_file import replacing
-from util.chain import Chain, Scene
+from util.chain import Chain, Scene, take_frame
 from util.coverage import coverage
 from util.detector import Detector
+from util.errors import InputError
 from util.executor import map_in_order, open_executor
-from util.finder import FinderSettings
+from util.finder import Finder, FinderSettings
+from util.integrated import bin_frame, cell_of, fit_sum, learn_spot
 from util.likelihood import FitResult, fit
-from util.phosphor import PhosphorRecipe
+from util.phosphor import PhosphorRecipe, draw_spots
 from util.polar_map import PolarBins
 from util.sphere import Experiment
 
@@ -34,9 +38,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BINS = PolarBins(500, 96)  # 1 % wider errors than the default's, a quarter of the time
 ELECTRONS = 200_000  # expected of each experiment on positions
 FRAMES = 600  # of each experiment through frames
+BLOCKS = 200  # into which they are summed
 WEIGHT_SPREAD = 0.17  # of one electron's flux
 SAVE_EVERY = 20
-CASES = {"design": 2400, "zero": 1200, "frames": 120}
+CASES = {"design": 2400, "zero": 1200, "frames": 120, "sums": 120}
 _COSINE_SQUARED = (1.0, *(0.0,) * 11)
 _PEAKED = (*np.polynomial.legendre.poly2leg([0.0] * 20 + [10.5])[2::2].tolist(), 0.0, 0.0)
 
@@ -80,18 +85,44 @@ def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
     """Give the pulls of one experiment through frames; None where the fit failed."""
     case, seed = task
     scene = scene_of(case)
-    recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
-    finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
     with open_executor(1) as executor:
-        found = Chain(Detector.of_recipe(recipe), finder, executor).play(scene, FRAMES, seed=700_000 + seed).found
+        found = Chain(*_detector_and_finder(), executor).play(scene, FRAMES, seed=700_000 + seed).found
     result = fit(found["x"], found["z"], found["weight"], bins=BINS)
     return pulls_of(result, scene) if result.converged else None
+
+
+def through_sums(task: tuple[str, int]) -> dict[str, float] | None:
+    """Give the pulls of one experiment on summed frames; None where the fit failed."""
+    case, seed = task
+    rng, scene = np.random.default_rng([800, seed]), scene_of(case)
+    detector, finder = _detector_and_finder()
+    size = 2 * cell_of(detector)
+    blocks = np.zeros((BLOCKS, *(pixels // size for pixels in detector.frame_shape)))
+
+    def frames() -> Iterator[NDArray]:
+        for number in range(FRAMES):
+            x, z = scene.draw(scene.crowd[0], rng=rng)
+            frame = take_frame(detector, x, z, *draw_spots(detector, x.size, rng=rng), rng=rng)
+            blocks[number % BLOCKS] += bin_frame(frame, size)
+            yield frame
+
+    spot = learn_spot(frames(), Finder(detector, finder))
+    start = list(zip(scene.R, scene.sigma_R, strict=True))
+    try:
+        return pulls_of(fit_sum(blocks, spot, detector, start=start).result, scene)
+    except InputError:
+        return None
+
+
+def _detector_and_finder() -> tuple[Detector, FinderSettings]:
+    recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    return Detector.of_recipe(recipe), settings.load(FinderSettings, ROOT / "param" / "finder.toml")
 
 
 def run(case: str, experiments: int, workers: int, path: Path) -> list[dict[str, float] | None]:
     """Do what `path` does not hold yet; give the pulls of all experiments."""
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    one: Callable = through_frames if case == "frames" else on_positions
+    one: Callable = {"frames": through_frames, "sums": through_sums}.get(case, on_positions)
     tasks = [(case, seed) for seed in range(len(rows), experiments)]
     with open_executor(workers) as executor:
         for row in map_in_order(executor, one, tasks, in_flight=2 * workers):

@@ -27,7 +27,7 @@ from util.atomic_file import replacing
 from util.detector import Detector
 from util.finder import Finder, FinderSettings
 from util.matching import match
-from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
+from util.phosphor import PhosphorRecipe, draw_spots, flux_of, mean_flux, render
 from util.sampling import project, sample_sphere
 from util.settings import load
 from util.sphere import Experiment
@@ -44,7 +44,7 @@ NUMBERS = ((43, 43), (26, 60), (60, 60))
 def search(recipe: PhosphorRecipe, finder: Finder, x: NDArray, z: NDArray, rng: np.random.Generator) -> tuple:
     """Render one frame and search it; positions (n, 2) and fluxes of electrons, positions (m, 2) of hits, and hits."""
     A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
-    flux = 2 * np.pi * A * sigma**2 / np.sqrt(1 - rho**2) / mean_flux(recipe)
+    flux = flux_of(A, sigma, rho) / mean_flux(recipe)
     hits = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
     return np.stack((x, z), axis=1), flux, np.stack((hits["x"], hits["z"]), axis=1), hits
 

@@ -65,9 +65,9 @@ def test_a_scene_that_makes_no_sense_is_refused():
 
 
 def test_a_camera_of_many_bits_with_background_is_played_and_searched_as_it_is():
-    detector = dataclasses.replace(
-        DETECTOR, sample_centre=0.5, saturation=1000, background=(12.0, 3.0, 0.0), noise=1.0, A=Normal(400.0, 40.0)
-    )
+    bright = DETECTOR.with_spot(Normal(400.0, 40.0), DETECTOR.sigma, DETECTOR.rho)
+    camera = {"sample_centre": 0.5, "saturation": 1000, "background": (12.0, 3.0, 0.0), "noise": 1.0}
+    detector = dataclasses.replace(bright, **camera)
     spots = (np.array([900.0, 300.0]), np.full(2, 0.015), np.zeros(2))
     x = np.array([0.25, -0.5])
     frame = take_frame(detector, x, np.zeros(2), *spots, rng=np.random.default_rng(82))

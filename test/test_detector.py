@@ -38,7 +38,7 @@ def test_a_detector_survives_its_facts_as_json():
 def test_a_recipes_detector_has_its_geometry_and_flux():
     assert DETECTOR.pitch == RECIPE.pitch
     assert DETECTOR.sample_centre == RECIPE.sample_centre
-    assert mean_flux(DETECTOR) == mean_flux(RECIPE)
+    assert DETECTOR.flux.mean == mean_flux(RECIPE)
     assert DETECTOR.flux_spread == pytest.approx(np.hypot(0.1, 2 / 15))
 
 
@@ -68,6 +68,7 @@ def test_frames_of_more_bits_are_searched_as_those_of_eight(saturation, scale):
     image, electrons = scene(np.random.default_rng(1))
     frame = np.rint(image * scale).clip(0, saturation).astype(np.uint16)
     A = dataclasses.replace(RECIPE.A, mean=RECIPE.A.mean * scale, std=RECIPE.A.std * scale)
-    events = Finder(dataclasses.replace(DETECTOR, A=A, saturation=saturation), SETTINGS).find(frame)
+    bright = DETECTOR.with_spot(A, RECIPE.sigma, RECIPE.rho)
+    events = Finder(dataclasses.replace(bright, saturation=saturation), SETTINGS).find(frame)
     assert len(events) == pytest.approx(len(electrons), abs=1)
     assert lone(events) == pytest.approx(1.0, abs=0.08)

@@ -81,7 +81,7 @@ def test_shards_without_events_or_without_a_field_are_refused_and_nothing_is_lef
         ),
         (
             dataclasses.replace(last, events=events[["ImageId", "x", "z", "weight"]].copy()),
-            r"final_20_30\.npz: its events lack A, rho, sigma; search",
+            r"final_20_30\.npz: its events lack A, flux, rho, sigma; search",
         ),
     ):
         write(folder, bad)

@@ -7,14 +7,14 @@ from truth import ROOT
 
 from util import settings
 from util.multiplicity import BROADEST, lumps, multiplicity
-from util.phosphor import PhosphorRecipe, draw_spots
+from util.phosphor import PhosphorRecipe, draw_spots, flux_of
 
 
 def fluxes(n, size, rng):
     """Give the fluxes of lumps of n electrons as the published recipe draws them, and the spread for one electron."""
     recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     A, sigma, rho = draw_spots(recipe, n * size, rng=rng)
-    flux = A * sigma**2 / np.sqrt(1 - rho**2)
+    flux = flux_of(A, sigma, rho)
     flux /= flux.mean()
     return flux.reshape(n, size).sum(axis=0), np.hypot(0.1, 2 / 15)
 

@@ -15,6 +15,7 @@ from util.phosphor import (
     _digitise,
     detector_to_pixel,
     draw_spots,
+    flux_of,
     light,
     mean_flux,
     pixel_to_detector,
@@ -171,7 +172,7 @@ def test_drawn_spots_follow_the_recipe_within_its_limits():
 @pytest.mark.parametrize("recipe", [PUBLISHED, small(rho=Normal(0.2, 0.0)), small(A=Normal(20.0, 15.0))])
 def test_mean_flux_is_the_mean_over_drawn_spots(recipe):
     A, sigma, rho = draw_spots(recipe, 400_000, rng=np.random.default_rng(6))
-    flux = 2 * np.pi * A * sigma**2 / np.sqrt(1 - rho**2)
+    flux = flux_of(A, sigma, rho)
     assert mean_flux(recipe) == pytest.approx(flux.mean(), abs=4 * flux.std() / math.sqrt(flux.size))
 
 

@@ -25,7 +25,7 @@ from util.detector import Detector
 from util.errors import FrameError, InputError
 from util.finder import Finder, FinderSettings
 from util.frame_source import FrameSource
-from util.phosphor import Normal, PhosphorRecipe
+from util.phosphor import Normal, PhosphorRecipe, flux_of
 
 FEWEST_SPOTS = 40  # isolated ones; their mean brightness is then known to 2 %
 ENOUGH_SPOTS = 2000
@@ -119,7 +119,7 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         spots = _isolated_spots(searched, detector, settings)
         if len(spots) < 2:
             break
-        detector = replace(detector, **_laws(spots, detector.pitch))
+        detector = replace(detector, **_laws(spots))
     seen = min(per_read, len(order))
     parts = [spots]
     while sum(map(len, parts)) < ENOUGH_SPOTS and seen < len(order):
@@ -127,13 +127,13 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         seen = min(seen + per_read, len(order))
     spots = np.concatenate(parts)
     if len(spots) >= FEWEST_SPOTS:
-        detector = replace(detector, **_laws(spots, detector.pitch))
+        detector = replace(detector, **_laws(spots))
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
             return Learned(detector, len(spots), seen)
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
     else:
         if _alike(detector, blank):
-            return Learned(replace(camera, A=blank.A, sigma=blank.sigma, rho=blank.rho), len(spots), seen)
+            return Learned(camera, len(spots), seen)
         found = f"{len(spots)}"
     raise _no_basis(frames, f"{found} in {seen} frames")
 
@@ -247,9 +247,7 @@ def _guess_spot(images: Sequence[NDArray], camera: Detector) -> Detector | None:
         return None
     A = float(np.median(heights[heights > 0.2 * np.percentile(heights, 90)]))
     sigma = sigma_px * camera.pitch
-    return replace(
-        camera, A=Normal(A, GUESS.mean * A), sigma=Normal(sigma, GUESS.std * sigma), rho=Normal(0.0, GUESS.std)
-    )
+    return camera.with_spot(Normal(A, GUESS.mean * A), Normal(sigma, GUESS.std * sigma), Normal(0.0, GUESS.std))
 
 
 def _light_of(image: NDArray, camera: Detector, size: int) -> NDArray[np.float64]:
@@ -305,10 +303,10 @@ def _isolated_spots(images: Sequence[NDArray], detector: Detector, settings: Fin
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _laws(spots: NDArray, pitch: float) -> dict[str, Normal]:
-    """Laws of A, sigma and rho from isolated spots."""
-    A, sigma, rho = (_robust(spots[name].astype(float)) for name in ("A", "sigma", "rho"))
-    return {"A": A, "sigma": sigma, "rho": rho}
+def _laws(spots: NDArray) -> dict[str, Normal]:
+    """Laws of A, sigma, rho and flux from isolated spots."""
+    columns = {name: spots[name].astype(float) for name in ("A", "sigma", "rho")}
+    return {name: _robust(values) for name, values in columns.items()} | {"flux": _robust(flux_of(**columns))}
 
 
 def _alike(detector: Detector, recipe: Detector) -> bool:

@@ -19,6 +19,7 @@ from util.phosphor import (
     PhosphorRecipe,
     detector_to_pixel,
     draw_spots,
+    flux_of,
     light,
     mean_flux,
     pixel_to_detector,
@@ -27,6 +28,7 @@ from util.phosphor import (
 from util.sampling import project, sample_sphere
 
 BLOCK = 50  # frames that share a random generator
+MOST_OBLIQUE = 1 - 1e-12  # a spot drawn at |rho| = 1 has no finite flux
 ELECTRON = np.dtype([("ImageId", "<i4"), ("x", "<f8"), ("z", "<f8"), ("flux", "<f8")])
 
 
@@ -166,7 +168,7 @@ def _play_block(task: tuple) -> Played:
             continue
         electrons = np.zeros(x.size, ELECTRON)
         electrons["x"], electrons["z"] = x, z
-        electrons["flux"] = 2 * np.pi * A * sigma**2 / np.sqrt(np.maximum(1 - rho**2, 1e-12)) / unit
+        electrons["flux"] = flux_of(A, sigma, rho.clip(-MOST_OBLIQUE, MOST_OBLIQUE)) / unit
         events["ImageId"] = electrons["ImageId"] = image_id
         true.append(electrons)
         found.append(events)

@@ -1,19 +1,19 @@
 """A detector as the finder needs to know it: what one electron looks like, and the camera's own light and noise."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from util.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, pixel_to_detector
+from util.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, SpotLaw, mean_flux, pixel_to_detector
 
 
 @dataclass(frozen=True)
 class Detector:
     """One electron's spot, and the camera.
 
-    `util.phosphor.pixel_to_detector`, `detector_to_pixel` and `mean_flux` take it as they take a recipe.
+    `util.phosphor.pixel_to_detector` and `detector_to_pixel` take it as they take a recipe.
 
     Attributes
     ----------
@@ -24,6 +24,9 @@ class Detector:
         No frame tells it; the fitted centre of the image absorbs it.
     A, sigma, rho : Normal
         Peak brightness [counts], size [detector units] and obliqueness of one electron's spot.
+    flux : Normal
+        One electron's flux [counts x detector units^2]. It follows from the three where they are independent; learnt,
+        it stands for itself, for what noise adds to them is not.
     noise : float
         Standard deviation of a pixel without light [counts], rounding apart.
     background : (float, float, float)
@@ -39,6 +42,7 @@ class Detector:
     A: Normal
     sigma: Normal
     rho: Normal
+    flux: Normal
     noise: float = 0.0
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     saturation: int = CAMERA_MAXIMUM
@@ -47,7 +51,8 @@ class Detector:
     @classmethod
     def of_recipe(cls, recipe: PhosphorRecipe) -> "Detector":
         """Give the detector that a phosphor recipe describes: an eight-bit camera without background."""
-        return cls(recipe.frame_shape, recipe.sample_centre, recipe.A, recipe.sigma, recipe.rho, recipe.camera_noise)
+        A, sigma, rho = recipe.A, recipe.sigma, recipe.rho
+        return cls(recipe.frame_shape, recipe.sample_centre, A, sigma, rho, _flux_law(recipe), recipe.camera_noise)
 
     @classmethod
     def from_facts(cls, facts: dict) -> "Detector":
@@ -59,12 +64,17 @@ class Detector:
             No facts of a detector.
         """
         facts = dict(facts)
-        for name in ("A", "sigma", "rho"):
+        for name in ("A", "sigma", "rho", "flux"):
             facts[name] = Normal(**facts[name])
         facts["frame_shape"] = tuple(facts["frame_shape"])
         facts["background"] = tuple(facts["background"])
         facts["hot_pixels"] = tuple((i, j) for i, j in facts["hot_pixels"])
         return cls(**facts)
+
+    def with_spot(self, A: Normal, sigma: Normal, rho: Normal) -> "Detector":
+        """Give the same camera with another spot, of independent A, sigma and rho."""
+        other = replace(self, A=A, sigma=sigma, rho=rho)
+        return replace(other, flux=_flux_law(other))
 
     def facts(self) -> dict:
         """Give all attributes as JSON holds them."""
@@ -78,7 +88,7 @@ class Detector:
     @property
     def flux_spread(self) -> float:
         """Relative spread of one electron's flux."""
-        return math.hypot(self.A.std / self.A.mean, 2 * self.sigma.std / self.sigma.mean)
+        return self.flux.std / self.flux.mean
 
     def background_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
         """Give the counts without light at (fractional) pixel indices, as `rows` and `columns` broadcast."""
@@ -99,3 +109,9 @@ class Detector:
         mended = frame.copy()
         mended[rows, columns] = np.median(around.reshape(len(rows), 9), axis=1)
         return mended
+
+
+def _flux_law(spot: SpotLaw) -> Normal:
+    """Flux of spots whose brightness, size and obliqueness are independent."""
+    mean = mean_flux(spot)
+    return Normal(mean, mean * math.hypot(spot.A.std / spot.A.mean, 2 * spot.sigma.std / spot.sigma.mean))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from util.binning import bin_pixels
 from util.detector import Detector
 from util.multiplicity import lumps, multiplicity
-from util.phosphor import mean_flux, pixel_to_detector
+from util.phosphor import flux_of, pixel_to_detector
 from util.spot_fit import workspace
 from util.spot_search import Search, find_spots
 
@@ -110,7 +110,6 @@ class Finder:
         if any(detector.background):
             at = np.arange(max(rows, columns)) * self._bin + self._middle
             self._background = detector.background_at(at[:rows, None], at[:columns])
-        self._mean_flux = mean_flux(detector)
 
     @property
     def _middle(self) -> float:
@@ -142,8 +141,7 @@ class Finder:
         events["x"] = pixel_to_detector(detector, x * self._bin + self._middle, axis=0)
         events["z"] = pixel_to_detector(detector, z * self._bin + self._middle, axis=1)
         size_px2 = (s * self._bin) ** 2
-        flux = 2 * np.pi * A * size_px2 * detector.pitch**2 / np.sqrt(1 - rho**2)
-        events["flux"] = flux / self._mean_flux
+        events["flux"] = flux_of(A, np.sqrt(size_px2) * detector.pitch, rho) / detector.flux.mean
         sigma_px2 = np.maximum(size_px2 - self._widening, 0.01)
         events["A"] = A * size_px2 / sigma_px2
         events["sigma"] = np.sqrt(sigma_px2) * detector.pitch

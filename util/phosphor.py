@@ -175,6 +175,12 @@ def draw_spots(
     return A, sigma, rho
 
 
+def flux_of(A: ArrayLike, sigma: ArrayLike, rho: ArrayLike) -> NDArray[np.float64]:
+    """Flux of whole spots, ``2 pi A sigma^2 / sqrt(1 - rho^2)`` [counts x detector units^2]; |rho| must be below 1."""
+    A, sigma, rho = (np.asarray(values, np.float64) for values in (A, sigma, rho))
+    return 2 * np.pi * A * sigma**2 / np.sqrt(1 - rho**2)
+
+
 def mean_flux(spot: SpotLaw) -> float:
     """Mean flux of one electron, ``2 pi E[A sigma^2 / sqrt(1 - rho^2)]`` [counts x detector units^2].
 
