@@ -192,7 +192,8 @@ def fit_sum(
     seen = np.array([model.deconvolve(block).ravel() for block in blocks]) @ score.reshape(len(score), -1).T
     # Each jackknifed spot moves the answer by one step from the same place.
     parts = [_SumModel(replace(spot, image=image), camera, blocks.shape[1:], spheres, order) for image in spot.without]
-    residuals = np.array([part.deconvolve(blocks.sum(axis=0, dtype=float)) - part.mean(q) for part in parts])
+    light, electrons = blocks.sum(axis=0, dtype=float), model.density(q)
+    residuals = np.array([part.deconvolve(light) - part.see(electrons) for part in parts])
     by_spot = np.tensordot(residuals, score, ((1, 2), (1, 2))) @ inverse.T
     of_spot = np.cov(by_spot, rowvar=False, bias=True) * (len(parts) - 1)
     moved = (seen - seen.mean(axis=0)) @ inverse.T
@@ -216,7 +217,7 @@ def _accelerated(moves: NDArray, changes: NDArray, step: NDArray, error: NDArray
 def _scores(mean: NDArray, slopes: NDArray) -> tuple[NDArray, NDArray]:
     variance = np.maximum(mean, 0.02 * mean.mean())
     score = slopes / variance
-    return score, np.einsum("ixz,jxz->ij", score, slopes, optimize=True)
+    return score, score.reshape(len(score), -1) @ slopes.reshape(len(slopes), -1).T
 
 
 class _SumModel:
@@ -243,7 +244,7 @@ class _SumModel:
 
         def transform(cells: int, size: int) -> tuple[NDArray, NDArray]:
             frequency = np.fft.fftfreq(cells) * 2 * np.pi / size  # a pixel
-            # Sum over a bin's pixels; on the cells, whose sum follows in `_see`, over a cell's.
+            # Sum over a bin's pixels; on the cells, whose sum follows in `see`, over a cell's.
             middle = (np.arange(size) - (size - 1) / 2)[:, None]
             box = np.cos(middle * frequency).sum(axis=0)
             return np.exp(-1j * np.outer(frequency, offsets)), box
@@ -266,7 +267,7 @@ class _SumModel:
         """Give electrons a bin (rows, columns) from counts a bin."""
         return np.fft.ifft2(np.fft.fft2(image) * self._filter).real
 
-    def _see(self, p: NDArray) -> NDArray:
+    def see(self, p: NDArray) -> NDArray:
         """Give what a density of electrons on the cells looks like, deconvolved."""
         light = np.fft.ifft2(np.fft.fft2(p * self.area) * self._fine).real
         height, width = self.shape
@@ -304,14 +305,14 @@ class _SumModel:
         q[-2:] = rough.centre
         return q
 
-    def mean(self, q: NDArray) -> NDArray:
-        """Give the expected deconvolved sum (rows, columns)."""
+    def density(self, q: NDArray) -> NDArray:
+        """Give the expected density of electrons on the cells."""
         total = np.zeros((self.x.size, self.z.size))
         for s in range(self.spheres):
             first = s * self.block
             N, R, sigma_R = q[first : first + 3]
             total += N * density(self.x, self.z, q[first + 3 : first + self.block] / N, R, sigma_R, tuple(q[-2:]))
-        return self._see(total)
+        return total
 
     def expect(self, q: NDArray) -> tuple[NDArray, NDArray]:
         """Give the expected deconvolved sum (rows, columns) and its derivatives (P, rows, columns)."""
@@ -321,15 +322,15 @@ class _SumModel:
             N, R, sigma_R = q[first : first + 3]
             beta = q[first + 3 : first + self.block] / N
             p, gradient = density_gradient(self.x, self.z, beta, R, sigma_R, tuple(q[-2:]))
-            shown = self._see(p)
+            shown = self.see(p)
             mean += N * shown
-            by_beta = np.array([self._see(row) for row in gradient[:-4]])
+            by_beta = np.array([self.see(row) for row in gradient[:-4]])
             # p = isotropic part + sum beta_i dp/dbeta_i, so N p = N isotropic + sum (N beta_i) dp/dbeta_i.
             slopes[first] = shown - np.tensordot(beta, by_beta, 1)
-            slopes[first + 1], slopes[first + 2] = N * self._see(gradient[-4]), N * self._see(gradient[-3])
+            slopes[first + 1], slopes[first + 2] = N * self.see(gradient[-4]), N * self.see(gradient[-3])
             slopes[first + 3 : first + self.block] = by_beta
-            slopes[-2] += N * self._see(gradient[-2])
-            slopes[-1] += N * self._see(gradient[-1])
+            slopes[-2] += N * self.see(gradient[-2])
+            slopes[-1] += N * self.see(gradient[-1])
         return mean, slopes
 
     def result(self, q: NDArray, covariance: NDArray, blocks: int) -> tuple[FitResult, NDArray]:

@@ -124,9 +124,11 @@ def density_gradient(
     shape = (beta.size + 1, *x.shape)
     N, by_R, by_sigma, by_rho = radial_functions(rho.ravel(), R, sigma_R, 2 * beta.size).reshape(4, *shape)
     k = np.arange(beta.size + 1).reshape(-1, *(1,) * x.ndim)
-    power = cosine ** (2 * k)
+    power = np.ones(shape)
+    np.cumprod(np.broadcast_to(cosine**2, (beta.size, *x.shape)), axis=0, out=power[1:])
     # d cos^{2k}(alpha) / d alpha over rho; (1/rho) N_k vanishes at the centre for every k >= 1.
-    turn = -2 * k * cosine ** np.maximum(2 * k - 1, 0) * sine / safe
+    turn = np.zeros(shape)
+    turn[1:] = -2 * k[1:] * power[:-1] * (cosine * sine / safe)
     along = np.tensordot(a, power * by_rho, 1)
     across = np.tensordot(a, turn * N, 1)
     gradient = np.empty((beta.size + 4, *x.shape))
