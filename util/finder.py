@@ -32,7 +32,10 @@ EVENT = np.dtype(
 # Bins: spots are sampled at least as finely as this. At 1.8 the same is found in 1.35 times the time, at 1.05 F1 falls
 # from 0.989 to 0.986 for radii 0.58 and 0.66.
 FINEST_SIZE = 1.5
-LUMP = 2.0  # spot sizes: hits nearer than this are weighed together, for only their flux together tells electrons
+# Spot sizes: hits nearer than this are weighed together, for only together their flux does not depend on how the finder
+# split it. Of 20,000 frames the bias of the weights shows at 1.6 (p = 1e-11 where 110 electrons crowd, 1e-38 where PADs
+# are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
+LUMP = 2.4
 SMALLEST_STD = 0.02  # of the mean: a recipe without spread still leaves the fit some freedom
 
 
