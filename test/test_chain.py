@@ -40,14 +40,14 @@ def test_electrons_fall_about_the_centre_in_the_shares_asked_for():
 
 
 def test_frames_hold_the_crowd_and_are_nearly_all_found():
-    run = played(20)
-    assert run.frames == 20
-    assert np.bincount(run.true["ImageId"]).tolist() == [86] * 20
+    run = played(40)
+    assert run.frames == 40
+    assert np.bincount(run.true["ImageId"]).tolist() == [86] * 40
     found, true = (np.bincount(hits["ImageId"], hits["flux"]) for hits in (run.found, run.true))
     assert found == pytest.approx(true, rel=0.03)
     assert true.sum() / run.true.size == pytest.approx(1, abs=0.02)
-    # Whole electrons, but for the few lumps that may be more or fewer.
-    assert np.bincount(run.found["ImageId"], run.found["weight"]) == pytest.approx(86, abs=1.5)
+    # Weights are whole electrons wherever the flux can tell.
+    assert np.bincount(run.found["ImageId"], run.found["weight"]).std() < 0.8 * found.std()
     assert run.found["weight"].sum() == pytest.approx(run.true.size, rel=0.002)
 
 
