@@ -17,7 +17,7 @@ from util.frame_sums import FrameSums, spot_of, sum_frames
 from util.frames import open_frames
 from util.hits import Hits
 from util.influence import Influence
-from util.integrated import SumFit, fit_sum
+from util.integrated import SumFit, cautions, fit_sum
 from util.likelihood import FitResult
 from util.notes import Notes
 from util.phosphor import PhosphorRecipe
@@ -46,14 +46,16 @@ def _fit(
     finder: FinderSettings,
     args: argparse.Namespace,
     start: list | None,
+    notes: Notes,
 ) -> tuple[SumFit, FrameSums]:
     with open_executor(args.workers) as executor:
         summed = sum_frames(path, dataset, detector, executor)
+    notes.warnings += cautions(detector)
     spot = spot_of(path, dataset, Finder(detector, finder))
     return fit_sum(summed.sums, spot, detector, spheres=args.spheres, order=args.order, start=start), summed
 
 
-def answer_of_sum(args: argparse.Namespace) -> tuple[FitResult, str, str | None]:
+def answer_of_sum(args: argparse.Namespace, notes: Notes) -> tuple[FitResult, str, str | None]:
     """Answer from the frames alone; also gives the fingerprint of their file, and the dataset that they stand in.
 
     Raises
@@ -68,7 +70,7 @@ def answer_of_sum(args: argparse.Namespace) -> tuple[FitResult, str, str | None]
         source, dataset = frames.fingerprint(), frames.dataset
         learned = learn_detector(frames, settings.load(PhosphorRecipe, args.phosphor), finder)
     print(learned.report())
-    return _fit(args.finaltest, dataset, learned.detector, finder, args, None)[0].result, source, dataset
+    return _fit(args.finaltest, dataset, learned.detector, finder, args, None, notes)[0].result, source, dataset
 
 
 def check(result: FitResult, hits: Hits, args: argparse.Namespace, further: np.ndarray | None, notes: Notes) -> None:
@@ -91,7 +93,7 @@ def check(result: FitResult, hits: Hits, args: argparse.Namespace, further: np.n
     if hits.events is None:
         raise InputError("--check-integrated: expected shards with events, found some without; make them with events")
     start = list(zip(result.R.tolist(), result.sigma_R.tolist(), strict=True))
-    found, summed = _fit(args.finaltest, hits.dataset, *finder_of(hits), args, start)
+    found, summed = _fit(args.finaltest, hits.dataset, *finder_of(hits), args, start, notes)
     block = np.array([summed.block_of[image_id] for image_id in hits.events["ImageId"].tolist()])
     blocks = len(summed.sums)
     moved = Influence(result).by_group(hits.x, hits.z, hits.weight, block, blocks) - found.moved

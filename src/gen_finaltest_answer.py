@@ -196,9 +196,9 @@ def conclude(args: argparse.Namespace, result: FitResult, truth: Sequence[Sphere
 
 def answer_by_sum(args: argparse.Namespace, made_by: dict[str, object]) -> None:
     """Answer from the summed frames alone."""
-    result, source, dataset = answer_integrated.answer_of_sum(args)
-    truth = truth_of(args.finaltest, dataset, source, args.spheres)
     notes = Notes()
+    result, source, dataset = answer_integrated.answer_of_sum(args, notes)
+    truth = truth_of(args.finaltest, dataset, source, args.spheres)
     result = answer_knowledge.refine(result, args, notes)
     write_answer(args.output, result, made_by | {"source": source} | notes.facts, notes.datasets)
     print(f"{args.output}: {result.hits} electrons in the summed frames")

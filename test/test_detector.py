@@ -54,6 +54,14 @@ def test_a_sloping_background_is_taken_off():
     assert Finder(flat, SETTINGS).find(frame)["weight"].sum() > 1.2 * len(electrons)
 
 
+@pytest.mark.parametrize(("background", "noise"), [(0.0, 2.0), (-1.5, 3.0), (1.0, 5.0), (30.0, 2.0), (12.0, 0.0)])
+def test_what_a_dark_pixel_counts_knows_that_negative_counts_are_cut_off(background, noise):
+    detector = dataclasses.replace(DETECTOR, background=(background, 0.0, 0.0), noise=noise)
+    counts = np.rint(background + noise * np.random.default_rng(2).standard_normal(1_000_000)).clip(0)
+    assert detector.dark_at(5, 7) == pytest.approx(counts.mean(), abs=0.01)
+    assert detector.background_at(5, 7) == pytest.approx(background)
+
+
 def test_hot_pixels_are_mended_and_the_frame_left_as_it_was():
     frame = np.zeros((1024, 1024), np.uint8)
     frame[100, 200] = frame[0, 0] = 255

@@ -1,5 +1,7 @@
 """The answer from summed frames: the spot that it learns, and the spheres that it finds without finding electrons."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import truth
@@ -8,7 +10,7 @@ from util import settings
 from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder, FinderSettings
-from util.integrated import bin_frame, fit_sum, learn_spot
+from util.integrated import bin_frame, cautions, fit_sum, learn_spot
 from util.pad import distance
 from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
 
@@ -68,6 +70,13 @@ def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
     share = np.sqrt(np.diag(found.of_spot)) / result.errors
     assert share[result.names.index("sigma_R_2")] > 0.1
     assert share[result.names.index("R_2")] < 0.1
+
+
+def test_a_camera_that_makes_nothing_of_negative_counts_is_warned_of():
+    detector = Detector.of_recipe(RECIPE)
+    assert cautions(detector) == cautions(replace(detector, noise=2.0, background=(8.0, 0.0, 0.0))) == ()
+    (warning,) = cautions(replace(detector, noise=2.0))
+    assert "raises its dark pixels by 0.8" in warning
 
 
 def test_too_few_blocks_and_too_few_spots_are_refused(measured):

@@ -44,6 +44,11 @@ def test_weights_are_unbiased_for_every_gain(spread):
         assert mean == pytest.approx(n, rel=2e-3)
 
 
+def test_a_ghost_counts_as_the_little_light_that_it_has():
+    assert multiplicity(np.array([0.01, 0.2]), 0.17) == pytest.approx([0.01, 0.2])
+    assert multiplicity(np.array([0.45]), 0.17) == pytest.approx(1, abs=0.01)
+
+
 def test_a_broad_gain_and_a_great_heap_are_left_as_their_flux():
     flux = np.array([0.1, 1.0, 7.3, 20.0])
     assert np.array_equal(multiplicity(flux, BROADEST + 0.01), flux)

@@ -201,6 +201,8 @@ def _learn_camera(images: Sequence[NDArray], blank: Detector) -> Detector:
         cut = float(ndtri(zeros))
         height = math.exp(-cut * cut / 2) / math.sqrt(2 * math.pi)
         noise = max(noise, (blank.background[0] - 0.5 * (1 - zeros)) / (height - cut * (1 - zeros)))
+        # Where there is light nothing is cut off: the background under it is the mean of the whole law.
+        blank = replace(blank, background=(0.5 - cut * noise, *blank.background[1:]))
     hot: tuple[tuple[int, int], ...] = ()
     if len(images) >= 8:
         darkest = np.min(images, axis=0).astype(float)

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
+from scipy.stats import norm
 
 from util.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, SpotLaw, mean_flux, pixel_to_detector
 
@@ -30,7 +32,7 @@ class Detector:
     noise : float
         Standard deviation of a pixel without light [counts], rounding apart.
     background : (float, float, float)
-        Counts at the frame's middle, and their slopes along x and z [counts per half screen].
+        Counts under light at the frame's middle, and their slopes along x and z [counts per half screen].
     saturation : int
         Counts at which the camera clips.
     hot_pixels : tuple of (int, int)
@@ -91,10 +93,17 @@ class Detector:
         return self.flux.std / self.flux.mean
 
     def background_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
-        """Give the counts without light at (fractional) pixel indices, as `rows` and `columns` broadcast."""
+        """Give the counts under the light at (fractional) pixel indices, as `rows` and `columns` broadcast."""
         constant, along_x, along_z = self.background
         x, z = pixel_to_detector(self, rows, axis=0), pixel_to_detector(self, columns, axis=1)
         return constant + along_x * x + along_z * z
+
+    def dark_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
+        """Give the mean counts of pixels that no light reaches: negative ones, of which noise makes some, become 0."""
+        level = self.background_at(rows, columns)
+        if self.noise == 0:
+            return np.maximum(level, 0)
+        return level * ndtr(level / self.noise) + self.noise * norm.pdf(level / self.noise)
 
     def without_hot_pixels(self, frame: NDArray) -> NDArray:
         """Set each hot pixel to the median of its neighbours, in a copy; without any, give the frame itself."""

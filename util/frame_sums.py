@@ -52,9 +52,9 @@ def sum_frames(path: Path, dataset: str | None, detector: Detector, executor: Ex
     path, ranges = path.resolve(), itertools.pairwise(edges.tolist())
     tasks = (_Task(path, dataset, detector, start, stop) for start, stop in ranges)
     sums = np.stack(list(map_in_order(executor, _sum_block, tasks, in_flight=lambda: 2 * executor.concurrency)))
-    if any(detector.background):
-        rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
-        dark = detector.background_at(rows[:, None], columns)
+    rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
+    dark = detector.dark_at(rows[:, None], columns)
+    if dark.any():
         size = 2 * cell_of(detector)
         height, width = (pixels // size for pixels in dark.shape)
         cut = dark[: height * size, : width * size].reshape(height, size, width, size)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder
 from util.likelihood import FitResult, fit
@@ -31,6 +32,7 @@ _STEPS = 30
 _MEMORY = 2  # earlier steps that tell the next one; the widths of two spheres are what converges slowly
 _SETTLED = 0.01  # errors that a step may still move the answer
 _FEWEST_SPOTS = 100
+_RAISED = 0.05  # counts of dark pixels that a camera without negative counts may add
 _PARTS = 8  # of the spots, for the jackknife
 
 
@@ -76,6 +78,17 @@ def cell_of(camera: Geometry) -> int:
     return max(1, round(_CELL / camera.pitch))
 
 
+def cautions(detector: Detector) -> tuple[str, ...]:
+    """Say what of a detector speaks against summing its frames."""
+    raised = detector.dark_at(*(pixels / 2 for pixels in detector.frame_shape)) - detector.background[0]
+    if raised < _RAISED:
+        return ()
+    return (
+        f"the camera makes 0 of negative counts, which raises its dark pixels by {raised:.1f}, and lit ones by less: "
+        "spots do not add up in the sum of the frames, whose answer is biased; trust that of the hits",
+    )
+
+
 def bin_frame(frame: NDArray[np.unsignedinteger], size: int) -> NDArray[np.float32]:
     """Sum size x size pixels; rows and columns beyond a multiple of the size are left out."""
     height, width = (pixels // size for pixels in frame.shape)
@@ -93,8 +106,8 @@ def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) ->
     ----------
     frames : iterable of (H, W) arrays
     finder : Finder
-        Says where spots are; only those that no other comes near are used. Its detector tells geometry, background
-        and about how large spots are.
+        Says where spots are; only those that no other comes near are used. Its detector tells geometry, dark
+        counts and about how large spots are.
 
     Raises
     ------
@@ -118,7 +131,7 @@ def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) ->
         inside = (np.minimum(i, k) >= reach) & (i < frame.shape[0] - reach) & (k < frame.shape[1] - reach)
         for n in np.flatnonzero((near.sum(axis=1) == 1) & inside):
             window = frame[i[n] - reach : i[n] + reach + 1, k[n] - reach : k[n] + reach + 1]
-            window = window - detector.background_at(i[n] + offsets[:, None], k[n] + offsets)
+            window = window - detector.dark_at(i[n] + offsets[:, None], k[n] + offsets)
             shift = np.exp(np.add.outer(q * (x[n] - i[n]), q * (z[n] - k[n])))
             totals[number % _PARTS] += np.fft.ifft2(np.fft.fft2(window) * shift).real
             counts[number % _PARTS] += 1

@@ -24,6 +24,9 @@ from scipy.special import gammaln
 MOST = 8  # electrons a lump of which is weighed so; more count as their flux
 BROADEST = 0.3  # relative spread of one electron's flux beyond which nothing is gained
 FREQUENCY = 0.1  # of n + 1 electrons in a lump, relative to n; concerns the scatter alone
+FAINTEST = (
+    4.0  # spreads below one electron's mean flux, where none of a hundred thousand lies: a ghost counts as its flux
+)
 STEP = 0.0025  # electrons, of the table
 
 
@@ -45,8 +48,9 @@ def multiplicity(flux: ArrayLike, spread: float) -> NDArray[np.float64]:
     flux = np.asarray(flux, dtype=float)
     if spread > BROADEST:
         return flux.copy()
-    at, value = _table(round(max(spread, 0.02), 4))
-    return np.where(flux < at[-1], np.interp(flux, at, value), flux)
+    spread = max(spread, 0.02)
+    at, value = _table(round(spread, 4))
+    return np.where((flux > 1 - FAINTEST * spread) & (flux < at[-1]), np.interp(flux, at, value), flux)
 
 
 @functools.lru_cache(maxsize=4)
