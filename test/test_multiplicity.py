@@ -6,7 +6,7 @@ from scipy import stats
 from truth import ROOT
 
 from util import settings
-from util.multiplicity import BROADEST, lumps, multiplicity
+from util.multiplicity import BROADEST, lumps, multiplicity, weigh
 from util.phosphor import PhosphorRecipe, draw_spots, flux_of
 
 
@@ -58,8 +58,29 @@ def test_a_broad_gain_and_a_great_heap_are_left_as_their_flux():
 
 def test_lumps_are_linked_by_steps_and_not_by_their_extent():
     x = np.array([0.0, 5.0, 0.9, 1.8, 5.5, 9.0])
-    label = lumps(x, np.zeros(6), 1.0)
+    label = lumps(np.zeros(6), x, np.zeros(6), 1.0)
     assert label[0] == label[2] == label[3]
     assert label[1] == label[4]
     assert len(set(label.tolist())) == 3
-    assert lumps(np.zeros(0), np.zeros(0), 1.0).shape == (0,)
+    assert len(set(lumps(np.array([0, 0, 1, 1, 1, 1]), x, np.zeros(6), 1.0).tolist())) == 5
+    assert lumps(np.zeros(0), np.zeros(0), np.zeros(0), 1.0).shape == (0,)
+
+
+def test_the_mean_flux_is_told_anew_by_many_hits_that_stand_alone():
+    rng = np.random.default_rng(3)
+    fields = [("ImageId", "<i4"), ("x", "<f4"), ("z", "<f4"), ("flux", "<f4")]
+    hits = np.zeros(30_000, fields)
+    hits["ImageId"] = np.repeat(np.arange(3000), 10)
+    hits["x"] = np.tile(np.linspace(-0.9, 0.9, 10), 3000)
+    # The last two of a frame lie together, and each of a tenth of all hits is two electrons.
+    hits["x"][9::10] = hits["x"][8::10] + 0.01
+    flux, spread = fluxes(1, 30_000, rng)
+    double = rng.random(30_000) < 0.1
+    flux[double] += fluxes(1, int(double.sum()), rng)[0]
+    for unit in (0.97, 1.0, 1.03):
+        hits["flux"] = unit * flux
+        assert weigh(hits, 0.015, spread).sum() == pytest.approx(30_000 + double.sum(), rel=1.5e-3)
+    # A single frame tells nothing anew.
+    hits["flux"] = 1.2
+    alone = multiplicity(np.full(8, np.float32(1.2)), spread)
+    assert weigh(hits[:10], 0.015, spread)[:8] == pytest.approx(alone)

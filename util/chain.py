@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from util.detector import Detector
 from util.executor import map_in_order
 from util.finder import EVENT, Finder, FinderSettings
+from util.multiplicity import weigh
 from util.phosphor import (
     CAMERA_MAXIMUM,
     PhosphorRecipe,
@@ -118,11 +119,9 @@ class Chain:
             for block, start in enumerate(range(0, frames, BLOCK))
         )
         parts = list(map_in_order(self.executor, _play_block, tasks, in_flight=lambda: 2 * self.executor.concurrency))
-        return Played(
-            frames,
-            np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]),
-            np.concatenate([np.zeros(0, EVENT), *(part.found for part in parts)]),
-        )
+        found = np.concatenate([np.zeros(0, EVENT), *(part.found for part in parts)])
+        found["weight"] = weigh(found, self.detector.sigma.mean, self.detector.flux_spread)
+        return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]), found)
 
 
 def take_frame(detector: Detector, x: NDArray, z: NDArray, *spots: NDArray, rng: np.random.Generator) -> NDArray:

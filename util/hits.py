@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from util.detector import Detector
+from util.multiplicity import weigh
 from util.shards import MAP_SIZE, check_together, list_shards, read_facts, read_shard
 
 
@@ -80,6 +82,12 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     x, z, weight, variance = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     all_events = np.concatenate(events) if len(events) == len(paths) else None
+    told = all_events is not None and "flux" in all_events.dtype.names and "detector" in facts[0]["settings"]
+    if weights == "flux" and told:
+        # All hits together know one electron's flux better than what was learnt before the search.
+        detector = Detector.from_facts(facts[0]["settings"]["detector"])
+        weight = weigh(all_events, detector.sigma.mean, detector.flux_spread)
+        variance = weight**2
     return Hits(count, x, z, weight, variance, all_events, total, frames, shard.source, facts[0]["settings"], checksums)
 
 

@@ -19,7 +19,7 @@ import math
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
+from scipy.special import gammainc, gammaln
 
 MOST = 8  # electrons a lump of which is weighed so; more count as their flux
 BROADEST = 0.3  # relative spread of one electron's flux beyond which nothing is gained
@@ -27,6 +27,12 @@ FREQUENCY = 0.1  # of n + 1 electrons in a lump, relative to n; concerns the sca
 FAINTEST = (
     4.0  # spreads below one electron's mean flux, where none of a hundred thousand lies: a ghost counts as its flux
 )
+# Spot sizes: hits nearer than this are weighed together, for only together their flux does not depend on how the finder
+# split it. Of 20,000 frames the bias of the weights shows at 1.6 (p = 1e-11 where 110 electrons crowd, 1e-38 where PADs
+# are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
+LUMP = 2.4
+FEWEST_LONE = 2000  # hits that stand alone, from which their mean flux is better than what was learnt
+ORDINARY = 4.0  # spreads about the mean flux within which a hit that stands alone is one electron
 STEP = 0.0025  # electrons, of the table
 
 
@@ -68,15 +74,55 @@ def _table(spread: float) -> tuple[NDArray, NDArray]:
     return flux[below], value[below]
 
 
+def weigh(events: NDArray, sigma: float, spread: float) -> NDArray[np.float64]:
+    """Give the electrons that each hit stands for: those of its lump, shared by flux.
+
+    Parameters
+    ----------
+    events : structured array (n,)
+        Hits of whole frames, one frame after another, with fields ImageId, x, z and flux.
+    sigma : float
+        Size of one electron's spot [detector units].
+    spread : float
+        Relative spread of one electron's flux.
+
+    Returns
+    -------
+    ndarray of float64 (n,)
+        Where enough hits stand alone, these tell the mean flux once more: 2,000 learnt spots know it to 0.4 %, and an
+        error of 0.2 % makes crowded electrons weigh so much less or more that an answer from 50,000 frames moves by 0.2
+        statistical floors.
+    """
+    flux = events["flux"].astype(float)
+    lump = lumps(events["ImageId"], events["x"], events["z"], LUMP * sigma)
+    light = np.bincount(lump, flux, flux.size)[lump]
+    alone = np.bincount(lump, minlength=flux.size)[lump] == 1
+    return multiplicity(light / _unit(flux[alone], spread), spread) * flux / light
+
+
+def _unit(lone: NDArray, spread: float) -> float:
+    """Mean flux of one electron from the fluxes of lone hits; 1 where these are few."""
+    low, high = max(0.0, 1 - ORDINARY * spread), 1 + ORDINARY * spread
+    lone = lone[(lone > low) & (lone < high)]  # not two electrons in one
+    if lone.size < FEWEST_LONE or spread > BROADEST:
+        return 1.0
+    shape = 1 / max(spread, 0.02) ** 2
+    share = np.diff(gammainc(shape, [shape * low, shape * high]))[0]
+    return float(lone.mean() * share / np.diff(gammainc(shape + 1, [shape * low, shape * high]))[0])
+
+
 @njit(cache=True)
-def lumps(x, z, reach):
-    """Label the lumps of hits at x, z (n,), those linked by steps shorter than `reach`: int64 (n,)."""
+def lumps(frame, x, z, reach):
+    """Label the lumps of hits at x, z (n,), linked by steps shorter than `reach` in one `frame` (n,): int64 (n,)."""
     label = np.arange(x.size)
+    first = 0
     for i in range(x.size):
-        for j in range(i):
+        if frame[i] != frame[first]:
+            first = i
+        for j in range(first, i):
             if (x[i] - x[j]) ** 2 + (z[i] - z[j]) ** 2 < reach * reach and label[i] != label[j]:
                 old, new = label[i], label[j]
-                for m in range(i + 1):
+                for m in range(first, i + 1):
                     if label[m] == old:
                         label[m] = new
     return label
