@@ -165,7 +165,13 @@ def detector_of_shards(folder: Path, source: str, how: dict) -> Detector | None:
         told = dict(facts["settings"])
         detector = told.pop("detector", None)
         if facts["source"] == source and told == how and detector is not None:
-            return Detector.from_facts(detector)
+            try:
+                return Detector.from_facts(detector)
+            except (KeyError, TypeError, ValueError):
+                raise InputError(
+                    f"{path}: expected a detector as this version learns it, found one of an earlier version; "
+                    "search again with --overwrite, or choose another --output"
+                ) from None
     return None
 
 

@@ -24,9 +24,7 @@ from scipy.special import gammainc, gammaln
 MOST = 8  # electrons a lump of which is weighed so; more count as their flux
 BROADEST = 0.3  # relative spread of one electron's flux beyond which nothing is gained
 FREQUENCY = 0.1  # of n + 1 electrons in a lump, relative to n; concerns the scatter alone
-FAINTEST = (
-    4.0  # spreads below one electron's mean flux, where none of a hundred thousand lies: a ghost counts as its flux
-)
+FAINTEST = 4.0  # spreads below the mean flux, where one electron in 100,000 lies: what is fainter counts as its flux
 # Spot sizes: hits nearer than this are weighed together, for only together their flux does not depend on how the finder
 # split it. Of 20,000 frames the bias of the weights shows at 1.6 (p = 1e-11 where 110 electrons crowd, 1e-38 where PADs
 # are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
