@@ -3,8 +3,10 @@
 import os
 import signal
 
-# As script/env.sh does: several BLAS threads fight over busy cores. Before NumPy is loaded.
+# As script/env.sh does: several BLAS threads fight over busy cores. Those of PyTorch, beside tests on other cores, wait
+# for each other several times as long as one alone computes. Before NumPy and PyTorch are loaded.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from truth import ROOT
@@ -17,6 +19,14 @@ for name in ("DATA_DIR", "FINALTEST", "ANSWER", "PARAM_DIR", "METHOD", "WORKERS"
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, which every program they start would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Files of tests that take a minute or more in one go: begun last, they would leave the other cores idle.
+LONGEST = ("test_walk_through", "test_scripts")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")

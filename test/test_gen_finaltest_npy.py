@@ -1,6 +1,7 @@
 """The search stage: shards whole or not there, the same for any number of workers, every fault in one line."""
 
 import dataclasses
+import json
 import os
 import re
 import resource
@@ -23,7 +24,7 @@ from util.finaltest_writer import pack_frame, writing_frames
 from util.finder import EVENT
 from util.matching import match
 from util.phosphor import PhosphorRecipe, render
-from util.shards import distribution_of, list_shards, read_facts, read_shard
+from util.shards import distribution_of, list_shards, read_facts, read_shard, write_shard
 from util.truth_tables import read_detected_electrons
 
 RECIPE = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
@@ -279,6 +280,19 @@ def test_shards_of_another_file_or_other_settings_are_refused_and_replaced_where
         assert contents(folder) == before
         run(finaltest, folder, *first, *options, "--overwrite")
         assert contents(folder) != before
+
+
+def test_shards_of_an_earlier_version_are_refused_and_replaced_where_asked(small, ten, tmp_path):
+    shard = read_shard(ten / "final_0_13.npz")
+    told = json.loads(shard.settings)
+    del told["detector"]["flux"]
+    write_shard(tmp_path / "final_0_13.npz", dataclasses.replace(shard, settings=json.dumps(told)))
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=r"final_0_13\.npz: .* found one of an earlier version; .*--overwrite"):
+        run(small, tmp_path, "--range", 0, 13)
+    assert contents(tmp_path) == before
+    run(small, tmp_path, "--range", 0, 13, "--overwrite")
+    assert contents(tmp_path) == {"final_0_13.npz": (ten / "final_0_13.npz").read_bytes()}
 
 
 def test_shards_without_events_keep_the_rest(small, ten, tmp_path):

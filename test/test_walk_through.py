@@ -66,7 +66,7 @@ def walked(tmp_path_factory):
     for command, options, environment in STEPS:
         script, *given = command.split()
         filled = [str(option).format(here=here) for option in options]
-        settings = {"DATA_DIR": ".", "OMP_NUM_THREADS": "1", "ANSWER": "final.h5", **environment}
+        settings = {"DATA_DIR": ".", "ANSWER": "final.h5", **environment}
         done = call(SCRIPTS / script, *given, *filled, cwd=here, **settings)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         printed[command] = done.stdout
