@@ -62,7 +62,7 @@ def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
     # Numbers are as good as the mean spot's flux.
     assert result.electrons == pytest.approx([43 * BLOCKS * FRAMES] * 2, rel=0.05)
     worse = result.errors[result.beta_index] / np.sqrt(np.diag(result.floor_covariance))[result.beta_index]
-    assert 0.8 < np.median(worse) < 1.6
+    assert 0.85 < np.median(worse) < 1.15
     assert distance(result.beta, [s.beta for s in truth.DESIGN]) < 0.1
     scatter = np.cov(found.moved, rowvar=False) * BLOCKS
     assert np.allclose(np.diag(scatter + found.of_spot), result.errors**2, rtol=1e-6)

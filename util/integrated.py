@@ -2,9 +2,10 @@
 
 Clipping and rounding apart, the sum of all frames is the density of electrons, convolved with the mean spot. The sum
 is deconvolved as far as the spot lets it (Wiener), which leaves a map of electrons blurred to about a third of a spot;
-the model, blurred alike, is fitted to it with each place weighted by the electrons expected there. Any such weighting
-is unbiased; its errors come from the scatter of blocks of frames, so that gain and shape of the spots, rounding and
-the number of electrons a frame enter as they are.
+the model, blurred alike, is fitted to it with each place weighted by one over the variance expected there: electrons
+are independent, so that each adds the square of its blurred image. Any such weighting is unbiased; its errors come from
+the scatter of blocks of frames, so that gain and shape of the spots, rounding and the number of electrons a frame enter
+as they are.
 
 Images are binned by 4 x 4 pixels: a spot is two of these bins wide, so that nothing is lost.
 """
@@ -29,7 +30,7 @@ _WIENER = 4e-4  # of the squared spot transform at its top: the deconvolution en
 _REACH = 30  # pixels about a spot that its light may reach, for spots of 7.7 pixels; scaled to others
 _SPOT_PX = 7.68
 _STEPS = 30
-_MEMORY = 2  # earlier steps that tell the next one; the widths of two spheres are what converges slowly
+_DIMMEST = 0.1  # of the mean variance, and not less anywhere: a place next to a bright one tells little of its own
 _SETTLED = 0.01  # errors that a step may still move the answer
 _FEWEST_SPOTS = 100
 _RAISED = 0.05  # counts of dark pixels that a camera without negative counts may add
@@ -186,19 +187,16 @@ def fit_sum(
     model = _SumModel(spot, camera, blocks.shape[1:], spheres, order)
     data = model.deconvolve(blocks.sum(axis=0, dtype=float))
     q = model.start(data, start)
-    tried: list[NDArray] = []
-    steps: list[NDArray] = []
     for _ in range(_STEPS):
-        mean, slopes = model.expect(q)
-        score, information = _scores(mean, slopes)
+        mean, slopes, variance = model.expect(q)
+        score = slopes / variance
+        information = score.reshape(q.size, -1) @ slopes.reshape(q.size, -1).T
         step = np.linalg.solve(information, (score * (data - mean)).sum(axis=(1, 2)))
         error = np.sqrt(np.diag(np.linalg.inv(information)))
         if np.abs(step / error).max() < _SETTLED:
             break
-        tried, steps = [*tried[-_MEMORY:], q], [*steps[-_MEMORY:], step]
-        move = _accelerated(np.diff(tried, axis=0), np.diff(steps, axis=0), step, error)
-        widths = [(q[s * model.block + 2], move[s * model.block + 1 + j]) for s in range(spheres) for j in (0, 1)]
-        q = q + min(1.0, *(0.3 * width / max(abs(moved), 1e-300) for width, moved in widths)) * move
+        widths = [(q[s * model.block + 2], step[s * model.block + 1 + j]) for s in range(spheres) for j in (0, 1)]
+        q = q + min(1.0, *(0.3 * width / max(abs(moved), 1e-300) for width, moved in widths)) * step
     else:
         raise InputError("the fit of the summed frames did not converge; fit electrons with METHOD=likelihood")
     inverse = np.linalg.inv(information)
@@ -212,25 +210,6 @@ def fit_sum(
     moved = (seen - seen.mean(axis=0)) @ inverse.T
     result, turn = model.result(q, np.cov(moved, rowvar=False) * len(blocks) + of_spot, len(blocks))
     return SumFit(result, moved @ turn.T, turn @ of_spot @ turn.T)
-
-
-def _accelerated(moves: NDArray, changes: NDArray, step: NDArray, error: NDArray) -> NDArray:
-    """Give the move that the last ones tell to be better than the step alone (Anderson's mixing).
-
-    What is deconvolved is so noisy that the noise itself curves the objective: steps that do not know it miss in the
-    widths of the spheres, for ever where frames are few. `moves` and `changes` (M, P) are of the parameters and of the
-    step, from turn to turn.
-    """
-    if not len(moves):
-        return step
-    share = np.linalg.lstsq((changes / error).T, step / error)[0]
-    return step - share @ (moves + changes)
-
-
-def _scores(mean: NDArray, slopes: NDArray) -> tuple[NDArray, NDArray]:
-    variance = np.maximum(mean, 0.02 * mean.mean())
-    score = slopes / variance
-    return score, score.reshape(len(score), -1) @ slopes.reshape(len(slopes), -1).T
 
 
 class _SumModel:
@@ -270,6 +249,8 @@ class _SumModel:
         unit = coarse / coarse[0, 0].real
         # The even part of the spot has a real transform.
         self._filter = unit.real / (unit.real**2 + _WIENER) / coarse[0, 0].real
+        # Of the square of one electron's image, deconvolved.
+        self._squared = np.fft.fft2(np.fft.ifft2(coarse * self._filter).real ** 2)
 
     @staticmethod
     def _spot_transform(image: NDArray, along_x: tuple, along_z: tuple) -> NDArray:
@@ -282,9 +263,16 @@ class _SumModel:
 
     def see(self, p: NDArray) -> NDArray:
         """Give what a density of electrons on the cells looks like, deconvolved."""
-        light = np.fft.ifft2(np.fft.fft2(p * self.area) * self._fine).real
+        return self.deconvolve(self._bins(np.fft.ifft2(np.fft.fft2(p * self.area) * self._fine).real))
+
+    def scatter(self, p: NDArray) -> NDArray:
+        """Give the variance of what `see` expects."""
+        variance = np.fft.ifft2(np.fft.fft2(self._bins(p * self.area)) * self._squared).real
+        return np.maximum(variance, _DIMMEST * variance.mean())
+
+    def _bins(self, cells: NDArray) -> NDArray:
         height, width = self.shape
-        return self.deconvolve(light.reshape(height, 2, width, 2).sum(axis=(1, 3)))
+        return cells.reshape(height, 2, width, 2).sum(axis=(1, 3))
 
     def start(self, data: NDArray, start: list[tuple[float, float]] | None) -> NDArray:
         """Fit the deconvolved sum as if it were hits."""
@@ -327,9 +315,10 @@ class _SumModel:
             total += N * density(self.x, self.z, q[first + 3 : first + self.block] / N, R, sigma_R, tuple(q[-2:]))
         return total
 
-    def expect(self, q: NDArray) -> tuple[NDArray, NDArray]:
-        """Give the expected deconvolved sum (rows, columns) and its derivatives (P, rows, columns)."""
+    def expect(self, q: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        """Give the expected deconvolved sum (rows, columns), its derivatives (P, rows, columns) and its variance."""
         mean, slopes = np.zeros(self.shape), np.zeros((q.size, *self.shape))
+        total = np.zeros((self.x.size, self.z.size))
         for s in range(self.spheres):
             first = s * self.block
             N, R, sigma_R = q[first : first + 3]
@@ -337,6 +326,7 @@ class _SumModel:
             p, gradient = density_gradient(self.x, self.z, beta, R, sigma_R, tuple(q[-2:]))
             shown = self.see(p)
             mean += N * shown
+            total += N * p
             by_beta = np.array([self.see(row) for row in gradient[:-4]])
             # p = isotropic part + sum beta_i dp/dbeta_i, so N p = N isotropic + sum (N beta_i) dp/dbeta_i.
             slopes[first] = shown - np.tensordot(beta, by_beta, 1)
@@ -344,7 +334,7 @@ class _SumModel:
             slopes[first + 3 : first + self.block] = by_beta
             slopes[-2] += N * self.see(gradient[-2])
             slopes[-1] += N * self.see(gradient[-1])
-        return mean, slopes
+        return mean, slopes, self.scatter(total)
 
     def result(self, q: NDArray, covariance: NDArray, blocks: int) -> tuple[FitResult, NDArray]:
         """Answer in the order and the parameters of `util.likelihood.fit`, and the matrix (P, P) that turns to them."""
