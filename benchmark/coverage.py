@@ -8,8 +8,8 @@ CASE  design   sampled positions of the two spheres of param/experiment.toml, we
       sums     without hits: simulated frames, summed, and the sum fitted with the spot learnt from them
 
 Resumes: experiments that data/benchmark/coverage_CASE.json already holds are not done again. Prints mean and spread of
-the pulls and the coverage of 68 % and 95 % intervals of every R, sigma_R and beta, and of the negative control: the
-same errors shrunk by a tenth.
+the pulls and the coverage of 68 % and 95 % intervals of every R, sigma_R and beta, of the PADs at some angles, and of
+the negative control: the same errors shrunk by a tenth.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from util import settings
@@ -41,9 +42,10 @@ FRAMES = 600  # of each experiment through frames
 BLOCKS = 200  # into which they are summed
 WEIGHT_SPREAD = 0.17  # of one electron's flux
 SAVE_EVERY = 20
+COSINES = (0.0, 0.05, 0.1, 0.2, 0.5, 0.8, 1.0)
 CASES = {"design": 2400, "zero": 1200, "frames": 120, "sums": 120}
 _COSINE_SQUARED = (1.0, *(0.0,) * 11)
-_PEAKED = (*np.polynomial.legendre.poly2leg([0.0] * 20 + [10.5])[2::2].tolist(), 0.0, 0.0)
+_PEAKED = (*legendre.poly2leg([0.0] * 20 + [10.5])[2::2].tolist(), 0.0, 0.0)
 
 
 def scene_of(case: str) -> Scene:
@@ -62,13 +64,21 @@ def scene_of(case: str) -> Scene:
 
 
 def pulls_of(result: FitResult, scene: Scene) -> dict[str, float]:
-    """Pull of every R, sigma_R and beta."""
+    """Pull of every R, sigma_R and beta, and of I(c) of each sphere."""
     known = {}
     for s, (R, sigma_R, beta) in enumerate(zip(scene.R, scene.sigma_R, scene.beta, strict=True), 1):
         known |= {f"R_{s}": R, f"sigma_R_{s}": sigma_R}
         known |= {f"beta_{2 * i}_{s}": value for i, value in enumerate(beta, 1)}
     rows = zip(result.names, result.values, result.errors, strict=True)
-    return {name: float((value - known[name]) / error) for name, value, error in rows if name in known}
+    pulls = {name: float((value - known[name]) / error) for name, value, error in rows if name in known}
+    spheres, n = result.beta.shape
+    covariance = result.beta_covariance().reshape(spheres, n, spheres, n)
+    design = legendre.legval(COSINES, np.eye(2 * n + 1)[:, 2::2])
+    for s, beta in enumerate(scene.beta):
+        error = np.sqrt(np.einsum("ic,ij,jc->c", design, covariance[s, :, s], design))
+        off = (result.beta[s] - beta) @ design / error
+        pulls |= {f"I_{s + 1}({c})": float(value) for c, value in zip(COSINES, off, strict=True)}
+    return pulls
 
 
 def on_positions(task: tuple[str, int]) -> dict[str, float] | None:
@@ -153,11 +163,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     rows = run(args.case, args.experiments, args.workers, args.json)
     fitted = [row for row in rows if row is not None]
-    names = tuple(fitted[0])
-    pulls = np.array([[row[name] for name in names] for row in fitted])
+    names, angles = ([name for name in fitted[0] if name.startswith("I_") == at_angle] for at_angle in (False, True))
+    pulls, of_pads = (np.array([[row[name] for name in part] for row in fitted]) for part in (names, angles))
     found = coverage(names, pulls)
     print(f"{args.case}: {len(fitted)} experiments, {len(rows) - len(fitted)} fits failed")
     print(found.table())
+    print(coverage(angles, of_pads).table())
     shrunk = coverage(names, pulls / 0.9)
     for what, table in (("reported errors", found), ("shrunk by a tenth", shrunk)):
         share = 100 * table.pooled

@@ -194,6 +194,18 @@ def _centre_step(model: MapModel, folded: PolarMap, q: np.ndarray) -> tuple[np.n
     return score / information, np.diag(meat / information**2), np.diag(1 / information)
 
 
+def _variance_an_electron(folded: PolarMap) -> np.ndarray:
+    """Variance that weights add, over what they sum to, in the neighbourhood of each bin.
+
+    Of a neighbourhood because a bin without hits tells none of its own.
+    """
+    by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in folded.weight.shape)
+    variance, electrons = (coarsen(part, by_rho, by_angle) for part in (folded.variance, folded.weight))
+    mean = folded.variance.sum() / folded.weight.sum()
+    ratio = (variance + _FEWEST_A_BLOCK * mean) / np.maximum(electrons + _FEWEST_A_BLOCK, 1)
+    return ratio.repeat(by_rho, axis=0).repeat(by_angle, axis=1)
+
+
 def _result(
     model: MapModel,
     folded: PolarMap,
@@ -205,13 +217,17 @@ def _result(
     hits: int,
 ) -> FitResult:
     mu = model.counts(q)
-    variance = np.maximum(mu, variance_floor(mu)).ravel()
     jacobian = model.jacobian(q).reshape(model.size, -1)
-    weighted = jacobian / variance
-    floor, condition = inverse_information(weighted @ jacobian.T)
+    variance = np.maximum(mu, variance_floor(mu)).ravel()
+    inverse, condition = inverse_information((jacobian / variance) @ jacobian.T)
     if condition == np.inf:
         raise InputError(f"{model.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
-    sandwich = floor @ ((weighted * folded.variance.ravel()) @ weighted.T) @ floor
+    # Where a PAD has a zero nothing is seen; but what is expected there is known to its own error only: at least that.
+    variance = np.maximum(variance, np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
+    weighted = jacobian / variance
+    floor, _ = inverse_information(weighted @ jacobian.T)
+    spread = _variance_an_electron(folded).ravel()
+    sandwich = floor @ ((weighted * spread) @ jacobian.T) @ floor
     values, by_q = model.public(q)
     parts = np.array(model.split(values))
     uncertain = np.sqrt(np.diag(sandwich))[: model.spheres * model.block : model.block]
