@@ -29,7 +29,7 @@ from util.detector import Detector
 from util.errors import InputError
 from util.executor import map_in_order, open_executor
 from util.finder import Finder, FinderSettings
-from util.integrated import bin_frame, cell_of, fit_sum, learn_spot
+from util.integrated import bin_frame, cell_of, fit_sum, learn_spot, without_clipping
 from util.likelihood import FitResult, fit
 from util.phosphor import PhosphorRecipe, draw_spots
 from util.polar_map import PolarBins
@@ -105,7 +105,8 @@ def through_sums(task: tuple[str, int]) -> dict[str, float] | None:
     """Give the pulls of one experiment on summed frames; None where the fit failed."""
     case, seed = task
     rng, scene = np.random.default_rng([800, seed]), scene_of(case)
-    detector, finder = _detector_and_finder()
+    detector, finder_settings = _detector_and_finder()
+    finder = Finder(detector, finder_settings)
     size = 2 * cell_of(detector)
     blocks = np.zeros((BLOCKS, *(pixels // size for pixels in detector.frame_shape)))
 
@@ -113,10 +114,10 @@ def through_sums(task: tuple[str, int]) -> dict[str, float] | None:
         for number in range(FRAMES):
             x, z = scene.draw(scene.crowd[0], rng=rng)
             frame = take_frame(detector, x, z, *draw_spots(detector, x.size, rng=rng), rng=rng)
-            blocks[number % BLOCKS] += bin_frame(frame, size)
+            blocks[number % BLOCKS] += bin_frame(without_clipping(frame, finder), size)
             yield frame
 
-    spot = learn_spot(frames(), Finder(detector, finder))
+    spot = learn_spot(frames(), finder)
     start = list(zip(scene.R, scene.sigma_R, strict=True))
     try:
         return pulls_of(fit_sum(blocks, spot, detector, start=start).result, scene)

@@ -49,7 +49,7 @@ def _fit(
     notes: Notes,
 ) -> tuple[SumFit, FrameSums]:
     with open_executor(args.workers) as executor:
-        summed = sum_frames(path, dataset, detector, executor)
+        summed = sum_frames(path, dataset, detector, finder, executor)
     notes.warnings += cautions(detector)
     spot = spot_of(path, dataset, Finder(detector, finder))
     return fit_sum(summed.sums, spot, detector, spheres=args.spheres, order=args.order, start=start), summed
@@ -74,7 +74,7 @@ def answer_of_sum(args: argparse.Namespace, notes: Notes) -> tuple[FitResult, st
 
 
 def check(result: FitResult, hits: Hits, args: argparse.Namespace, further: np.ndarray | None, notes: Notes) -> None:
-    """Compare the answer of the hits with that of the summed frames.
+    """Compare the answer of the hits with that of the summed frames; that there is none of these is warned of.
 
     Parameters
     ----------
@@ -93,7 +93,12 @@ def check(result: FitResult, hits: Hits, args: argparse.Namespace, further: np.n
     if hits.events is None:
         raise InputError("--check-integrated: expected shards with events, found some without; make them with events")
     start = list(zip(result.R.tolist(), result.sigma_R.tolist(), strict=True))
-    found, summed = _fit(args.finaltest, hits.dataset, *finder_of(hits), args, start, notes)
+    detector, finder = finder_of(hits)
+    try:
+        found, summed = _fit(args.finaltest, hits.dataset, detector, finder, args, start, notes)
+    except InputError as error:
+        notes.warnings.append(f"the summed frames could not check the answer: {error}")
+        return
     block = np.array([summed.block_of[image_id] for image_id in hits.events["ImageId"].tolist()])
     blocks = len(summed.sums)
     moved = Influence(result).by_group(hits.x, hits.z, hits.weight, block, blocks) - found.moved

@@ -10,9 +10,9 @@ from util import settings
 from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder, FinderSettings
-from util.integrated import bin_frame, cautions, fit_sum, learn_spot
+from util.integrated import Spot, bin_frame, cautions, cell_of, fit_sum, learn_spot, without_clipping
 from util.pad import distance
-from util.phosphor import PhosphorRecipe, draw_spots, mean_flux, render
+from util.phosphor import PhosphorRecipe, draw_spots, light, mean_flux, render
 
 RECIPE = settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml")
 FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
@@ -70,6 +70,39 @@ def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
     share = np.sqrt(np.diag(found.of_spot)) / result.errors
     assert share[result.names.index("sigma_R_2")] > 0.1
     assert share[result.names.index("R_2")] < 0.1
+
+
+@pytest.mark.parametrize("shape", [(600, 900), (350, 500)])
+def test_an_odd_number_of_bins_is_no_obstacle(shape):
+    recipe = replace(RECIPE, frame_shape=shape)
+    rng = np.random.default_rng(162)
+    spheres = [replace(sphere, R=R) for sphere, R in zip(truth.DESIGN, (0.3, 0.55), strict=True)]
+    size = 2 * cell_of(recipe)
+    blocks = np.zeros((40, *(pixels // size for pixels in shape)))
+    assert any(bins % 2 for bins in blocks.shape[1:])
+    for block in blocks:
+        for _ in range(5):
+            frame = render(recipe, *truth.hits(spheres, (25, 25), rng=rng), *draw_spots(recipe, 50, rng=rng))
+            block += bin_frame(frame, size)
+    offset = np.arange(-16, 17)
+    image = 100 * np.exp(-np.add.outer(offset**2, offset**2) / (2 * (recipe.sigma.mean / recipe.pitch) ** 2))
+    result = fit_sum(blocks, Spot(image, 1000, np.stack([image] * 8)), recipe, order=8).result
+    assert result.R.tolist() == pytest.approx([0.3, 0.55], abs=0.003)
+
+
+def test_light_that_clipped_pixels_lost_is_restored():
+    rng = np.random.default_rng(163)
+    x, z = np.array([0.3, -0.2])[:, None] + rng.normal(0, 0.006, (2, 5))
+    spots = draw_spots(RECIPE, 5, rng=rng)
+    finder = Finder(Detector.of_recipe(RECIPE), FINDER)
+    frame, whole = render(RECIPE, x, z, *spots), light(RECIPE, x, z, *spots)
+    assert frame.max() == 255 and whole.max() > 350
+    restored = without_clipping(frame, finder)
+    assert np.array_equal(restored[frame < 255], frame[frame < 255])
+    assert frame.sum() < 0.93 * whole.sum()
+    assert restored.sum() == pytest.approx(whole.sum(), rel=0.02)
+    # A frame without any is handed on as it is.
+    assert without_clipping(np.minimum(frame, 254), finder).dtype == np.uint8
 
 
 def test_a_camera_that_makes_nothing_of_negative_counts_is_warned_of():

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from util.detector import Detector
 from util.errors import InputError
 from util.executor import map_in_order
-from util.finder import Finder
+from util.finder import Finder, FinderSettings
 from util.frames import open_frames
-from util.integrated import Spot, bin_frame, cell_of, learn_spot
+from util.integrated import Spot, bin_frame, cell_of, learn_spot, without_clipping
 
 _MOST_BLOCKS, _FEWEST_BLOCKS = 250, 40  # the scatter of blocks tells the errors of some thirty parameters
 _SPOT_FRAMES = 1000  # about five spots of a usual frame stand alone
@@ -30,12 +30,17 @@ class _Task(NamedTuple):
     path: Path
     dataset: str | None
     detector: Detector
+    settings: FinderSettings
     start: int
     stop: int
 
 
-def sum_frames(path: Path, dataset: str | None, detector: Detector, executor: Executor) -> FrameSums:
+def sum_frames(
+    path: Path, dataset: str | None, detector: Detector, settings: FinderSettings, executor: Executor
+) -> FrameSums:
     """Sum the frames of a file in up to 250 blocks of nearly equally many; `dataset` is as `open_frames` takes it.
+
+    `settings` of a finder, whose spots tell the light that clipped pixels lost.
 
     Raises
     ------
@@ -50,7 +55,7 @@ def sum_frames(path: Path, dataset: str | None, detector: Detector, executor: Ex
         edges = np.linspace(0, frames.count, blocks + 1).round().astype(int)
         ids = frames.image_ids()
     path, ranges = path.resolve(), itertools.pairwise(edges.tolist())
-    tasks = (_Task(path, dataset, detector, start, stop) for start, stop in ranges)
+    tasks = (_Task(path, dataset, detector, settings, start, stop) for start, stop in ranges)
     sums = np.stack(list(map_in_order(executor, _sum_block, tasks, in_flight=lambda: 2 * executor.concurrency)))
     rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
     dark = detector.dark_at(rows[:, None], columns)
@@ -64,10 +69,10 @@ def sum_frames(path: Path, dataset: str | None, detector: Detector, executor: Ex
 
 def _sum_block(task: _Task) -> NDArray:
     with open_frames(task.path, task.dataset) as frames:
-        size = 2 * cell_of(task.detector)
+        size, finder = 2 * cell_of(task.detector), Finder(task.detector, task.settings)
         total = np.zeros([pixels // size for pixels in frames.frame_shape])
         for _, frame in frames.rows(task.start, task.stop):
-            total += bin_frame(task.detector.without_hot_pixels(frame), size)
+            total += bin_frame(without_clipping(task.detector.without_hot_pixels(frame), finder), size)
     return total
 
 

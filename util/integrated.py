@@ -1,6 +1,7 @@
 """An answer from the summed frames, without finding a single electron.
 
-Clipping and rounding apart, the sum of all frames is the density of electrons, convolved with the mean spot. The sum
+Rounding apart, the sum of all frames, with what was clipped restored, is the density of electrons, convolved with the
+mean spot. The sum
 is deconvolved as far as the spot lets it (Wiener), which leaves a map of electrons blurred to about a third of a spot;
 the model, blurred alike, is fitted to it with each place weighted by one over the variance expected there: electrons
 are independent, so that each adds the square of its blurred image. Any such weighting is unbiased; its errors come from
@@ -98,6 +99,27 @@ def bin_frame(frame: NDArray[np.unsignedinteger], size: int) -> NDArray[np.float
     kind = np.uint16 if frame.dtype == np.uint8 else np.uint32
     rows = cut.reshape(height, size, width * size).sum(axis=1, dtype=kind)
     return rows.reshape(height, width, size).sum(axis=2, dtype=np.float32)
+
+
+def without_clipping(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray[np.unsignedinteger]:
+    """Give the frame with what the camera clipped restored: the light of the spots found about the clipped pixels.
+
+    Where electrons pile up at the poles of a PAD the light lost would pass for electrons lost. It is the only thing
+    that the summed frames take from the search.
+    """
+    detector = finder.detector
+    rows, columns = np.nonzero(frame >= detector.saturation)
+    events = finder.find(frame) if rows.size else None
+    if events is None:
+        return frame
+    dx = rows[:, None] - detector_to_pixel(detector, events["x"], axis=0)
+    dz = columns[:, None] - detector_to_pixel(detector, events["z"], axis=1)
+    size_px = events["sigma"] / detector.pitch
+    spots = events["A"] * np.exp(-(dx**2 + dz**2 + 2 * events["rho"] * dx * dz) / (2 * size_px**2))
+    light = spots.sum(axis=1) + detector.background_at(rows, columns)
+    restored = frame.astype(np.uint32)
+    restored[rows, columns] = np.maximum(np.rint(light), detector.saturation)
+    return restored
 
 
 def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -> Spot:
@@ -279,7 +301,8 @@ class _SumModel:
         fold = 4
         padded = np.zeros(tuple(n * fold for n in data.shape), complex)
         spectrum = np.fft.fftshift(np.fft.fft2(data))
-        corner = [(n * fold - n) // 2 for n in data.shape]
+        # The shifted spectrum has frequency 0 at index n // 2, for even and odd n.
+        corner = [n * fold // 2 - n // 2 for n in data.shape]
         padded[corner[0] : corner[0] + data.shape[0], corner[1] : corner[1] + data.shape[1]] = spectrum
         fine = np.fft.ifft2(np.fft.ifftshift(padded)).real
         step = self.bin / fold
@@ -289,15 +312,21 @@ class _SumModel:
         grid_x, grid_z = np.meshgrid(x, z, indexing="ij")
         # Ripples of the deconvolution below zero are cut off, for a start only.
         weight = np.maximum(fine, 0.02 * fine.mean()) - 0.02 * fine.mean()
-        rough = fit(
-            grid_x.ravel(),
-            grid_z.ravel(),
-            weight.ravel(),
-            spheres=self.spheres,
-            order=min(self.order, 12),
-            start=start,
-            bins=PolarBins(200, 48),
-        )
+        try:
+            rough = fit(
+                grid_x.ravel(),
+                grid_z.ravel(),
+                weight.ravel(),
+                spheres=self.spheres,
+                order=min(self.order, 12),
+                start=start,
+                bins=PolarBins(200, 48),
+            )
+        except InputError:
+            raise InputError(
+                f"{self.spheres} sphere(s) cannot be told in the summed frames; fit electrons with METHOD=likelihood, "
+                "or ask for another number of spheres"
+            ) from None
         q = np.zeros(self.spheres * self.block + 2)
         for s in range(self.spheres):
             part = q[s * self.block : (s + 1) * self.block]
