@@ -4,7 +4,7 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 bash script/setup.sh
 export DATA_DIR="$PWD/data/quickstart"
-export FINALTEST="$DATA_DIR/finaltest.h5" ANSWER="$DATA_DIR/final.h5"
+export FINALTEST="$DATA_DIR/finaltest.h5" ANSWER="$DATA_DIR/final.h5" METHOD=likelihood
 bash script/simulate_finaltest.sh --frames 2000
 bash script/gen_finaltest_npy.sh
 bash script/gen_finaltest_answer.sh --figure "$DATA_DIR/answer.png"

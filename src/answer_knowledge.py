@@ -16,6 +16,9 @@ from util.refine import cautions, choose_orders, nonnegative, prior_conflict, wi
 _CONFLICT = 1e-3  # p of the prior, given the data, below which a warning is due
 
 
+OPTIONS = ("orders", "prior", "nonnegative")
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(

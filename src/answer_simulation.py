@@ -22,13 +22,21 @@ _FEWEST_FRAMES = 400
 _SHARE = 10  # of the frames searched; the bias is then known to about a third of the statistical error, or better
 
 
+def _bias_frames(text: str) -> int:
+    frames = number(int, 0)(text)
+    if 0 < frames < _FEWEST_FRAMES:
+        raise argparse.ArgumentTypeError(f"expected 0 or at least {_FEWEST_FRAMES}, found {frames}")
+    return frames
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "--bias",
-        type=number(int, 0),
+        type=_bias_frames,
         metavar="FRAMES",
-        help="simulated frames that measure the finder's bias (default: a tenth of those searched; 0: none)",
+        help=f"simulated frames that measure the finder's bias, at least {_FEWEST_FRAMES} (default: a tenth of those "
+        "searched; 0: none)",
     )
     parser.add_argument(
         "--subtract-bias",
@@ -84,7 +92,7 @@ def without_bias(
     """
     if args.bias == 0:
         return result, None
-    frames = max(args.bias or hits.frames // _SHARE, _FEWEST_FRAMES)
+    frames = args.bias or max(hits.frames // _SHARE, _FEWEST_FRAMES)
     try:
         with _chain(hits, args.workers) as chain:
             seen = seen_in(hits.events, hits.frames)

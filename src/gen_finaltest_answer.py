@@ -44,6 +44,9 @@ from util.sphere import Sphere
 from util.truth_tables import read_truth
 
 FLOOR_DRAWS = 4000
+# Options that a method other than the likelihood does not know; a default counts as not given.
+_SIMULATED = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated")
+NOT_OF = {"likelihood": (), "integrated": (*_SIMULATED, "weights"), "resnet": (*_SIMULATED, *answer_knowledge.OPTIONS)}
 
 
 def truth_of(finaltest: Path, dataset: str | None, source: str, spheres: int) -> list[Sphere] | None:
@@ -150,6 +153,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.figure and args.figure.suffix not in FIGURE_SUFFIXES:
         parser.error(f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {args.figure}")
+    for name in NOT_OF[args.method]:
+        if getattr(args, name) != parser.get_default(name):
+            option = f"--{name.replace('_', '-')}"
+            parser.error(f"{option}: expected no such option with --method {args.method}, found it; leave it out")
     return args
 
 
@@ -181,10 +188,10 @@ def say(notes: Notes) -> None:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def conclude(args: argparse.Namespace, result: FitResult, truth: Sequence[Sphere] | None) -> None:
+def conclude(args: argparse.Namespace, result: FitResult, truth: Sequence[Sphere] | None, notes: Notes) -> None:
     """Hand the answer on as CSV and JSON, and say how good it is."""
     if args.details:
-        write_all(args.details, result)
+        write_all(args.details, result, notes.warnings)
         print(f"figures, CSV and JSON in {args.details}")
     rng = np.random.default_rng(0)
     floor = floor_distance(result.beta_covariance(floor=True), FLOOR_DRAWS, rng, spheres=len(result.R))
@@ -200,13 +207,13 @@ def answer_by_sum(args: argparse.Namespace, made_by: dict[str, object]) -> None:
     result, source, dataset = answer_integrated.answer_of_sum(args, notes)
     truth = truth_of(args.finaltest, dataset, source, args.spheres)
     result = answer_knowledge.refine(result, args, notes)
-    write_answer(args.output, result, made_by | {"source": source} | notes.facts, notes.datasets)
+    write_answer(args.output, result, made_by | {"source": source} | notes.facts, notes.datasets, notes.warnings)
     print(f"{args.output}: {result.hits} electrons in the summed frames")
     print(table(result, truth))
     say(notes)
     if args.details:
         draw_all(args.details, result, truth=truth)
-    conclude(args, result, truth)
+    conclude(args, result, truth, notes)
 
 
 def answer_by_likelihood(
@@ -229,7 +236,7 @@ def answer_by_likelihood(
     if args.bootstrap:
         answer_simulation.check_errors(unbiased, hits, args, notes)
     result = answer_knowledge.refine(unbiased, args, notes)
-    write_answer(args.output, result, made_by | notes.facts, notes.datasets)
+    write_answer(args.output, result, made_by | notes.facts, notes.datasets, notes.warnings)
     print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(table(result, truth, bias=None if bias is None else (bias.bias, bias.error)))
     others = {}
@@ -243,7 +250,7 @@ def answer_by_likelihood(
     if args.details:
         measured = Measured(goodness, hits.distribution, spread, frame_with_hits(args, hits))
         draw_all(args.details, result, measured, truth=truth, others=others)
-    conclude(args, result, truth)
+    conclude(args, result, truth, notes)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

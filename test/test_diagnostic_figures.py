@@ -1,5 +1,7 @@
 """Every figure is drawn, as PNG and PDF, with and without what is optional."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import truth
@@ -13,10 +15,10 @@ from util.polar_map import PolarBins
 NAMES = {"distribution", "radial_spectrum", "angular_pulls", "pads", "correlations", "betas"}
 
 
-@pytest.mark.parametrize("spheres", [1, 2])
+@pytest.mark.parametrize("spheres", [1, 2, 3])
 def test_every_figure_is_drawn(tmp_path, spheres):
     rng = np.random.default_rng(170)
-    known = truth.DESIGN[:spheres]
+    known = (*truth.DESIGN, replace(truth.DESIGN[0], R=0.3))[:spheres]
     x, z = truth.hits(known, (60_000,) * spheres, rng=rng)
     weight = np.ones(x.size)
     start = [(s.R, s.sigma_R) for s in known]
@@ -30,8 +32,15 @@ def test_every_figure_is_drawn(tmp_path, spheres):
         frame = (np.zeros((64, 64), np.uint8), hits)
         extra = {"truth": known, "others": {"network": result.beta[:, :12] + 0.01}}
     measured = Measured(goodness, matrix, 1.0, frame)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "frame.png").write_text("of an earlier answer")
     paths = draw_all(tmp_path / "figures", result, measured, **extra)
     assert {path.stem for path in paths} == NAMES | ({"frame"} if spheres == 2 else set())
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
         assert path.stat().st_size > 5_000
+    assert set((tmp_path / "figures").iterdir()) == set(paths)
+    # An answer without hits has fewer, and leaves none of those that had some.
+    few = draw_all(tmp_path / "figures", result)
+    assert {path.stem for path in few} == {"pads", "correlations", "betas"}
+    assert set((tmp_path / "figures").iterdir()) == set(few)

@@ -414,6 +414,9 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_file(run_folder, tmp_path, lim
         ["--weights", "heavy"],
         ["--figure", "answer.doc"],
         ["--no-such-option"],
+        ["--bias", "3"],
+        ["--nonnegative", "--method", "resnet"],
+        ["--bootstrap", "4", "--method", "integrated"],
     ],
 )
 def test_options_out_of_range_end_with_status_two(run_folder, tmp_path, capsys, options):

@@ -17,7 +17,7 @@ def written(tmp_path_factory):
     x, z = truth.hits(truth.DESIGN[:1], (30_000,), rng=np.random.default_rng(150))
     start = [(truth.DESIGN[0].R, truth.DESIGN[0].sigma_R)]
     result = fit(x, z, spheres=1, order=8, start=start, bins=PolarBins(250, 48))
-    return result, write_all(tmp_path_factory.mktemp("hand_over"), result)
+    return result, write_all(tmp_path_factory.mktemp("hand_over"), result, ["the spheres overlap"])
 
 
 def test_json_holds_values_errors_and_covariance_in_both_normalisations(written):
@@ -25,6 +25,7 @@ def test_json_holds_values_errors_and_covariance_in_both_normalisations(written)
     content = json.loads(paths[0].read_text())
     assert content["parameters"] == list(result.names)
     assert "half the screen" in content["units"]
+    assert content["warnings"] == ["the spheres overlap"]
     mine, field = content["project"], content["field"]
     assert np.array_equal(mine["value"], result.values)
     assert np.array_equal(mine["covariance"], result.covariance)
@@ -41,8 +42,8 @@ def test_csv_repeats_the_json(written, number):
     result, paths = written
     lines = paths[number].read_text().splitlines()
     heading = [line for line in lines if line.startswith("#")]
-    assert len(heading) == 3 and "theta" in heading[0] + "theta" and "half the screen" in heading[1]
-    rows = list(csv.reader(lines[3:]))
+    assert len(heading) == 4 and heading[3] == "# warning: the spheres overlap" and "half the screen" in heading[1]
+    rows = list(csv.reader(lines[4:]))
     content = json.loads(paths[0].read_text())["project" if number == 1 else "field"]
     assert rows[0][:3] == ["parameter", "value", "error"]
     assert [row[0] for row in rows[1:]] == list(result.names)

@@ -96,10 +96,22 @@ def test_a_pad_below_zero_becomes_a_density_by_the_least_step(free):
 
 
 def test_cautions_name_what_the_numbers_cannot_tell(free):
-    assert any("below zero" in line for line in cautions(free))
+    dip = free.beta.copy()
+    dip[0] = [1.2] + [0] * (dip.shape[1] - 1)  # P_2 is -1/2 at the equator
+    (line,) = (line for line in cautions(replace(free, beta=dip)) if "below zero" in line)
+    assert "sphere 1 falls to -0.1" in line and " +- 0.0" in line
+    # A dip within its error says nothing.
+    assert not cautions(free)
     assert not cautions(nonnegative(free))
-    close = replace(free, R=np.array([0.5, 0.515]), electrons=np.array([1e3, 1e5]), condition=1e6)
+    close = replace(free, R=np.array([0.5, 0.515]), electrons=np.array([1e3, 1e5]))
     lines = cautions(close)
     assert any("overlap" in line for line in lines)
     assert any("1.0 % of the electrons" in line for line in lines)
-    assert any("degenerate" in line for line in lines)
+    assert not any("degenerate" in line for line in lines)
+    # The second sphere's parameters all but follow those of the first.
+    n = free.beta.shape[1] + 3
+    follow = np.eye(2 * n + 2)
+    follow[n : 2 * n, :n] = np.diag(free.errors[n : 2 * n] / free.errors[:n])
+    follow[n : 2 * n, n : 2 * n] *= 0.1
+    alike = replace(free, covariance=follow @ np.diag(free.errors**2) @ follow.T)
+    assert any("spheres 1 and 2 are nearly degenerate" in line for line in cautions(alike))

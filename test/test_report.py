@@ -2,7 +2,9 @@
 
 import re
 
+import h5py
 import nbformat
+import numpy as np
 import pytest
 from browser import opened
 from test_final_notebook import run  # noqa: F401 - a fixture
@@ -89,6 +91,24 @@ def test_no_answer_and_a_failing_cell_are_told_in_one_line(tmp_path, monkeypatch
     with pytest.raises(InputError, match=r"bad\.ipynb: a cell failed: ZeroDivisionError"):
         report.main(["--output", str(tmp_path / "report.html"), "--notebook", str(tmp_path / "bad.ipynb")])
     assert not (tmp_path / "report.html").exists()
+
+
+def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands_on_top(run, tmp_path, monkeypatch):  # noqa: F811
+    with h5py.File(run / "final.h5") as file, h5py.File(tmp_path / "final.h5", "w") as copy:
+        for name in ("Answer", "Parameters", "MadeBy"):
+            file.copy(name, copy)
+        copy["Warnings"] = np.array(["the spheres < overlap"], dtype=h5py.string_dtype())
+    for name, value in {
+        "DATA_DIR": tmp_path,
+        "PARAM_DIR": run,
+        "ANSWER": tmp_path / "final.h5",
+        "PYTHONPATH": ROOT,
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    report.main(["--output", str(tmp_path / "report.html")])
+    text = (tmp_path / "report.html").read_text()
+    assert text.index("the spheres &lt; overlap") < text.index("Anisotropy parameters")
+    assert "No checks were made" in text and "No figures here" in text
 
 
 def test_numbers_are_rounded_to_two_digits_of_their_error():

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -42,13 +42,15 @@ def write_answer(
     result: FitResult,
     made_by: Mapping[str, object],
     further: Mapping[str, tuple[NDArray, Mapping[str, object]]] | None = None,
+    warnings: Sequence[str] = (),
 ) -> None:
     """Write final.h5.
 
     ``Answer`` holds what the course asks for. ``AnswerField`` repeats it in the field's normalisation. ``Parameters``
     names every parameter of the fit, with its value, its error and the error that perfect hits would have left;
     ``Covariance`` and ``FloorCovariance`` (P, P) are in that order. ``Centre`` (2,) is the image of the laser focus.
-    ``Goodness`` carries deviance, degrees of freedom and the condition number; ``MadeBy`` is a JSON text.
+    ``Goodness`` carries deviance, degrees of freedom and the condition number; ``Warnings`` what speaks against the
+    answer; ``MadeBy`` is a JSON text.
 
     Parameters
     ----------
@@ -58,6 +60,7 @@ def write_answer(
         Settings and checksums; must be JSON.
     further : mapping of a dataset's name to its array and attributes, or None
         Kept beside the rest.
+    warnings : sequence of str
     """
     rows = answer_rows(result.R, result.beta)
     field = rows.copy()
@@ -82,6 +85,7 @@ def write_answer(
         centre = file.create_dataset("Centre", data=result.centre)
         centre.attrs["unit"] = "half the screen; (x, z)"
         file.create_dataset("Goodness", data=goodness)
+        file.create_dataset("Warnings", data=np.array(warnings, dtype=h5py.string_dtype()))
         for name, (array, attributes) in (further or {}).items():
             file.create_dataset(name, data=array).attrs.update(attributes)
         file.create_dataset("MadeBy", data=json.dumps(made_by, sort_keys=True), dtype=h5py.string_dtype())
@@ -135,15 +139,16 @@ def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDAr
     floors = np.sqrt(np.diag(result.floor_covariance))
     for k, (name, value, error) in enumerate(zip(result.names, result.values, result.errors, strict=True)):
         digits = 0 if name.startswith("N_") else 6
-        line = f"{name:<14}{value:>14.{digits}f}{error:>12.{digits}f}{floors[k]:>12.{digits}f}"
+        told = f"{error:.{digits}f}" if error else "fixed"
+        line = f"{name:<14}{value:>14.{digits}f}{told:>12}{floors[k]:>12.{digits}f}"
         if bias is not None:
             # Numbers and centre have none that a simulation could tell.
             line += "".join(f"{part[k]:>12.6f}" for part in bias) if bias[1][k] else f"{'-':>12}" * 2
         if name in known:
-            pull = f"{(value - known[name]) / error:>8.2f}" if error else f"{'fixed':>8}"
+            pull = f"{(value - known[name]) / error:>8.2f}" if error else f"{'-':>8}"
             line += f"{known[name]:>12.6f}{pull}"
         lines.append(line)
-    if result.dof:
+    if result.dof > 0:
         lines.append(
             f"deviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
         )

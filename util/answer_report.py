@@ -68,7 +68,7 @@ def _values(path: Path) -> list[float]:
 
 
 def headline(path: Path) -> Html:
-    """Give the answer in a few words: radius, width and the first anisotropy parameters of each sphere."""
+    """Give the answer in a few words, radius, width and first anisotropy parameters, and what speaks against it."""
     found = read_tables(path)
     values = _named(found["Parameters"])
     boxes = []
@@ -84,7 +84,9 @@ def headline(path: Path) -> Html:
     made = json.loads(found["MadeBy"])["settings"]
     how = f"By {made['method']}, Legendre degrees up to {made['order']}."
     note = "In brackets: the standard error of the last digits. Lengths in units of half the screen."
-    return Html(f'<div class="headline">{"".join(boxes)}</div><p>{how} {note}</p>')
+    warnings = "".join(f"<li>{html.escape(text.decode())}</li>" for text in found.get("Warnings", ()))
+    beware = f'<div class="beware"><p>Beware:</p><ul>{warnings}</ul></div>' if warnings else ""
+    return Html(f'<div class="headline">{"".join(boxes)}</div>{beware}<p>{how} {note}</p>')
 
 
 def betas(path: Path) -> Html:

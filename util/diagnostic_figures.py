@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from util.answer_report import CAPTIONS
 from util.atomic_file import replacing
 from util.figures import STYLE, draw_maps, draw_pads
 from util.goodness import N_RHO, Goodness
@@ -48,7 +49,7 @@ def draw_all(
     truth: Sequence[Sphere] | None = None,
     others: Mapping[str, NDArray] | None = None,
 ) -> list[Path]:
-    """Draw every figure that there is something to draw for.
+    """Draw every figure that there is something to draw for, and remove those of an earlier answer.
 
     Parameters
     ----------
@@ -65,10 +66,11 @@ def draw_all(
     list of Path
         The files written.
     """
+    columns = max(2, len(result.R))
     drawings: dict[str, tuple[tuple[float, float], Callable[[Figure], None]]] = {
-        "pads": ((12, 5.5), lambda f: draw_pads(f, result, truth)),
+        "pads": ((6 * columns, 5.5), lambda f: draw_pads(f, result, truth)),
         "correlations": ((8.5, 7.5), lambda f: _correlations(f, result)),
-        "betas": ((11, 6), lambda f: _betas(f, result, truth, others or {})),
+        "betas": ((5.5 * columns, 6), lambda f: _betas(f, result, truth, others or {})),
     }
     if measured is not None:
         goodness, matrix, spread = measured.goodness, measured.distribution, measured.mean_square_weight
@@ -89,6 +91,9 @@ def draw_all(
                 with replacing(path) as temporary:
                     figure.savefig(temporary)
                 written.append(path)
+    for name in CAPTIONS.keys() - drawings.keys():
+        for suffix in (".png", ".pdf"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
     return written
 
 

@@ -200,7 +200,7 @@ def _region(shape: tuple[int, int, bool], index: tuple, excess: float) -> str:
     stop = start + sector * 360 / N_PHI
     where = f"radius {low:.3f} to {low + width / N_RHO:.3f}"
     if folded and sector == QUARTER:
-        where += ", all round"
+        where += ", all round" + (": another sphere?" if excess > 0 else "")
     elif folded:
         where += f", {start:.0f} to {stop:.0f} degrees from the z axis, all four quadrants together"
     else:
@@ -273,6 +273,8 @@ def assess(
         ("angular profile", lambda values: profile(values, -2), "chi-square of the sectors"),
     ):
         found, null = float(statistic(data)), statistic(drawn)
+        if not null.any():  # no cell holds enough electrons
+            continue
         text = f"{what} {found:.0f}, expected {null.mean():.0f} +- {null.std():.0f}"
         tests.append(Test(name, found, float("nan"), _tail(found, null), text))
     largest, where = _worst(data / s, mu / s)

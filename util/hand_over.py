@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from util.atomic_file import replacing
 from util.likelihood import FitResult
 
 UNITS = "R, sigma_R, centre: half the screen; N: electrons; beta: none"
+ERROR = "one standard deviation; 0: not fitted but fixed at 0"
 NORMALISATIONS = {
     "project": "I(c) = 1/2 + sum_i beta_2i P_2i(c), c = cos(theta) to the laser polarisation z, integral 1",
     "field": "I(c) proportional to 1 + sum_i beta_field_2i P_2i(c); beta_field = 2 beta",
@@ -23,9 +25,10 @@ def scale_of(result: FitResult, normalisation: str) -> np.ndarray:
     return np.where(betas & (normalisation == "field"), 2.0, 1.0)
 
 
-def write_json(path: Path, result: FitResult) -> None:
-    """Write names, values, errors and covariance in both normalisations."""
-    content: dict[str, object] = {"units": UNITS, "parameters": list(result.names)}
+def write_json(path: Path, result: FitResult, warnings: Sequence[str]) -> None:
+    """Write names, values, errors and covariance in both normalisations, and what speaks against them."""
+    content: dict[str, object] = {"units": UNITS, "error": ERROR, "warnings": list(warnings)}
+    content["parameters"] = list(result.names)
     for key, text in NORMALISATIONS.items():
         scale = scale_of(result, key)
         content[key] = {
@@ -38,20 +41,22 @@ def write_json(path: Path, result: FitResult) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, result: FitResult, normalisation: str) -> None:
+def write_csv(path: Path, result: FitResult, warnings: Sequence[str], normalisation: str) -> None:
     """Write one row a parameter: name, value, error, then its row of the covariance; comments first.
 
     Parameters
     ----------
     path : Path
     result : FitResult
+    warnings : sequence of str
     normalisation : {"project", "field"}
     """
     scale = scale_of(result, normalisation)
     covariance = np.outer(scale, scale) * result.covariance
     text = io.StringIO()
     text.write(f"# {NORMALISATIONS[normalisation]}\n# {UNITS}\n")
-    text.write("# error: one standard deviation; then the covariance with each parameter\n")
+    text.write(f"# error: {ERROR}; then the covariance with each parameter\n")
+    text.writelines(f"# warning: {warning}\n" for warning in warnings)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["parameter", "value", "error", *(f"cov_{name}" for name in result.names)])
     for name, value, error, row in zip(
@@ -62,10 +67,10 @@ def write_csv(path: Path, result: FitResult, normalisation: str) -> None:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def write_all(folder: Path, result: FitResult) -> list[Path]:
+def write_all(folder: Path, result: FitResult, warnings: Sequence[str] = ()) -> list[Path]:
     """Write answer.json, answer.csv and answer_field.csv into a folder; give their paths."""
     paths = [folder / name for name in ("answer.json", "answer.csv", "answer_field.csv")]
-    write_json(paths[0], result)
-    write_csv(paths[1], result, "project")
-    write_csv(paths[2], result, "field")
+    write_json(paths[0], result, warnings)
+    write_csv(paths[1], result, warnings, "project")
+    write_csv(paths[2], result, warnings, "field")
     return paths

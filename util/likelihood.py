@@ -219,13 +219,13 @@ def _result(
     mu = model.counts(q)
     jacobian = model.jacobian(q).reshape(model.size, -1)
     variance = np.maximum(mu, variance_floor(mu)).ravel()
-    inverse, condition = inverse_information((jacobian / variance) @ jacobian.T)
-    if condition == np.inf:
+    inverse, singular = inverse_information((jacobian / variance) @ jacobian.T)
+    if singular == np.inf:
         raise InputError(f"{model.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
     # Where a PAD has a zero nothing is seen; but what is expected there is known to its own error only: at least that.
     variance = np.maximum(variance, np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
     weighted = jacobian / variance
-    floor, _ = inverse_information(weighted @ jacobian.T)
+    floor, condition = inverse_information(weighted @ jacobian.T)
     spread = _variance_an_electron(folded).ravel()
     sandwich = floor @ ((weighted * spread) @ jacobian.T) @ floor
     values, by_q = model.public(q)

@@ -34,8 +34,10 @@ def read_curves(manifest: Path) -> dict[str, list[dict]]:
     return {entry["name"].split(".")[0]: entry["curve"] for entry in files}
 
 
-def read_distribution(folder: Path) -> NDArray:
-    """Sum the distributions of all shards of a folder, (1024, 1024)."""
+def read_distribution(folder: Path) -> NDArray | None:
+    """Sum the distributions of all shards of a folder, (1024, 1024); None where there are none."""
+    if not any(folder.glob("final_*_*.npz")):
+        return None
     return np.sum([read_shard(path).distribution.astype(float) for path in list_shards(folder)], axis=0)
 
 
@@ -53,8 +55,10 @@ def draw_curves(curves: Mapping[str, list[dict]]) -> Figure:
         return figure
 
 
-def draw_distribution(distribution: NDArray) -> Figure:
-    """Draw the square root of the electrons in blocks of 4 x 4 pixels."""
+def draw_distribution(distribution: NDArray | None) -> Figure | None:
+    """Draw the square root of the electrons in blocks of 4 x 4 pixels; None of None."""
+    if distribution is None:
+        return None
     cells = distribution.reshape(256, 4, 256, 4).sum(axis=(1, 3))
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.2, 3.6), layout="constrained")
@@ -128,9 +132,9 @@ def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray
     return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)
 
 
-def draw_residuals(distribution: NDArray, likelihood: Path, network: Path) -> Figure | None:
-    """Draw what both answers leave of the folded map, in standard deviations; None as for `draw_pads`."""
-    if not network.exists():
+def draw_residuals(distribution: NDArray | None, likelihood: Path, network: Path) -> Figure | None:
+    """Draw what both answers leave of the folded map, in standard deviations; None where one of the three lacks."""
+    if distribution is None or not network.exists():
         return None
     answers = {"likelihood": read_answer(likelihood)["beta"], "network": read_answer(network)["beta"]}
     with matplotlib.rc_context(_STYLE):

@@ -4,9 +4,11 @@ At the best fit the likelihood is a Gaussian in the parameters, of the fit's own
 So each piece of knowledge enters in closed form, without fitting again.
 """
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import nnls
@@ -14,6 +16,7 @@ from scipy.optimize import nnls
 from util import pad
 from util.likelihood import FitResult
 
+_DEGENERATE = 0.99
 _ANGLES = 361  # between pole and equator, where I(c) >= 0 is enforced; a period of P_24 is 30 of these
 
 
@@ -144,8 +147,13 @@ def nonnegative(result: FitResult) -> FitResult:
 def cautions(result: FitResult) -> list[str]:
     """Sentences about what an answer's numbers cannot tell: degeneracy, strong correlation, spheres nearly empty."""
     out = []
-    if result.condition > 1e4:
-        out.append(f"nearly degenerate: condition number {result.condition:.1g}; fit fewer spheres or orders")
+    for first, second in itertools.combinations(range(len(result.R)), 2):
+        shared = _shared(result, first, second)
+        if shared > _DEGENERATE:
+            out.append(
+                f"spheres {first + 1} and {second + 1} are nearly degenerate: what they share makes some combination "
+                f"of their parameters {1 / np.sqrt(1 - shared**2):.0f} times as uncertain; fit one sphere less"
+            )
     errors = np.sqrt(np.diag(result.covariance))
     free = errors > 0
     safe = np.where(free, errors, 1)
@@ -165,6 +173,32 @@ def cautions(result: FitResult) -> list[str]:
             out.append(f"spheres {s + 1} and {s + 2} overlap: their radii differ by {gap / width:.1f} widths")
     for s, beta in enumerate(result.beta):
         lowest = float(pad.minimum(beta))
-        if lowest < -pad.TOLERANCE:
-            out.append(f"I(c) of sphere {s + 1} falls to {lowest:.3g}, below zero: --nonnegative forbids that")
+        error = _error_of_lowest(result, s)
+        if lowest < -pad.TOLERANCE - error:
+            out.append(
+                f"I(c) of sphere {s + 1} falls to {lowest:.2g} +- {error:.1g}, below zero: --nonnegative forbids that"
+            )
     return out
+
+
+def _shared(result: FitResult, first: int, second: int) -> float:
+    """Largest canonical correlation of two spheres' parameters: 1 where one can stand for the other."""
+    n = result.beta.shape[1] + 3
+    mine, others = (np.arange(s * n, (s + 1) * n) for s in (first, second))
+    mine, others = (part[result.errors[part] > 0] for part in (mine, others))
+    roots = [np.linalg.cholesky(_correlation(result, part, part)) for part in (mine, others)]
+    across = np.linalg.solve(roots[0], np.linalg.solve(roots[1], _correlation(result, others, mine)).T)
+    return min(float(np.linalg.norm(across, 2)), 1 - 1e-12)
+
+
+def _correlation(result: FitResult, rows: NDArray, columns: NDArray) -> NDArray:
+    return result.covariance[np.ix_(rows, columns)] / np.outer(result.errors[rows], result.errors[columns])
+
+
+def _error_of_lowest(result: FitResult, sphere: int) -> float:
+    """Error of I(c) of a sphere where it is lowest."""
+    c = np.cos(np.linspace(0, np.pi / 2, _ANGLES))
+    lowest = c[pad.intensity(result.beta[sphere], c).argmin()]
+    terms = legendre.legval(lowest, np.eye(2 * result.beta.shape[1] + 1)[:, 2::2])
+    index = result.beta_index[sphere]
+    return float(np.sqrt(max(terms @ result.covariance[np.ix_(index, index)] @ terms, 0)))
