@@ -29,7 +29,7 @@ from util.detector import Detector
 from util.errors import InputError
 from util.executor import map_in_order, open_executor
 from util.finder import Finder, FinderSettings
-from util.integrated import bin_frame, cell_of, fit_sum, learn_spot, without_clipping
+from util.integrated import bin_frame, cell_of, fit_sum, learn_spot, restored
 from util.likelihood import FitResult, fit
 from util.phosphor import PhosphorRecipe, draw_spots
 from util.polar_map import PolarBins
@@ -114,7 +114,7 @@ def through_sums(task: tuple[str, int]) -> dict[str, float] | None:
         for number in range(FRAMES):
             x, z = scene.draw(scene.crowd[0], rng=rng)
             frame = take_frame(detector, x, z, *draw_spots(detector, x.size, rng=rng), rng=rng)
-            blocks[number % BLOCKS] += bin_frame(without_clipping(frame, finder), size)
+            blocks[number % BLOCKS] += bin_frame(restored(frame, finder), size)
             yield frame
 
     spot = learn_spot(frames(), finder)

@@ -17,7 +17,7 @@ from util.frame_sums import FrameSums, spot_of, sum_frames
 from util.frames import open_frames
 from util.hits import Hits
 from util.influence import Influence
-from util.integrated import SumFit, cautions, fit_sum
+from util.integrated import SumFit, fit_sum
 from util.likelihood import FitResult
 from util.notes import Notes
 from util.phosphor import PhosphorRecipe
@@ -50,7 +50,6 @@ def _fit(
 ) -> tuple[SumFit, FrameSums]:
     with open_executor(args.workers) as executor:
         summed = sum_frames(path, dataset, detector, finder, executor)
-    notes.warnings += cautions(detector)
     spot = spot_of(path, dataset, Finder(detector, finder))
     return fit_sum(summed.sums, spot, detector, spheres=args.spheres, order=args.order, start=start), summed
 

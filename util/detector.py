@@ -100,7 +100,10 @@ class Detector:
 
     def dark_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
         """Give the mean counts of pixels that no light reaches: negative ones, of which noise makes some, become 0."""
-        level = self.background_at(rows, columns)
+        return self.mean_of(self.background_at(rows, columns))
+
+    def mean_of(self, level: NDArray) -> NDArray[np.float64]:
+        """Give the mean counts of pixels at a level of light and background; clipping at the other end apart."""
         if self.noise == 0:
             return np.maximum(level, 0)
         return level * ndtr(level / self.noise) + self.noise * norm.pdf(level / self.noise)

@@ -13,7 +13,7 @@ from util.errors import InputError
 from util.executor import map_in_order
 from util.finder import Finder, FinderSettings
 from util.frames import open_frames
-from util.integrated import Spot, bin_frame, cell_of, learn_spot, without_clipping
+from util.integrated import Spot, bin_frame, cell_of, learn_spot, restored
 
 _MOST_BLOCKS, _FEWEST_BLOCKS = 250, 40  # the scatter of blocks tells the errors of some thirty parameters
 _SPOT_FRAMES = 1000  # about five spots of a usual frame stand alone
@@ -40,7 +40,7 @@ def sum_frames(
 ) -> FrameSums:
     """Sum the frames of a file in up to 250 blocks of nearly equally many; `dataset` is as `open_frames` takes it.
 
-    `settings` of a finder, whose spots tell the light that clipped pixels lost.
+    `settings` of a finder, whose spots tell what the camera cut off.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def sum_frames(
     tasks = (_Task(path, dataset, detector, settings, start, stop) for start, stop in ranges)
     sums = np.stack(list(map_in_order(executor, _sum_block, tasks, in_flight=lambda: 2 * executor.concurrency)))
     rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
-    dark = detector.dark_at(rows[:, None], columns)
+    dark = detector.background_at(rows[:, None], columns)
     if dark.any():
         size = 2 * cell_of(detector)
         height, width = (pixels // size for pixels in dark.shape)
@@ -72,7 +72,7 @@ def _sum_block(task: _Task) -> NDArray:
         size, finder = 2 * cell_of(task.detector), Finder(task.detector, task.settings)
         total = np.zeros([pixels // size for pixels in frames.frame_shape])
         for _, frame in frames.rows(task.start, task.stop):
-            total += bin_frame(without_clipping(task.detector.without_hot_pixels(frame), finder), size)
+            total += bin_frame(restored(task.detector.without_hot_pixels(frame), finder), size)
     return total
 
 

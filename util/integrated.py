@@ -1,7 +1,7 @@
 """An answer from the summed frames, without finding a single electron.
 
-Rounding apart, the sum of all frames, with what was clipped restored, is the density of electrons, convolved with the
-mean spot. The sum
+Rounding apart, the sum of all frames, with what the camera cut off put back, is the density of electrons, convolved
+with the mean spot. The sum
 is deconvolved as far as the spot lets it (Wiener), which leaves a map of electrons blurred to about a third of a spot;
 the model, blurred alike, is fitted to it with each place weighted by one over the variance expected there: electrons
 are independent, so that each adds the square of its blurred image. Any such weighting is unbiased; its errors come from
@@ -21,7 +21,7 @@ from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder
 from util.likelihood import FitResult, fit
-from util.phosphor import Geometry, detector_to_pixel, pixel_to_detector
+from util.phosphor import Geometry, PhosphorRecipe, detector_to_pixel, light, pixel_to_detector
 from util.polar_map import PolarBins
 from util.projection import density, density_gradient
 from util.scoring import MapModel, inverse_information, variance_floor
@@ -34,7 +34,7 @@ _STEPS = 30
 _DIMMEST = 0.1  # of the mean variance, and not less anywhere: a place next to a bright one tells little of its own
 _SETTLED = 0.01  # errors that a step may still move the answer
 _FEWEST_SPOTS = 100
-_RAISED = 0.05  # counts of dark pixels that a camera without negative counts may add
+_RAISED = 0.001  # counts of dark pixels that a camera without negative counts may add
 _PARTS = 8  # of the spots, for the jackknife
 
 
@@ -80,46 +80,56 @@ def cell_of(camera: Geometry) -> int:
     return max(1, round(_CELL / camera.pitch))
 
 
-def cautions(detector: Detector) -> tuple[str, ...]:
-    """Say what of a detector speaks against summing its frames."""
-    raised = detector.dark_at(*(pixels / 2 for pixels in detector.frame_shape)) - detector.background[0]
-    if raised < _RAISED:
-        return ()
-    return (
-        f"the camera makes 0 of negative counts, which raises its dark pixels by {raised:.1f}, and lit ones by less: "
-        "spots do not add up in the sum of the frames, whose answer is biased; trust that of the hits",
-    )
-
-
-def bin_frame(frame: NDArray[np.unsignedinteger], size: int) -> NDArray[np.float32]:
+def bin_frame(frame: NDArray, size: int) -> NDArray[np.float32]:
     """Sum size x size pixels; rows and columns beyond a multiple of the size are left out."""
     height, width = (pixels // size for pixels in frame.shape)
     cut = frame[: height * size, : width * size]
     # Rows first, as whole rows of small integers: three times as fast as one sum over both axes.
-    kind = np.uint16 if frame.dtype == np.uint8 else np.uint32
+    kind = {"u1": np.uint16, "u2": np.uint32}.get(frame.dtype.str[1:], frame.dtype)
     rows = cut.reshape(height, size, width * size).sum(axis=1, dtype=kind)
     return rows.reshape(height, width, size).sum(axis=2, dtype=np.float32)
 
 
-def without_clipping(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray[np.unsignedinteger]:
-    """Give the frame with what the camera clipped restored: the light of the spots found about the clipped pixels.
+def restored(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray:
+    """Give the frame with what the camera cut off put back, at both ends: light beyond its range, and negative counts.
 
-    Where electrons pile up at the poles of a PAD the light lost would pass for electrons lost. It is the only thing
-    that the summed frames take from the search.
+    Light lost where electrons pile up at the poles of a PAD would pass for electrons lost. A camera that makes 0 of
+    negative counts raises its dark pixels, and lit ones by less, so that spots would not add up. How much is missing
+    follows from the light of the spots found, wherever those have it from; it is the only thing that the sum of the
+    frames takes from the search.
+
+    Parameters
+    ----------
+    frame : (H, W) uint8 or uint16
+        Without hot pixels.
+    finder : Finder
+
+    Returns
+    -------
+    (H, W) array
+        Counts whose mean is background plus light; the frame itself where nothing was cut off.
     """
     detector = finder.detector
-    rows, columns = np.nonzero(frame >= detector.saturation)
-    events = finder.find(frame) if rows.size else None
+    full = frame >= detector.saturation
+    raises = (detector.dark_at(*_corners(detector)) - detector.background_at(*_corners(detector))).max() > _RAISED
+    events = finder.find(frame) if raises or full.any() else None
     if events is None:
         return frame
-    dx = rows[:, None] - detector_to_pixel(detector, events["x"], axis=0)
-    dz = columns[:, None] - detector_to_pixel(detector, events["z"], axis=1)
-    size_px = events["sigma"] / detector.pitch
-    spots = events["A"] * np.exp(-(dx**2 + dz**2 + 2 * events["rho"] * dx * dz) / (2 * size_px**2))
-    light = spots.sum(axis=1) + detector.background_at(rows, columns)
-    restored = frame.astype(np.uint32)
-    restored[rows, columns] = np.maximum(np.rint(light), detector.saturation)
-    return restored
+    camera = PhosphorRecipe(detector.frame_shape, 1, 0, detector.A, detector.sigma, detector.rho)
+    x, z = (
+        pixel_to_detector(camera, detector_to_pixel(detector, events[name], axis), axis)
+        for axis, name in enumerate(("x", "z"))
+    )
+    rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
+    level = light(camera, x, z, events["A"], events["sigma"], events["rho"])
+    level += detector.background_at(rows[:, None], columns)
+    out = np.where(full, np.maximum(level, frame), frame)
+    return out - (detector.mean_of(level) - level) if raises else out
+
+
+def _corners(detector: Detector) -> tuple[NDArray, NDArray]:
+    rows, columns = (np.array([0, pixels - 1]) for pixels in detector.frame_shape)
+    return rows[:, None], columns
 
 
 def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -> Spot:
@@ -143,10 +153,11 @@ def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) ->
     totals, counts = np.zeros((_PARTS, 2 * reach + 1, 2 * reach + 1)), np.zeros(_PARTS, int)
     q = 2j * np.pi * np.fft.fftfreq(2 * reach + 1)
     for number, taken in enumerate(frames):
-        frame = detector.without_hot_pixels(taken)
-        events = finder.find(frame)
+        whole = detector.without_hot_pixels(taken)
+        events = finder.find(whole)
         if events is None or not events.size:
             continue
+        frame = restored(whole, finder)
         x = detector_to_pixel(detector, events["x"], axis=0)
         z = detector_to_pixel(detector, events["z"], axis=1)
         near = np.maximum(np.abs(x[:, None] - x), np.abs(z[:, None] - z)) < 2 * reach
@@ -154,7 +165,7 @@ def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) ->
         inside = (np.minimum(i, k) >= reach) & (i < frame.shape[0] - reach) & (k < frame.shape[1] - reach)
         for n in np.flatnonzero((near.sum(axis=1) == 1) & inside):
             window = frame[i[n] - reach : i[n] + reach + 1, k[n] - reach : k[n] + reach + 1]
-            window = window - detector.dark_at(i[n] + offsets[:, None], k[n] + offsets)
+            window = window - detector.background_at(i[n] + offsets[:, None], k[n] + offsets)
             shift = np.exp(np.add.outer(q * (x[n] - i[n]), q * (z[n] - k[n])))
             totals[number % _PARTS] += np.fft.ifft2(np.fft.fft2(window) * shift).real
             counts[number % _PARTS] += 1
