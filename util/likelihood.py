@@ -223,11 +223,10 @@ def _result(
     if singular == np.inf:
         raise InputError(f"{model.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
     # Where a PAD has a zero nothing is seen; but what is expected there is known to its own error only: at least that.
-    variance = np.maximum(variance, np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
-    weighted = jacobian / variance
+    expected = np.maximum(mu.ravel(), np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
+    weighted = jacobian / np.maximum(variance, expected)
     floor, condition = inverse_information(weighted @ jacobian.T)
-    spread = _variance_an_electron(folded).ravel()
-    sandwich = floor @ ((weighted * spread) @ jacobian.T) @ floor
+    sandwich = floor @ ((weighted * (expected * _variance_an_electron(folded).ravel())) @ weighted.T) @ floor
     values, by_q = model.public(q)
     parts = np.array(model.split(values))
     uncertain = np.sqrt(np.diag(sandwich))[: model.spheres * model.block : model.block]
