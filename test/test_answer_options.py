@@ -186,7 +186,8 @@ def test_frames_of_any_format_give_every_answer(searched, tmp_path):
     finder = ["--finder", str(ROOT / "param" / "finder.toml"), "--phosphor", str(ROOT / "param" / "phosphor.toml")]
     options = ["--finaltest", str(path), "--output", str(tmp_path / "shards"), "--workers", "1"]
     gen_finaltest_npy.main([*finder, *options, "--dataset", "run/camera"])
-    options = ("--finaltest", path, "--order", 6, "--bias", 0, "--details", tmp_path / "figures")
+    # Of few orders, which do not describe the electrons, the two would answer by their own weights.
+    options = ("--finaltest", path, "--order", 12, "--bias", 0, "--details", tmp_path / "figures")
     printed = answer(tmp_path / "shards", tmp_path / "final.h5", *options, "--check-integrated")
     assert "they agree" in printed
     assert (tmp_path / "figures" / "frame.png").exists()
