@@ -18,12 +18,11 @@ from util.multiplicity import weigh
 from util.phosphor import (
     CAMERA_MAXIMUM,
     PhosphorRecipe,
-    detector_to_pixel,
+    as_rendered,
     draw_spots,
     flux_of,
     light,
     mean_flux,
-    pixel_to_detector,
     render,
 )
 from util.sampling import project, sample_sphere
@@ -127,11 +126,7 @@ class Chain:
 def take_frame(detector: Detector, x: NDArray, z: NDArray, *spots: NDArray, rng: np.random.Generator) -> NDArray:
     """Take one frame (H, W) of electrons at x, z with spots A, sigma, rho, arrays (n,), as a detector would."""
     recipe = _recipe(detector)
-    # The renderer samples a pixel about a point of its own.
-    x, z = (
-        pixel_to_detector(recipe, detector_to_pixel(detector, position, axis), axis)
-        for axis, position in enumerate((x, z))
-    )
+    x, z = as_rendered(detector, recipe, x, z)
     if detector.saturation == CAMERA_MAXIMUM and not any(detector.background):
         return render(recipe, x, z, *spots, rng=rng)
     rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)

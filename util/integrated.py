@@ -21,7 +21,7 @@ from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder
 from util.likelihood import FitResult, fit
-from util.phosphor import Geometry, PhosphorRecipe, detector_to_pixel, light, pixel_to_detector
+from util.phosphor import Geometry, PhosphorRecipe, as_rendered, detector_to_pixel, light, pixel_to_detector
 from util.polar_map import PolarBins
 from util.projection import density, density_gradient
 from util.scoring import MapModel, inverse_information, variance_floor
@@ -116,10 +116,7 @@ def restored(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray:
     if events is None:
         return frame
     camera = PhosphorRecipe(detector.frame_shape, 1, 0, detector.A, detector.sigma, detector.rho)
-    x, z = (
-        pixel_to_detector(camera, detector_to_pixel(detector, events[name], axis), axis)
-        for axis, name in enumerate(("x", "z"))
-    )
+    x, z = as_rendered(detector, camera, events["x"], events["z"])
     rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
     level = light(camera, x, z, events["A"], events["sigma"], events["rho"])
     level += detector.background_at(rows[:, None], columns)

@@ -158,6 +158,12 @@ def detector_to_pixel(camera: Geometry, position: ArrayLike, axis: int = 0) -> N
     return np.asarray(position, np.float64) / camera.pitch + (camera.frame_shape[axis] / 2 - camera.sample_centre)
 
 
+def as_rendered(camera: Geometry, recipe: PhosphorRecipe, x: ArrayLike, z: ArrayLike) -> list[NDArray[np.float64]]:
+    """Give where `recipe` renders what `camera` sees at x, z: each samples a pixel about a point of its own."""
+    pixels = (detector_to_pixel(camera, position, axis) for axis, position in enumerate((x, z)))
+    return [pixel_to_detector(recipe, index, axis) for axis, index in enumerate(pixels)]
+
+
 def draw_spots(
     recipe: PhosphorRecipe, n: int, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
