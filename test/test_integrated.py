@@ -90,7 +90,7 @@ def test_an_odd_number_of_bins_is_no_obstacle(shape):
     assert result.R.tolist() == pytest.approx([0.3, 0.55], abs=0.003)
 
 
-def test_light_that_clipped_pixels_lost_is_restored():
+def test_light_that_clipped_pixels_lost_is_restored(monkeypatch):
     rng = np.random.default_rng(163)
     x, z = np.array([0.3, -0.2])[:, None] + rng.normal(0, 0.006, (2, 5))
     spots = draw_spots(RECIPE, 5, rng=rng)
@@ -101,6 +101,11 @@ def test_light_that_clipped_pixels_lost_is_restored():
     assert np.array_equal(found[frame < 255], frame[frame < 255])
     assert frame.sum() < 0.93 * whole.sum()
     assert found.sum() == pytest.approx(whole.sum(), rel=0.02)
+    # As narrow as they come, in the single precision of events.
+    hit = finder.find(frame)[:1]
+    hit["sigma"] = np.nextafter(np.float32(0.1 * RECIPE.pitch), np.float32(0))
+    monkeypatch.setattr(finder, "find", lambda _: hit)
+    assert np.isfinite(restored(frame, finder)).all()
     # A frame without any is handed on as it is.
     assert restored(np.minimum(frame, 254), finder).dtype == np.uint8
 

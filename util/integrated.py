@@ -21,7 +21,15 @@ from util.detector import Detector
 from util.errors import InputError
 from util.finder import Finder
 from util.likelihood import FitResult, fit
-from util.phosphor import Geometry, PhosphorRecipe, as_rendered, detector_to_pixel, light, pixel_to_detector
+from util.phosphor import (
+    SMALLEST_SIGMA_PX,
+    Geometry,
+    PhosphorRecipe,
+    as_rendered,
+    detector_to_pixel,
+    light,
+    pixel_to_detector,
+)
 from util.polar_map import PolarBins
 from util.projection import density, density_gradient
 from util.scoring import MapModel, inverse_information, variance_floor
@@ -118,7 +126,9 @@ def restored(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray:
     camera = PhosphorRecipe(detector.frame_shape, 1, 0, detector.A, detector.sigma, detector.rho)
     x, z = as_rendered(detector, camera, events["x"], events["z"])
     rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
-    level = light(camera, x, z, events["A"], events["sigma"], events["rho"])
+    # The narrowest spot that is found, rounded to single precision, may lie a hair below what is rendered.
+    sigma = np.maximum(events["sigma"].astype(float), SMALLEST_SIGMA_PX * detector.pitch)
+    level = light(camera, x, z, events["A"], sigma, events["rho"])
     level += detector.background_at(rows[:, None], columns)
     out = np.where(full, np.maximum(level, frame), frame)
     return out - (detector.mean_of(level) - level) if raises else out
