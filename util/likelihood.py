@@ -220,19 +220,22 @@ def _result(
     jacobian = model.jacobian(q).reshape(model.size, -1)
     variance = np.maximum(mu, variance_floor(mu)).ravel()
     inverse, singular = inverse_information((jacobian / variance) @ jacobian.T)
+    alike = InputError(f"{model.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
     if singular == np.inf:
-        raise InputError(f"{model.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
+        raise alike
     # Where a PAD has a zero nothing is seen; but what is expected there is known to its own error only: at least that.
     expected = np.maximum(mu.ravel(), np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
     weighted = jacobian / np.maximum(variance, expected)
     floor, condition = inverse_information(weighted @ jacobian.T)
+    if condition == np.inf:
+        raise alike
     sandwich = floor @ ((weighted * (expected * _variance_an_electron(folded).ravel())) @ weighted.T) @ floor
     values, by_q = model.public(q)
     parts = np.array(model.split(values))
     uncertain = np.sqrt(np.diag(sandwich))[: model.spheres * model.block : model.block]
     gap = np.diff(parts[:, 1])
     if (parts[:, 0] < 5 * uncertain).any() or (gap < parts[:-1, 2] / 2).any():
-        raise InputError(f"{model.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
+        raise alike
     covariances = []
     for even, odd in ((sandwich, shift[0]), (floor, shift[1])):
         covariance = np.zeros((model.size + 2, model.size + 2))

@@ -152,7 +152,7 @@ def cautions(result: FitResult) -> list[str]:
         if shared > _DEGENERATE:
             out.append(
                 f"spheres {first + 1} and {second + 1} are nearly degenerate: what they share makes some combination "
-                f"of their parameters {1 / np.sqrt(1 - shared**2):.0f} times as uncertain; fit one sphere less"
+                f"of their parameters {1 / np.sqrt(1 - shared**2):.0f} times as uncertain; fit one sphere fewer"
             )
     errors = np.sqrt(np.diag(result.covariance))
     free = errors > 0
@@ -186,7 +186,8 @@ def _shared(result: FitResult, first: int, second: int) -> float:
     n = result.beta.shape[1] + 3
     mine, others = (np.arange(s * n, (s + 1) * n) for s in (first, second))
     mine, others = (part[result.errors[part] > 0] for part in (mine, others))
-    roots = [np.linalg.cholesky(_correlation(result, part, part)) for part in (mine, others)]
+    # A hair on the diagonal: rounding may leave a nearly singular matrix with a root below zero.
+    roots = [np.linalg.cholesky(_correlation(result, part, part) + 1e-9 * np.eye(part.size)) for part in (mine, others)]
     across = np.linalg.solve(roots[0], np.linalg.solve(roots[1], _correlation(result, others, mine)).T)
     return min(float(np.linalg.norm(across, 2)), 1 - 1e-12)
 
