@@ -21,19 +21,22 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from util import settings
-from util.atomic_file import replacing
-from util.chain import Chain, Scene, take_frame
-from util.coverage import coverage
-from util.detector import Detector
-from util.errors import InputError
-from util.executor import map_in_order, open_executor
-from util.finder import Finder, FinderSettings
-from util.integrated import bin_frame, cell_of, fit_sum, learn_spot, restored
-from util.likelihood import FitResult, fit
-from util.phosphor import PhosphorRecipe, draw_spots
-from util.polar_map import PolarBins
-from util.sphere import Experiment
+from util.camera.detector import Detector
+from util.camera.phosphor import PhosphorRecipe, draw_spots
+from util.finder.finder import Finder, FinderSettings
+from util.fit.coverage import coverage
+from util.fit.likelihood import fit
+from util.fit.result import FitResult
+from util.physics.polar_map import PolarBins
+from util.physics.sphere import Experiment
+from util.runtime import settings
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError
+from util.runtime.executor import map_in_order, open_executor
+from util.simulation.virtual_experiment import Chain, Scene, take_frame
+from util.summed.deconvolved_fit import fit_sum
+from util.summed.restore import bin_frame, cell_of, restored
+from util.summed.spot import learn_spot
 
 ROOT = Path(__file__).resolve().parents[1]
 BINS = PolarBins(500, 96)  # 1 % wider errors than the default's, a quarter of the time

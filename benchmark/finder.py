@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from src import gen_finaltest_npy, simulate_finaltest
-from util.atomic_file import replacing
-from util.calibration import learn_detector
-from util.finaltest import FrameFile
-from util.finder import FinderSettings
-from util.matching import match
-from util.phosphor import PhosphorRecipe
-from util.settings import load
-from util.shards import list_shards, read_shard
-from util.truth_tables import read_detected_electrons
+from util.camera.phosphor import PhosphorRecipe
+from util.electrons.shards import list_shards, read_shard
+from util.finder.calibration import learn_detector
+from util.finder.finder import FinderSettings
+from util.finder.matching import match
+from util.frames.course_file import FrameFile
+from util.runtime.atomic_file import replacing
+from util.runtime.settings import load
+from util.simulation.truth_tables import read_detected_electrons
 
 ROOT = Path(__file__).resolve().parents[1]
 RADIUS = 2 * 2 / 1024  # two pixels of the published camera
@@ -140,7 +140,7 @@ def measure(case: Case, frames: int, seed: int, folder: Path) -> list[dict[str, 
         begin = time.process_time()
         pixels = [finder(image) for image in images]
         ms = (time.process_time() - begin) / count * 1e3
-        # a spot at x peaks 0.4 pixels before its place (util.phosphor)
+        # a spot at x peaks 0.4 pixels before its place (util.camera.phosphor)
         places = [(indices + 0.4) * 2 / images[0].shape[0] - 1 for indices in pixels]
         rows.append({"case": case.name, "what": what, "ms": ms, **score(places, electrons[:count])})
     for row in rows:

@@ -19,16 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.polynomial import legendre
 
-from util import pad, settings
-from util.atomic_file import replacing
-from util.chain import Chain, Scene
-from util.detector import Detector
-from util.executor import open_executor
-from util.finder import FinderSettings
-from util.finder_bias import answer_of, measure_bias, seen_in, subtract
-from util.influence import Influence
-from util.likelihood import fit, floor_distance
-from util.phosphor import PhosphorRecipe
+from util.answer.finder_bias import answer_of, measure_bias, seen_in, subtract
+from util.camera.detector import Detector
+from util.camera.phosphor import PhosphorRecipe
+from util.finder.finder import FinderSettings
+from util.fit.influence_functions import Influence
+from util.fit.likelihood import fit
+from util.fit.result import floor_distance
+from util.physics import pad
+from util.runtime import settings
+from util.runtime.atomic_file import replacing
+from util.runtime.executor import open_executor
+from util.simulation.virtual_experiment import Chain, Scene
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL = 50_000

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from util.atomic_file import replacing
-from util.likelihood import fit, floor_distance
-from util.pad import distance
-from util.sampling import project, sample_sphere
-from util.settings import load
-from util.sphere import Experiment, Sphere
+from util.fit.likelihood import fit
+from util.fit.result import floor_distance
+from util.physics.pad import distance
+from util.physics.sampling import project, sample_sphere
+from util.physics.sphere import Experiment, Sphere
+from util.runtime.atomic_file import replacing
+from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src.model import SphereNet, distance
-from src.sevi_dataset import fresh_samples, seeded, tensors
-from src.weights import read_weights
-from util.atomic_file import replacing
-from util.likelihood import floor_distance
-from util.options import number
-from util.polar_map import PolarBins
-from util.priors import Draws, Prior, SpherePrior
-from util.scoring import MapModel, variance_floor
-from util.settings import load
+from src.network.dataset import fresh_samples, seeded, tensors
+from src.network.model import SphereNet, distance
+from src.network.weights import read_weights
+from util.fit.map_model import MapModel, variance_floor
+from util.fit.result import floor_distance
+from util.physics.polar_map import PolarBins
+from util.runtime.atomic_file import replacing
+from util.runtime.options import number
+from util.runtime.settings import load
+from util.training.priors import Draws, Prior, SpherePrior
 
 SEED = 20_000  # far from any that is trained or validated with
 FLOOR_BINS = PolarBins(500, 96)

@@ -25,13 +25,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from src.model import SphereNet, backbone, distance
-from src.sevi_dataset import fresh_samples, seeded, tensors
-from src.train_func import TrainingStages, rate_at, stage_of
-from util.atomic_file import replacing
-from util.map_inversion import InputSettings, tuned
-from util.priors import Prior, draw
-from util.settings import load
+from src.network.dataset import fresh_samples, seeded, tensors
+from src.network.model import SphereNet, backbone, distance
+from src.network.training_step import TrainingStages, rate_at, stage_of
+from util.runtime.atomic_file import replacing
+from util.runtime.settings import load
+from util.training.map_inversion import InputSettings, tuned
+from util.training.priors import Prior, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, FILE = 64, 4000

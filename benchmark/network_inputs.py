@@ -29,25 +29,25 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
 from benchmark.network import prior_of
+from src.answer_steps.network import fold_hits
 from src.gen_finaltest_answer import read_hits
 from src.gen_finaltest_npy import main as find_main
-from src.model import SphereNet
-from src.network_answer import fold_hits
-from src.simulate_finaltest import simulate
-from src.weights import read_weights
-from util import pad
-from util.atomic_file import replacing
-from util.errors import InputError, run_program
-from util.executor import available_cores
-from util.figures import STYLE
-from util.input_match import map_pulls, principal_pulls
-from util.options import number
-from util.phosphor import PhosphorRecipe
-from util.priors import Prior, draw
-from util.settings import load
-from util.shell_maps import expected_maps, observe
-from util.sphere import Experiment, Sphere
-from util.truth_tables import read_detected_electrons, read_truth
+from src.network.model import SphereNet
+from src.network.weights import read_weights
+from util.camera.phosphor import PhosphorRecipe
+from util.physics import pad
+from util.physics.shell_maps import expected_maps, observe
+from util.physics.sphere import Experiment, Sphere
+from util.report.answer_figures import STYLE
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
+from util.runtime.executor import available_cores
+from util.runtime.options import number
+from util.runtime.settings import load
+from util.simulation.frames_file import simulate
+from util.simulation.truth_tables import read_detected_electrons, read_truth
+from util.training.input_match import map_pulls, principal_pulls
+from util.training.priors import Prior, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES, SHARDS = "finaltest.h5", "finaltest_npy"

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import cKDTree
 
-from util.atomic_file import replacing
-from util.detector import Detector
-from util.finder import Finder, FinderSettings
-from util.matching import match
-from util.phosphor import PhosphorRecipe, draw_spots, flux_of, mean_flux, render
-from util.sampling import project, sample_sphere
-from util.settings import load
-from util.sphere import Experiment
+from util.camera.detector import Detector
+from util.camera.phosphor import PhosphorRecipe, draw_spots, flux_of, mean_flux, render
+from util.finder.finder import Finder, FinderSettings
+from util.finder.matching import match
+from util.physics.sampling import project, sample_sphere
+from util.physics.sphere import Experiment
+from util.runtime.atomic_file import replacing
+from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
 SEPARATIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0)  # spot sizes

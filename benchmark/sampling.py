@@ -25,17 +25,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from src.gen_traindata import sample_electrons
-from src.sevi_dataset import fresh_samples
-from util import pad
-from util.atomic_file import replacing
-from util.map_inversion import InputSettings
-from util.options import number
-from util.polar_map import fold
-from util.priors import Prior, draw
-from util.settings import load
-from util.shell_maps import expected_maps, observe, shell_table
-from util.sphere import Experiment
+from src.network.dataset import fresh_samples
+from src.network.sample_files import sample_electrons
+from util.physics import pad
+from util.physics.polar_map import fold
+from util.physics.shell_maps import expected_maps, observe, shell_table
+from util.physics.sphere import Experiment
+from util.runtime.atomic_file import replacing
+from util.runtime.options import number
+from util.runtime.settings import load
+from util.training.map_inversion import InputSettings
+from util.training.priors import Prior, draw
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 64
@@ -45,7 +45,7 @@ _PEER_TABLE = 4096
 def plain_numpy(
     beta: NDArray, R: NDArray, sigma_R: NDArray, electrons: NDArray, *, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray]:
-    """Draw positions x, z as `src.gen_traindata.sample_electrons` does, the way NumPy's manual suggests."""
+    """Draw positions x, z as `src.network.sample_files.sample_electrons` does, the way NumPy's manual suggests."""
     parts = []
     grid = np.linspace(-1, 1, _PEER_TABLE)
     for b, radius, width, n in zip(beta, R, sigma_R, rng.poisson(electrons), strict=True):

@@ -23,16 +23,16 @@ from distributed import Client, LocalCluster
 from numpy.typing import NDArray
 
 from src import simulate_finaltest
-from util import settings
-from util.atomic_file import replacing
-from util.dask_executor import DaskExecutor
-from util.detector import Detector
-from util.executor import map_in_order
-from util.finder import EVENT, FinderSettings
-from util.frame_search import Task, find_block, release
-from util.frames import open_frames
-from util.phosphor import PhosphorRecipe
-from util.shards import FrameCounts, Shard, distribution_of, read_shard, shard_path, write_shard
+from util.camera.detector import Detector
+from util.camera.phosphor import PhosphorRecipe
+from util.electrons.search_block import Task, find_block, release
+from util.electrons.shards import FrameCounts, Shard, distribution_of, read_shard, shard_path, write_shard
+from util.finder.finder import EVENT, FinderSettings
+from util.frames.open import open_frames
+from util.runtime import settings
+from util.runtime.atomic_file import replacing
+from util.runtime.dask_executor import DaskExecutor
+from util.runtime.executor import map_in_order
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARD_FRAMES = 10_000

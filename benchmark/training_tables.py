@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from src import simulate_finaltest
-from util import pad
-from util.likelihood import fit, floor_distance
-from util.training_tables import TrainingTables, read_tables
+from util.fit.likelihood import fit
+from util.fit.result import floor_distance
+from util.physics import pad
+from util.simulation.training_tables import TrainingTables, read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,8 +18,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from util.atomic_file import replacing
-from util.errors import InputError, run_program
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60

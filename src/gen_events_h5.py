@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from util.errors import InputError, run_program
-from util.finder import EVENT
-from util.shards import check_together, list_shards, read_facts, read_shard
-from util.table_writer import writing_tables
+from util.electrons.shards import check_together, list_shards, read_facts, read_shard
+from util.finder.finder import EVENT
+from util.runtime.errors import InputError, run_program
+from util.runtime.hdf5_tables import writing_tables
 
 EVENTS = "Events"
 UNITS = {

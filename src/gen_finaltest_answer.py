@@ -10,9 +10,9 @@ writes  final.h5: `Answer`, the full parameter vector with its covariance, and w
         for; with --details FOLDER figures of every aspect, and the answer as CSV and JSON
 
 The hits are tested against the model; what it does not describe is named on standard error. The finder's bias is
-measured on frames simulated at the answer, and subtracted where it is clear (src/answer_simulation.py). Knowledge
-beside the hits is put in where asked (src/answer_knowledge.py). The summed frames answer without any hits
-(src/answer_integrated.py).
+measured on frames simulated at the answer, and subtracted where it is clear (src/answer_steps/bias_and_bootstrap.py).
+Knowledge beside the hits is put in where asked (src/answer_steps/knowledge.py). The summed frames answer without any
+hits (src/answer_steps/summed_frames.py).
 
 Nothing of the truth reaches the fit. The last line names the distance, where it is known, and the statistical floor:
 the mean distance of a fit to perfect hits of as many electrons.
@@ -28,31 +28,32 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from src import answer_integrated, answer_knowledge, answer_simulation
-from util import pad
-from util.answer_file import BETAS, answer_rows, table, write_answer
-from util.diagnostic_figures import Measured, draw_all
-from util.errors import InputError, run_program
-from util.figures import FIGURE_SUFFIXES, draw_answer
-from util.frames import is_course_file, open_frames
-from util.goodness import assess
-from util.hand_over import write_all
-from util.hits import Hits, read_hits
-from util.likelihood import FitResult, fit, floor_distance
-from util.notes import Notes
-from util.sphere import Sphere
-from util.truth_tables import read_truth
+from src.answer_steps import bias_and_bootstrap, knowledge, summed_frames
+from util.answer.export import write_all
+from util.answer.final_h5 import BETAS, answer_rows, table, write_answer
+from util.answer.notes import Notes
+from util.electrons.hits import Hits, read_hits
+from util.fit.goodness import assess
+from util.fit.likelihood import fit
+from util.fit.result import FitResult, floor_distance
+from util.frames.open import is_course_file, open_frames
+from util.physics import pad
+from util.physics.sphere import Sphere
+from util.report.answer_figures import FIGURE_SUFFIXES, draw_answer
+from util.report.diagnostic_figures import Measured, draw_all
+from util.runtime.errors import InputError, run_program
+from util.simulation.truth_tables import read_truth
 
 FLOOR_DRAWS = 4000
 # Options that a method other than the likelihood does not know; a default counts as not given.
 _SIMULATED = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated")
-NOT_OF = {"likelihood": (), "integrated": (*_SIMULATED, "weights"), "resnet": (*_SIMULATED, *answer_knowledge.OPTIONS)}
+NOT_OF = {"likelihood": (), "integrated": (*_SIMULATED, "weights"), "resnet": (*_SIMULATED, *knowledge.OPTIONS)}
 
 
 def truth_of(finaltest: Path, dataset: str | None, source: str, spheres: int) -> list[Sphere] | None:
     """Read the truth that the file of frames tells, ascending in R; None where there is no such file or no truth.
 
-    `dataset` is as `util.frames.open_frames` takes it.
+    `dataset` is as `util.frames.open.open_frames` takes it.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def truth_of(finaltest: Path, dataset: str | None, source: str, spheres: int) ->
 
 
 def distance_to(result: FitResult, truth: Sequence[Sphere]) -> float:
-    """Distance of the answer from the truth (`util.pad.distance`); betas beyond the twelfth are not asked for."""
+    """Distance of the answer from the truth (`util.physics.pad.distance`); betas beyond the twelfth do not count."""
     known = answer_rows(np.array([sphere.R for sphere in truth]), _padded([sphere.beta for sphere in truth]))
     return float(pad.distance(answer_rows(result.R, result.beta)["beta"], known["beta"]))
 
@@ -92,33 +93,33 @@ def answer_by_network(
     args: argparse.Namespace, hits: Hits, truth: Sequence[Sphere] | None, made_by: dict[str, object]
 ) -> None:
     """Answer with the network alone."""
-    from src import network_answer  # PyTorch takes seconds to import, which the likelihood does not need
+    from src.answer_steps import network  # PyTorch takes seconds to import, which the likelihood does not need
 
     if args.network is None:
         raise InputError("--method resnet: expected the folder of the weights, found none; give it with --network")
-    paths = network_answer.find_weights(args.network)
-    found = network_answer.answer(paths, hits.x, hits.z, hits.weight, spheres=args.spheres)
-    network_answer.write_network_answer(args.output, found, made_by)
+    paths = network.find_weights(args.network)
+    found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=args.spheres)
+    network.write_network_answer(args.output, found, made_by)
     known = None if truth is None else _padded([sphere.beta for sphere in truth])
     print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
-    print(network_answer.describe(found))
-    print(network_answer.table(found, truth=known))
+    print(network.describe(found))
+    print(network.table(found, truth=known))
     if known is not None:
         print(f"distance {float(pad.distance(found.beta, known)):.4f}")
 
 
 def compare_network(args: argparse.Namespace, hits: Hits, beta: NDArray) -> dict[str, NDArray]:
     """Print the network's answer beside that of the likelihood, or why there is none; give its betas, if any."""
-    from src import network_answer
+    from src.answer_steps import network
 
     try:
-        paths = network_answer.find_weights(args.network)
-        found = network_answer.answer(paths, hits.x, hits.z, hits.weight, spheres=args.spheres)
+        paths = network.find_weights(args.network)
+        found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=args.spheres)
     except InputError as error:
         print(f"no answer of the network beside it: {error}")
         return {}
-    print(network_answer.describe(found))
-    print(network_answer.table(found, likelihood=_padded(beta)))
+    print(network.describe(found))
+    print(network.table(found, likelihood=_padded(beta)))
     return {"network": found.beta}
 
 
@@ -148,7 +149,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--partial", action="store_true", help="answer although shards are missing")
     parser.add_argument("--figure", type=Path, help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     parser.add_argument("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
-    for options in (answer_simulation, answer_knowledge, answer_integrated):
+    for options in (bias_and_bootstrap, knowledge, summed_frames):
         options.add_options(parser)
     args = parser.parse_args(argv)
     if args.figure and args.figure.suffix not in FIGURE_SUFFIXES:
@@ -204,9 +205,9 @@ def conclude(args: argparse.Namespace, result: FitResult, truth: Sequence[Sphere
 def answer_by_sum(args: argparse.Namespace, made_by: dict[str, object]) -> None:
     """Answer from the summed frames alone."""
     notes = Notes()
-    result, source, dataset = answer_integrated.answer_of_sum(args, notes)
+    result, source, dataset = summed_frames.answer_of_sum(args, notes)
     truth = truth_of(args.finaltest, dataset, source, args.spheres)
-    result = answer_knowledge.refine(result, args, notes)
+    result = knowledge.refine(result, args, notes)
     write_answer(args.output, result, made_by | {"source": source} | notes.facts, notes.datasets, notes.warnings)
     print(f"{args.output}: {result.hits} electrons in the summed frames")
     print(table(result, truth))
@@ -229,13 +230,13 @@ def answer_by_likelihood(
     goodness = assess(hits.x, hits.z, hits.weight, found, rng=np.random.default_rng(1), variance=hits.variance)
     notes = Notes(lines=[goodness.table()], warnings=goodness.warnings)
     notes.keep("Tests", goodness.rows())
-    unbiased, bias = answer_simulation.without_bias(found, hits, args, notes)
+    unbiased, bias = bias_and_bootstrap.without_bias(found, hits, args, notes)
     if args.check_integrated:
         further = None if unbiased is found else bias.covariance
-        answer_integrated.check(unbiased, hits, args, further, notes)
+        summed_frames.check(unbiased, hits, args, further, notes)
     if args.bootstrap:
-        answer_simulation.check_errors(unbiased, hits, args, notes)
-    result = answer_knowledge.refine(unbiased, args, notes)
+        bias_and_bootstrap.check_errors(unbiased, hits, args, notes)
+    result = knowledge.refine(unbiased, args, notes)
     write_answer(args.output, result, made_by | notes.facts, notes.datasets, notes.warnings)
     print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(table(result, truth, bias=None if bias is None else (bias.bias, bias.error)))

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from util.errors import InputError, run_program
-from util.hdf5_frames import open_hdf5
-from util.options import number
-from util.prior_ranges import Ranges, Spheres, estimate, prior_of
-from util.priors import write_prior
-from util.ranges_figure import draw_ranges
-from util.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
-from util.truth_tables import GENERATED, TRUTH, read_table
+from util.report.ranges_figure import draw_ranges
+from util.runtime.errors import InputError, run_program
+from util.runtime.hdf5 import open_hdf5
+from util.runtime.options import number
+from util.simulation.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
+from util.simulation.truth_tables import GENERATED, TRUTH, read_table
+from util.training.prior_ranges import Ranges, Spheres, estimate, prior_of
+from util.training.priors import write_prior
 
 
 def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:

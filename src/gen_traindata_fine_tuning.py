@@ -12,13 +12,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.gen_traindata import add_options, make_sets
-from util.answer_prior import prior_of_answer
-from util.errors import InputError, run_program
-from util.map_inversion import InputSettings
-from util.options import number
-from util.priors import Prior, write_prior
-from util.settings import load
+from src.network.sample_files import add_options, make_sets
+from util.runtime.errors import InputError, run_program
+from util.runtime.options import number
+from util.runtime.settings import load
+from util.training.answer_prior import prior_of_answer
+from util.training.map_inversion import InputSettings
+from util.training.priors import Prior, write_prior
 
 WIDEN = 10.0
 

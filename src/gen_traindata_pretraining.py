@@ -13,11 +13,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.gen_traindata import add_options, make_sets
-from util.errors import run_program
-from util.map_inversion import InputSettings
-from util.priors import Prior
-from util.settings import load
+from src.network.sample_files import add_options, make_sets
+from util.runtime.errors import run_program
+from util.runtime.settings import load
+from util.training.map_inversion import InputSettings
+from util.training.priors import Prior
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -13,9 +13,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.train_func import read_checkpoint
-from util.atomic_file import replacing
-from util.errors import run_program
+from src.network.checkpoint import read_checkpoint
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import run_program
 
 PART_BYTES = 15_000_000
 

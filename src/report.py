@@ -17,9 +17,9 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
-from util.answer_report import read_tables
-from util.atomic_file import replacing
-from util.errors import InputError, run_program
+from util.report.html import read_tables
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 600  # for one cell
@@ -41,7 +41,7 @@ def page_of(notebook: Path) -> str:
         NotebookClient(cells, timeout=TIMEOUT_S, resources=where, config=local).execute()
     except CellExecutionError as error:
         raise InputError(f"{notebook}: a cell failed: {error.ename}: {error.evalue}") from None
-    exporter = HTMLExporter(extra_template_basedirs=[str(ROOT / "src")], template_name="report_template")
+    exporter = HTMLExporter(extra_template_basedirs=[str(ROOT / "util/report")], template_name="notebook_template")
     exporter.exclude_anchor_links = True
     return exporter.from_notebook_node(cells)[0]
 

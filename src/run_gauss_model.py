@@ -24,14 +24,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from src import train_func
-from src.gen_gauss_data import TASKS, read_patches, task_settings
-from src.sevi_dataset import TRAINING, seeded
-from src.spot_net import SpotNet, losses
-from util.atomic_file import replacing
-from util.errors import InputError, run_program
-from util.options import number
-from util.spot_patches import KINDS, POSITIVE, GaussSettings
+from src.network import training_step
+from src.network.dataset import TRAINING, seeded
+from src.spot_classifier.net import SpotNet, losses
+from src.spot_classifier.patch_file import TASKS, read_patches, task_settings
+from src.spot_classifier.patches import KINDS, POSITIVE, GaussSettings
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
+from util.runtime.options import number
 
 
 def batches(rows: NDArray, size: int, *, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -63,7 +63,7 @@ def scores(said: NDArray[np.bool_], kind: NDArray) -> dict[str, float]:
     said : (n,) bool
         Whether an electron was said to be there.
     kind : (n,)
-        Index into `util.spot_patches.KINDS`.
+        Index into `src.spot_classifier.patches.KINDS`.
     """
     true = kind == POSITIVE
     hits = np.count_nonzero(said & true)
@@ -90,7 +90,7 @@ def _checkpoint(path: Path, settings: GaussSettings, how: dict, restart: bool) -
     """
     if restart or not path.exists():
         return None
-    state, facts = train_func.read_checkpoint(path, "run_gauss_model.sh")
+    state, facts = training_step.read_checkpoint(path, "run_gauss_model.sh")
     mine = {**how, "settings": json.loads(json.dumps(dataclasses.asdict(settings)))}
     for key, value in mine.items():
         if facts.get(key) != value:
@@ -128,13 +128,13 @@ def train(
     loss_of = functools.partial(losses, offset_weight=settings.offset)
     for epoch in range(len(facts["curve"]), settings.epochs):
         begun = time.monotonic()
-        sums = train_func.train_epoch(
+        sums = training_step.train_epoch(
             net,
             average,
             optimiser,
             batches(rows, settings.batch, seed=seed, epoch=epoch),
             settings,
-            lambda step, epoch=epoch: train_func.rate_at(settings, (epoch + step / steps) / settings.epochs),
+            lambda step, epoch=epoch: training_step.rate_at(settings, (epoch + step / steps) / settings.epochs),
             device=torch.device("cpu"),
             epoch=epoch,
             frozen=False,
@@ -143,11 +143,11 @@ def train(
         said = answers(average, valid)
         valid_losses = loss_of(torch.from_numpy(said)[:, :, None, None], tensors(valid)[1])
         facts["seconds"] += time.monotonic() - begun
-        line = {"epoch": epoch, "train": train_func.mean_and_std(sums)[0], "valid": float(valid_losses.mean())}
+        line = {"epoch": epoch, "train": training_step.mean_and_std(sums)[0], "valid": float(valid_losses.mean())}
         facts["curve"].append(line | scores(said[:, 0] > 0, valid["Kind"]) | {"seconds": round(facts["seconds"], 1)})
         state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-        train_func.write_checkpoint(checkpoint, state, facts)
-        train_func.write_checkpoint(folder / f"{task}.weights.pt", average.state_dict(), facts)
+        training_step.write_checkpoint(checkpoint, state, facts)
+        training_step.write_checkpoint(folder / f"{task}.weights.pt", average.state_dict(), facts)
         with replacing(folder / f"{task}.jsonl") as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in facts["curve"]), encoding="utf-8")
         report(facts["curve"][-1])

@@ -26,13 +26,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from src.train_func import PRECISIONS, SCHEDULES, TrainingSettings, TrainingStages, stage_of
-from src.trainer import Data, Outputs, Trainer
-from util import settings
-from util.errors import InputError, run_program
-from util.map_inversion import InputSettings
-from util.options import number
-from util.priors import Prior
+from src.network.trainer import Data, Outputs, Trainer
+from src.network.training_step import PRECISIONS, SCHEDULES, TrainingSettings, TrainingStages, stage_of
+from util.runtime import settings
+from util.runtime.errors import InputError, run_program
+from util.runtime.options import number
+from util.training.map_inversion import InputSettings
+from util.training.priors import Prior
 
 STAGES = ("pretraining", "fine_tuning")
 

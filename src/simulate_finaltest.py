@@ -15,76 +15,28 @@ was made with the same settings is kept.
 
 import argparse
 import dataclasses
-import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from src import simulate_training
-from util import settings
-from util.errors import InputError, run_program
-from util.executor import available_cores, map_in_order, open_executor
-from util.finaltest_writer import writing_frames
-from util.frame_simulation import Block, simulate_block
-from util.frame_source import SMALLEST_FRAME
-from util.options import add_scheduler, number
-from util.phosphor import PhosphorRecipe
-from util.simulated_file import attributes_of, check_room, is_made_with
-from util.sphere import Experiment
-from util.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTYPE, TRUTH, truth_rows
+from util.camera.phosphor import PhosphorRecipe
+from util.frames.source import SMALLEST_FRAME
+from util.physics.sphere import Experiment
+from util.runtime import settings
+from util.runtime.errors import InputError, run_program
+from util.runtime.executor import available_cores
+from util.runtime.options import add_scheduler, number
+from util.simulation import sphere_file
+from util.simulation.frames_file import _settings_text, simulate
+from util.simulation.provenance import is_made_with
+from util.simulation.truth_tables import truth_rows
+from util.training.priors import Prior
 
-BLOCK = 100  # frames that share a random generator; another number gives other frames for the same seed
-
-
-def simulate(
-    output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, seed: int, workers: int, scheduler: str = ""
-) -> None:
-    """Simulate all frames of an experiment into `output`, in as many processes as `workers`, or on a Dask `scheduler`.
-
-    Raises
-    ------
-    InputError
-        Not enough room on the disk, before or during the work; nothing is left behind.
-    """
-    blocks = [
-        Block(number, start, min(start + BLOCK, experiment.frames), experiment, recipe, seed)
-        for number, start in enumerate(range(0, experiment.frames, BLOCK))
-    ]
-    _check_room(output, blocks[0])
-    attributes = attributes_of(_settings_text(experiment, recipe), seed)
-    with (
-        writing_frames(output, recipe.frame_shape, experiment.frames, attributes) as writer,
-        open_executor(workers, scheduler) as executor,
-        tqdm(total=experiment.frames, unit="frame", desc="simulating", smoothing=0.1) as progress,
-    ):
-        truth = truth_rows(experiment.spheres)
-        writer.put(writer.create_table(TRUTH, truth.dtype, len(truth)), 0, truth)
-        electrons = experiment.frames * experiment.electrons_a_frame
-        generated_table = writer.create_table(GENERATED, GENERATED_DTYPE, electrons)
-        detected_table = writer.create_table(DETECTED, DETECTED_DTYPE)
-        for done in map_in_order(executor, simulate_block, blocks, in_flight=lambda: 2 * executor.concurrency):
-            for index, packed in enumerate(done.packed, start=done.block.start):
-                writer.write(index, packed)
-            for rows in done.generated:
-                writer.put(generated_table, int(rows["ElectronId"][0]), rows)
-            writer.append(detected_table, done.detected)
-            progress.update(len(done.packed))
-
-
-def _check_room(output: Path, block: Block) -> None:
-    """Refuse to begin what the disk cannot hold, judging by one frame."""
-    one = simulate_block(block._replace(stop=block.start + 1))
-    tables = block.experiment.electrons_a_frame * (GENERATED_DTYPE.itemsize + DETECTED_DTYPE.itemsize)
-    needed = math.ceil(1.05 * block.experiment.frames * (len(one.packed[0]) + tables))
-    check_room(output, needed, "fewer frames")
-
-
-def _settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
-    return json.dumps({"experiment": dataclasses.asdict(experiment), "phosphor": dataclasses.asdict(recipe)})
+SPHERES = 100
+ELECTRONS = (10_000, 10_000)
+_FRAMES_ONLY = ("frames", "radii", "sigma_R", "camera_noise", "frame_shape")
 
 
 def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
@@ -133,6 +85,39 @@ def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
     return experiment, recipe
 
 
+def resolve_kind_2(args: argparse.Namespace) -> tuple[Prior, int]:
+    """Read the prior and put the options over it: prior and number of spheres.
+
+    Raises
+    ------
+    InputError
+        The prior is at fault, or an option speaks of frames, of which this kind has none.
+    """
+    for name in _FRAMES_ONLY:
+        if getattr(args, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise InputError(f"{option}: files of kind 2 have no frames; leave it out, or make a file of --kind 1")
+    electrons = args.electrons or ELECTRONS
+    if len(electrons) > 2 or electrons[0] > electrons[-1]:
+        raise InputError(
+            f"--electrons: expected N, or LOW HIGH with LOW <= HIGH, for a file of kind 2, found {electrons}; "
+            "give the electrons of a sphere"
+        )
+    prior = settings.load(Prior, args.prior)
+    limits = (float(electrons[0]), float(electrons[-1]))
+    prior = dataclasses.replace(
+        prior, spheres=tuple(dataclasses.replace(sphere, electrons=limits) for sphere in prior.spheres)
+    )
+    return prior, args.spheres or SPHERES
+
+
+def add_kind_2_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that files of the second kind have for themselves."""
+    group = parser.add_argument_group("kind 2: many spheres of random parameters, no frames")
+    group.add_argument("--spheres", type=number(int, 1), metavar="N", help=f"(default {SPHERES})")
+    group.add_argument("--prior", type=Path, default=Path("param/pretraining.toml"), metavar="FILE")
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="simulate_finaltest.sh", description=__doc__.partition("\n")[0])
@@ -160,7 +145,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_scheduler(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a file made with other settings")
-    simulate_training.add_options(parser)
+    add_kind_2_options(parser)
     return parser.parse_args(argv)
 
 
@@ -168,12 +153,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
     if args.kind == 2:
-        prior, spheres = simulate_training.resolve(args)
-        if not args.overwrite and is_made_with(args.output, simulate_training.settings_text(prior, spheres), args.seed):
+        prior, spheres = resolve_kind_2(args)
+        if not args.overwrite and is_made_with(args.output, sphere_file.settings_text(prior, spheres), args.seed):
             print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
             return
         where = {"workers": args.workers, "scheduler": args.scheduler}
-        n = simulate_training.simulate_spheres(args.output, prior, spheres, seed=args.seed, **where)
+        n = sphere_file.simulate_spheres(args.output, prior, spheres, seed=args.seed, **where)
         size = args.output.stat().st_size / 1e6
         print(f"{args.output}: {spheres} spheres, {n} electrons, {size:.1f} MB, seed {args.seed}")
         return

@@ -3,8 +3,8 @@
 from truth import ROOT
 
 from src import simulate_finaltest
-from util.finaltest import FrameFile
-from util.finaltest_writer import pack_frame, writing_frames
+from util.frames.course_file import FrameFile
+from util.frames.course_writer import pack_frame, writing_frames
 
 EXPERIMENT = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
 

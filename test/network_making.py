@@ -6,12 +6,12 @@ import torch
 from test_priors import prior_named
 from truth import ROOT
 
-from src.model import SphereNet
-from src.sevi_dataset import fresh_samples, seeded, tensors
-from src.train_func import write_checkpoint
-from src.weights import half
-from util.map_inversion import InputSettings
-from util.settings import load
+from src.network.checkpoint import write_checkpoint
+from src.network.dataset import fresh_samples, seeded, tensors
+from src.network.model import SphereNet
+from src.network.weights import half
+from util.runtime.settings import load
+from util.training.map_inversion import InputSettings
 
 INPUT = load(InputSettings, ROOT / "param" / "network_input.toml")
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from util.finder import EVENT
-from util.shards import FrameCounts, Shard, distribution_of, shard_path, write_shard
+from util.electrons.shards import FrameCounts, Shard, distribution_of, shard_path, write_shard
+from util.finder.finder import EVENT
 
 SETTINGS = '{"finder": {"seed": 0.35}}'
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from util.sampling import project, sample_sphere
-from util.settings import load
-from util.sphere import Experiment, Sphere
+from util.physics.sampling import project, sample_sphere
+from util.physics.sphere import Experiment, Sphere
+from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
 # The two spheres of the final test, as the program itself reads them.

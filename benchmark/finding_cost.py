@@ -1,0 +1,127 @@
+"""What finding the electrons costs: from frames to the answer on spheres that nothing was developed on.
+
+Usage: python -m benchmark.finding_cost [--frames 4000] [--cases 6] [--seed 1] [--json data/benchmark/chain.json]
+
+Each case draws two spheres at random: radii in 0.35 .. 0.88, at least 0.08 apart, widths 0.006 .. 0.012,
+26 .. 60 electrons a frame each, PADs that mix an even background, cos^2 and a peak at the poles. Frames are simulated,
+searched and answered as the stages do; beside it the same fit runs on the true positions. `cost` is the distance
+between the two answers, in statistical floors; `final` the same after the finder's bias, from a tenth as many simulated
+frames, was subtracted where it is clear, as the answer stage does.
+"""
+
+import argparse
+import dataclasses
+import json
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.polynomial import legendre
+
+from src.answer_steps.bias_and_bootstrap import without_bias
+from src.gen_finaltest_answer import distance_to
+from src.gen_finaltest_npy import main as find_main
+from util.answer.notes import Notes
+from util.camera.phosphor import PhosphorRecipe
+from util.electrons.hits import read_hits
+from util.fit.likelihood import fit
+from util.fit.result import floor_distance
+from util.physics import pad
+from util.physics.sphere import Experiment, Sphere
+from util.runtime.atomic_file import replacing
+from util.runtime.executor import available_cores
+from util.runtime.settings import load
+from util.simulation.frames_file import simulate
+from util.simulation.truth_tables import read_detected_electrons
+
+ROOT = Path(__file__).resolve().parents[1]
+CLOSEST = 0.08
+
+
+def random_beta(rng: np.random.Generator) -> tuple[float, ...]:
+    """Draw the twelve betas of a PAD a + b c^2 + d c^2m, m in 2 .. 12, with random positive shares."""
+    even, square, peak = rng.dirichlet([2, 1, 2])
+    m = int(rng.integers(2, 13))
+    series = np.zeros(25)  # of powers of c
+    series[0] += even / 2
+    series[2] += 1.5 * square
+    series[2 * m] += (2 * m + 1) / 2 * peak
+    return tuple(legendre.poly2leg(series)[2:26:2].tolist() + [0.0] * 12)[:12]
+
+
+def random_experiment(frames: int, rng: np.random.Generator, *, close: bool) -> Experiment:
+    """Draw two spheres; if `close`, only just far enough apart."""
+    gap = CLOSEST if close else rng.uniform(CLOSEST, 0.4)
+    first = rng.uniform(0.35, 0.88 - gap)
+    spheres = [
+        Sphere(R, rng.uniform(0.006, 0.012), int(rng.integers(26, 61)), random_beta(rng)) for R in (first, first + gap)
+    ]
+    return Experiment(frames, tuple(spheres))
+
+
+def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: Path) -> dict[str, object]:
+    """Simulate, search and answer one case."""
+    path, shards = folder / "finaltest.h5", folder / "shards"
+    workers = available_cores()
+    simulate(path, experiment, recipe, seed=seed, workers=workers)
+    find_main(["--finaltest", str(path), "--output", str(shards), "--workers", str(workers)])
+    hits = read_hits(shards, weights="flux", partial=False)
+    ours = fit(hits.x, hits.z, hits.weight, variance=hits.variance)
+    unit = fit(hits.x, hits.z)
+    options = argparse.Namespace(bias=None, subtract_bias="clear", workers=workers, weights="flux", seed=seed)
+    final, _ = without_bias(ours, hits, options, Notes())
+    electrons = read_detected_electrons(path)
+    best = fit(electrons["x"], electrons["z"])
+    floor = floor_distance(best.beta_covariance(floor=True), 4000, np.random.default_rng(0))
+    return {
+        "spheres": [dataclasses.asdict(sphere) for sphere in experiment.spheres],
+        "floor": floor,
+        "distance": distance_to(final, experiment.spheres),
+        "distance_of_true_positions": distance_to(best, experiment.spheres),
+        "cost": float(pad.distance(ours.beta, best.beta)) / floor,
+        "final_cost": float(pad.distance(final.beta, best.beta)) / floor,
+        "cost_with_unit_weights": float(pad.distance(unit.beta, best.beta)) / floor,
+        "total": float(hits.weight.sum()) / len(electrons) - 1,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=4000, help="of each case (default %(default)s)")
+    parser.add_argument("--cases", type=int, default=6, help="every other one close (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "chain.json")
+    args = parser.parse_args(argv)
+    recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    rows = []
+    for case in range(args.cases):
+        rng = np.random.default_rng([args.seed, case])
+        experiment = random_experiment(args.frames, rng, close=case % 2 == 1)
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(measure(experiment, recipe, 1000 * args.seed + case, Path(folder)))
+    print(f"\n{args.frames} frames a case")
+    print(
+        f"{'radii':<16}{'electrons':<12}{'floor':>8}{'D':>8}{'D true':>8}{'unit':>8}{'cost':>8}{'final':>8}{'total':>9}"
+    )
+    for row in rows:
+        radii = ", ".join(f"{sphere['R']:.3f}" for sphere in row["spheres"])
+        electrons = " + ".join(str(sphere["electrons_a_frame"]) for sphere in row["spheres"])
+        print(
+            f"{radii:<16}{electrons:<12}{row['floor']:>8.4f}{row['distance']:>8.4f}"
+            f"{row['distance_of_true_positions']:>8.4f}{row['cost_with_unit_weights']:>8.3f}{row['cost']:>8.3f}"
+            f"{row['final_cost']:>8.3f}"
+            f"{row['total']:>+9.3%}"
+        )
+    mean = {key: np.mean([row[key] for row in rows]) for key in ("cost", "final_cost")}
+    print(f"mean cost {mean['cost']:.3f} floors, final {mean['final_cost']:.3f}")
+    with replacing(args.json) as temporary:
+        temporary.write_text(
+            json.dumps({"frames": args.frames, "machine": platform.platform(), "rows": rows}, indent=1)
+        )
+
+
+if __name__ == "__main__":
+    main()

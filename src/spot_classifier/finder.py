@@ -1,0 +1,61 @@
+"""The spot classifier as a finder: a whole frame in one pass, one electron for each cell that says it holds one.
+
+An electron near the edge of a cell convinces two cells. Both tell its place, so that the less sure one is dropped where
+the two places are close. `benchmark.spot_classifier` compares this with the joint fit, which the stages use.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from src.spot_classifier.net import SpotNet
+from src.spot_classifier.patches import GaussSettings, to_cells
+
+
+def answer_frame(net: SpotNet, data: NDArray, half_width: int) -> NDArray[np.float32]:
+    """Ask the network about every cell of a frame (h, w) at once: (3, h, w), logit and offset [cells].
+
+    Beyond its edges the frame is taken to be dark, as in the patches.
+    """
+    padded = np.pad(np.asarray(data, np.float32), half_width)
+    with torch.inference_mode():
+        return net(torch.from_numpy(padded)[None])[0].numpy()
+
+
+def positions(
+    answer: NDArray, data: NDArray, settings: GaussSettings, *, threshold: float, apart: float
+) -> NDArray[np.float64]:
+    """Places of electrons (n, 2) [cells from the frame's corner].
+
+    Parameters
+    ----------
+    answer : (3, h, w)
+        Of `answer_frame`.
+    data : (h, w)
+        The frame in cells; only bright ones are asked about.
+    settings : GaussSettings
+    threshold : float
+        Logit from which a cell holds an electron.
+    apart : float
+        Of places nearer than this the less sure one is dropped [cells].
+    """
+    cells = np.argwhere((answer[0] > threshold) & (data >= settings.bright))
+    at = tuple(cells.T)
+    places = cells + 0.5 + answer[1:][(slice(None), *at)].T
+    places = places[np.argsort(-answer[0][at], kind="stable")]
+    dropped = np.zeros(len(places), bool)
+    for better, worse in sorted(KDTree(places).query_pairs(apart)) if len(places) else ():
+        if not dropped[better]:
+            dropped[worse] = True
+    return places[~dropped]
+
+
+def find(
+    net: SpotNet, frame: NDArray[np.uint8], settings: GaussSettings, *, threshold: float, apart: float
+) -> NDArray[np.float64]:
+    """Places of the electrons of a frame (n, 2), in detector units; parameters as in `positions`."""
+    none = np.zeros(0)
+    data = to_cells(frame, none, none, settings.bin).data
+    places = positions(answer_frame(net, data, settings.half_width), data, settings, threshold=threshold, apart=apart)
+    return (places * settings.bin - np.array(frame.shape) / 2) * (2 / max(frame.shape))

@@ -1,0 +1,82 @@
+"""The spot classifier, which says whether the cell in the middle of a patch holds an electron, and where in it.
+
+Four times 3 x 3 convolution, pooling, activation; then two linear layers. No padding and no stride, and the linear
+layers are written as convolutions: so the same network reads a patch, or a whole frame in one pass, one answer for each
+cell that a patch fits about.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.network.checkpoint import read_checkpoint
+from src.spot_classifier.patches import GaussSettings
+from util.runtime.errors import InputError
+
+
+class SpotNet(nn.Module):
+    """Images (n, h, w) in counts to (n, 3, h - 2 half_width, w - 2 half_width): logit, and offset in cells.
+
+    Parameters
+    ----------
+    settings : GaussSettings
+    """
+
+    def __init__(self, settings: GaussSettings):
+        super().__init__()
+        self.scale = settings.scale
+        layers: list[nn.Module] = []
+        before = 1
+        for channels in settings.channels:
+            layers += [nn.Conv2d(before, channels, 3), nn.MaxPool2d(2, stride=1), nn.ReLU()]
+            before = channels
+        left = settings.side - 3 * len(settings.channels)
+        self.blocks = nn.Sequential(*layers)
+        self.linear = nn.Sequential(
+            nn.Conv2d(before, settings.hidden, left), nn.ReLU(), nn.Conv2d(settings.hidden, 3, 1)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Answer for every cell that a whole patch fits about."""
+        return self.linear(self.blocks(images[:, None] / self.scale))
+
+
+def losses(output: Tensor, targets: Tensor, offset_weight: float) -> Tensor:
+    """Loss of each patch (n,): binary cross entropy, and the squared error of the offset where one is known.
+
+    Parameters
+    ----------
+    output : tensor (n, 3, 1, 1)
+    targets : tensor (n, 3)
+        1 or 0, and the offset; nan where no electron is near.
+    offset_weight : float
+    """
+    output = output.flatten(1).float()
+    entropy = F.binary_cross_entropy_with_logits(output[:, 0], targets[:, 0], reduction="none")
+    known = targets[:, 1:].isfinite()
+    squares = torch.where(known, output[:, 1:] - targets[:, 1:].nan_to_num(), 0.0).square().sum(1)
+    return entropy + offset_weight * squares
+
+
+def read_spot_net(path: Path) -> tuple[SpotNet, GaussSettings, dict]:
+    """Read a trained classifier, its settings and the facts of its training.
+
+    Raises
+    ------
+    InputError
+        Missing, or no weights of this network.
+    """
+    tensors, facts = read_checkpoint(path, "run_gauss_model.sh")
+    try:
+        values = facts["settings"]
+        settings = GaussSettings(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        net = SpotNet(settings)
+        net.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: expected weights of the spot classifier, found others ({str(error).splitlines()[0][:100]}); "
+            "train it with script/run_gauss_model.sh"
+        ) from None
+    return net.eval(), settings, facts

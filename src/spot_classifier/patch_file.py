@@ -1,0 +1,107 @@
+"""Files of patches for the spot classifier."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from src.spot_classifier.patches import GaussSettings, GaussTasks, cut_patches, patch_dtype, to_cells
+from util.frames.course_file import FrameFile
+from util.runtime.errors import InputError
+from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5_tables import writing_tables
+from util.runtime.settings import load
+from util.simulation.provenance import attributes_of, check_room, is_made_with
+from util.simulation.truth_tables import DETECTED, read_detected_electrons
+
+PATCHES = "Patches"
+
+
+TASKS = ("pixel", "finder")
+
+
+def write_patches(
+    path: Path, finaltest: Path, settings: GaussSettings, start: int, stop: int, *, seed: int, overwrite: bool
+) -> int:
+    """Write the patches of frames `start` .. `stop` - 1, frame by frame, unless they are there; return their number.
+
+    Raises
+    ------
+    InputError
+        The file exists, made otherwise; frames without a patch; no room.
+    """
+    with FrameFile(finaltest) as frames:
+        how = {"settings": dataclasses.asdict(settings), "source": frames.fingerprint(), "frames": [start, stop]}
+        text = json.dumps(how, sort_keys=True)
+        if not overwrite and is_made_with(path, text, seed):
+            return len(read_patches(path, settings))
+        electrons = read_detected_electrons(finaltest)
+        if electrons is None:
+            raise InputError(
+                f"{finaltest}: expected a table {DETECTED}, found none; give a file of simulated frames, "
+                "as simulate_finaltest.sh makes"
+            )
+        electrons = np.sort(electrons, order="ImageId")
+        positives = np.count_nonzero((electrons["ImageId"] >= start) & (electrons["ImageId"] < stop))
+        check_room(path, int(positives / settings.positive * patch_dtype(settings).itemsize), "fewer frames")
+        written = 0
+        with writing_tables(path, attributes_of(text, seed)) as writer:
+            table = writer.create_table(PATCHES, patch_dtype(settings))
+            for index in tqdm(range(start, stop), unit="frame", desc=path.stem):
+                image_id, frame = frames.read_row(index)
+                if frame.dtype != np.uint8:
+                    raise InputError(f"{finaltest}: expected frames of eight bits, found {frame.dtype}; convert them")
+                edges = np.searchsorted(electrons["ImageId"], (image_id, image_id + 1))
+                own = electrons[slice(*edges)]
+                rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
+                rows = cut_patches(image_id, to_cells(frame, own["x"], own["z"], settings.bin), settings, rng=rng)
+                writer.append(table, rows)
+                written += len(rows)
+            if not written:
+                raise InputError(
+                    f"{finaltest}: expected electrons as bright as {settings.bright:g} counts in frames {start}.."
+                    f"{stop}, found none; lower --bright or take other frames"
+                )
+    return written
+
+
+def read_patches(path: Path, settings: GaussSettings) -> NDArray:
+    """Read `Patches` (n,), dtype `patch_dtype`.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5, damaged, or patches of another task or size.
+    """
+    remedy = "make it with script/gen_gauss_data.sh"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {remedy}")
+    with open_hdf5(path) as file:
+        table = file.get(PATCHES)
+        expected = patch_dtype(settings)
+        if not isinstance(table, h5py.Dataset) or table.dtype != expected:
+            found = table.dtype if isinstance(table, h5py.Dataset) else ", ".join(file) or "nothing"
+            raise InputError(f"{path}: expected {PATCHES} of type {expected}, found {found}; {remedy}")
+        try:
+            return table[()]
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); {remedy}") from None
+
+
+def task_settings(path: Path, task: str, **changes: object) -> GaussSettings:
+    """Read one task of param/gauss.toml, with what the command line overrides.
+
+    Raises
+    ------
+    InputError
+        The file or an option is at fault.
+    """
+    settings = getattr(load(GaussTasks, path), task)
+    try:
+        return dataclasses.replace(settings, **{name: value for name, value in changes.items() if value is not None})
+    except ValueError as error:
+        raise InputError(f"{path}: {task}, with the options given: {error}") from None

@@ -1,0 +1,171 @@
+"""final.h5, written and read back, and files that are none."""
+
+import json
+import re
+
+import h5py
+import numpy as np
+import pytest
+
+from util.answer.final_h5 import ANSWER_DTYPE, answer_rows, read_answer, table, write_answer
+from util.fit.result import FitResult
+from util.physics.sphere import Sphere
+from util.runtime.errors import InputError
+
+
+def result_of(spheres=2, betas=12):
+    """Make a fit's result of numbers that tell themselves apart."""
+    rng = np.random.default_rng(8)
+    R = np.linspace(0.4, 0.7, spheres)
+    beta = rng.uniform(-0.1, 0.1, (spheres, betas))
+    electrons, sigma_R, centre = np.full(spheres, 5e4), np.full(spheres, 0.01), np.array([0.001, -0.002])
+    names = [
+        f"{name}_{s + 1}"
+        for s in range(spheres)
+        for name in ("N", "R", "sigma_R", *(f"beta_{2 * i}" for i in range(1, betas + 1)))
+    ]
+    values = np.concatenate([np.column_stack((electrons, R, sigma_R, beta)).ravel(), centre])
+    factor = rng.normal(size=(values.size, values.size)) * 1e-3
+    return FitResult(
+        names=(*names, "centre_x", "centre_z"),
+        values=values,
+        covariance=factor @ factor.T,
+        floor_covariance=0.81 * factor @ factor.T,
+        electrons=electrons,
+        R=R,
+        sigma_R=sigma_R,
+        beta=beta,
+        centre=centre,
+        deviance=1234.5,
+        dof=1200,
+        condition=17.0,
+        iterations=5,
+        converged=True,
+        hits=100_000,
+    )
+
+
+def test_the_answer_is_read_back_as_it_was_written(tmp_path):
+    result = result_of()
+    write_answer(tmp_path / "new" / "final.h5", result, {})
+    rows = read_answer(tmp_path / "new" / "final.h5")
+    assert rows.dtype == np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (12,))])
+    assert rows["SphereId"].tolist() == [0, 1]
+    assert np.array_equal(rows["R"], result.R)
+    assert np.array_equal(rows["beta"], result.beta)
+
+
+def test_all_of_the_fit_is_in_the_file(tmp_path):
+    result = result_of()
+    write_answer(tmp_path / "final.h5", result, {"settings": {"order": 24}})
+    with h5py.File(tmp_path / "final.h5") as file:
+        assert np.array_equal(file["AnswerField"]["beta"], 2 * result.beta)
+        assert np.array_equal(file["Parameters"]["Value"], result.values)
+        assert np.array_equal(file["Parameters"]["Error"], result.errors)
+        assert np.allclose(file["Parameters"]["Floor"], 0.9 * result.errors)
+        assert [name.decode() for name in file["Parameters"]["Name"]] == list(result.names)
+        assert np.array_equal(file["Covariance"], result.covariance)
+        assert np.array_equal(file["FloorCovariance"], result.floor_covariance)
+        assert np.array_equal(file["Centre"], result.centre)
+        assert file["Goodness"][0].tolist() == (1234.5, 1200, 17.0)
+        assert json.loads(file["MadeBy"].asstr()[()]) == {"settings": {"order": 24}}
+
+
+def test_the_same_answer_is_the_same_bytes(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        write_answer(tmp_path / name, result_of(), {"b": 1, "a": 2})
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_rows_stand_in_the_order_of_R_whatever_order_they_came_in():
+    beta = np.arange(36.0).reshape(3, 12)
+    rows = answer_rows(np.array([0.8, 0.3, 0.5]), beta)
+    assert rows["SphereId"].tolist() == [0, 1, 2]
+    assert rows["R"].tolist() == [0.3, 0.5, 0.8]
+    assert np.array_equal(rows["beta"], beta[[1, 2, 0]])
+
+
+def test_betas_that_were_not_fitted_are_zero():
+    rows = answer_rows(np.array([0.5]), np.full((1, 3), 0.25))
+    assert rows["beta"].tolist() == [[0.25] * 3 + [0.0] * 9]
+
+
+@pytest.mark.parametrize("betas", [12, 3])
+def test_a_table_pulls_are_distances_from_the_truth_in_errors(betas):
+    result = result_of(betas=betas)
+    truth = [Sphere(R - 0.01, 0.02, 5, (0.05, 0.06)) for R in result.R]
+    lines = table(result, truth).splitlines()
+    assert len(lines) == len(result.names) + 2
+    words = {line.split()[0]: line.split() for line in lines}
+    beta = result.names.index("beta_4_2")
+    assert float(words["beta_4_2"][1]) == pytest.approx(result.values[beta], abs=1e-6)
+    assert float(words["beta_4_2"][4]) == 0.06
+    pull = (result.values[beta] - 0.06) / result.errors[beta]
+    assert float(words["beta_4_2"][5]) == pytest.approx(pull, abs=0.006)
+    assert float(words["R_1"][4]) == 0.39
+    assert len(words["beta_6_1"]) == len(words["N_1"]) == len(words["centre_x"]) == 4
+    assert "pull" not in table(result, None)
+
+
+def write_nothing(path):
+    pass
+
+
+def write_text(path):
+    path.write_text("no answer")
+
+
+def write_part(path):
+    write_answer(path, result_of(), {})
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def write_other(path):
+    with h5py.File(path, "w") as file:
+        file["Parameters"] = [1.0]
+
+
+def write_empty(path):
+    h5py.File(path, "w").close()
+
+
+def write_group(path):
+    with h5py.File(path, "w") as file:
+        file.create_group("Answer")
+
+
+def write_floats(path):
+    with h5py.File(path, "w") as file:
+        file["Answer"] = np.zeros((2, 13))
+
+
+def write_few_betas(path):
+    with h5py.File(path, "w") as file:
+        file["Answer"] = np.zeros(2, [("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (4,))])
+
+
+def write_single_row(path):
+    with h5py.File(path, "w") as file:
+        file["Answer"] = np.zeros((), ANSWER_DTYPE)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (write_nothing, "no such file; make it with script/gen_finaltest_answer.sh"),
+        (write_text, "expected an HDF5 file, found one that begins with b'no answe'"),
+        (write_part, "expected a whole HDF5 file, found one cut short"),
+        (write_other, "expected a dataset Answer, found Parameters; make it with"),
+        (write_empty, "expected a dataset Answer, found an empty file; make it with"),
+        (write_group, "expected a dataset Answer, found Answer; make it with"),
+        (write_floats, "Answer: expected rows of"),
+        (write_few_betas, "Answer: expected rows of"),
+        (write_single_row, "Answer: expected rows of"),
+    ],
+)
+def test_a_file_that_holds_no_answer_is_refused(tmp_path, write, message):
+    path = tmp_path / "final.h5"
+    write(path)
+    with pytest.raises(InputError, match=re.escape(f"{path}: {message}")) as told:
+        read_answer(path)
+    assert "\n" not in str(told.value)

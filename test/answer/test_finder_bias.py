@@ -1,0 +1,140 @@
+"""The finder's bias: measured on simulated frames, known as well as it says, subtracted; the bootstrap alike."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import truth
+
+from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, scene_at, seen_in, subtract
+from util.camera.detector import Detector
+from util.camera.phosphor import PhosphorRecipe
+from util.finder.finder import FinderSettings
+from util.fit.likelihood import fit
+from util.physics import pad
+from util.runtime import settings
+from util.runtime.executor import open_executor
+from util.simulation.virtual_experiment import ELECTRON, Chain, Played, Scene
+
+DETECTOR = Detector.of_recipe(settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml"))
+FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
+FRAMES = 200
+
+
+def scene():
+    parts = zip(*((s.R, s.sigma_R, s.beta) for s in truth.DESIGN), strict=True)
+    return Scene(*parts, (0.5, 0.5), (0.0, 0.0), (86,))
+
+
+@pytest.fixture(scope="module")
+def chain():
+    with open_executor(1) as executor:
+        yield Chain(DETECTOR, FINDER, executor)
+
+
+@pytest.fixture(scope="module")
+def run(chain):
+    return chain.play(scene(), FRAMES, seed=9)
+
+
+@pytest.fixture(scope="module")
+def answer(run):
+    return fit(*(run.found[key] for key in ("x", "z", "weight")), start=[(s.R, s.sigma_R) for s in truth.DESIGN])
+
+
+@pytest.fixture(scope="module")
+def bias(chain, run, answer):
+    return measure_bias(answer, seen_in(run.found, FRAMES), FRAMES, chain, seed=1)
+
+
+def test_the_bias_is_small_beside_the_errors_and_is_subtracted(answer, bias):
+    assert bias.frames == FRAMES and bias.names == answer.names
+    betas = answer.beta_index.ravel()
+    assert np.abs(bias.bias[betas] / answer.errors[betas]).max() < 0.5
+    assert np.all(bias.error[betas] > 0)
+    assert bias.bias[0] == bias.bias[-1] == bias.error[0] == 0
+    assert bias.unlike == ()
+    corrected = subtract(answer, bias)
+    assert np.allclose(corrected.values + bias.bias, answer.values)
+    assert np.array_equal(corrected.beta, corrected.values[answer.beta_index])
+    assert np.allclose(corrected.errors**2, answer.errors**2 + bias.error**2)
+
+
+class Painted:
+    """A chain whose finder is known: it blurs or re-weighs true electrons."""
+
+    def __init__(self, blur, weight_spread=0.1):
+        self.blur, self.weight_spread = blur, weight_spread
+
+    def play(self, scene, frames, *, seed):
+        rng = np.random.default_rng(seed)
+        electrons = np.zeros(86 * frames, ELECTRON)
+        electrons["ImageId"] = np.repeat(np.arange(frames), 86)
+        electrons["x"], electrons["z"] = scene.draw(electrons.size, rng=rng)
+        electrons["flux"] = rng.normal(1, 0.17, electrons.size)
+        found = np.zeros(electrons.size, [*ELECTRON.descr, ("A", "<f8"), ("sigma", "<f8")])
+        for name in ELECTRON.names:
+            found[name] = electrons[name]
+        for name in ("x", "z"):
+            found[name] += rng.normal(0, self.blur, electrons.size)
+        found["flux"] += rng.normal(0, self.weight_spread, electrons.size)
+        found["A"] = rng.normal(100, 10, electrons.size)
+        found["sigma"] = rng.normal(0.015, 0.001, electrons.size)
+        return Played(frames, electrons, found)
+
+
+def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
+    seen = seen_in(run.found, FRAMES)
+    none = [measure_bias(answer, seen, 300, Painted(0.0), seed=seed) for seed in range(5)]
+    moved = none[0].error > 0
+    assert moved.sum() == 28
+    pulls = np.array([(bias.bias / np.where(moved, bias.error, 1))[moved] for bias in none])
+    # 5 x 28 correlated pulls.
+    assert 0.8 < np.sqrt(np.mean(pulls**2)) < 1.2
+    assert 0.02 < np.median([bias.p for bias in none]) < 0.98
+    assert min(bias.p for bias in none) > 1e-3
+    blurred = measure_bias(answer, seen, 300, Painted(0.004), seed=9)
+    assert blurred.p < 1e-6 and blurred.clear
+    # A blur of 0.004 in quadrature with 0.010.
+    widening = dict(zip(blurred.names, blurred.bias, strict=True))["sigma_R_1"]
+    assert widening == pytest.approx(np.hypot(answer.sigma_R[0], 0.004) - answer.sigma_R[0], rel=0.35)
+
+
+def test_a_simulation_unlike_the_measurement_is_not_trusted(run, answer):
+    bright = run.found.copy()
+    bright["A"] *= 1.2
+    bias = measure_bias(answer, seen_in(bright, FRAMES), 300, Painted(0.004), seed=9)
+    assert bias.p < 1e-6 and not bias.clear
+    assert any("A " in sentence for sentence in bias.unlike)
+
+
+def test_subtracting_nothing_changes_nothing(answer):
+    zero = np.zeros(len(answer.names))
+    none = FinderBias(answer.names, zero, np.diag(zero), 0)
+    assert np.array_equal(subtract(answer, none).values, answer.values)
+
+
+def test_unit_weights_have_a_bias_of_their_own(run, answer):
+    """Lost electrons show in unit weights; here all are found, so that weights make no difference at all."""
+    bias = measure_bias(answer, seen_in(run.found, FRAMES), 300, Painted(0.0), seed=3, weights="unit")
+    assert np.abs(bias.bias).max() == 0
+
+
+def test_a_bootstrap_scatters_about_the_answer_by_its_errors(chain, run, answer):
+    values = bootstrap(answer, seen_in(run.found, FRAMES), FRAMES, 3, chain, seed=2)
+    assert values.shape == (3, len(answer.names))
+    moved = [i for i, name in enumerate(answer.names) if not name.startswith("N_")]
+    ratio = values.std(axis=0, ddof=1)[moved] / answer.errors[moved]
+    assert 0.5 < np.sqrt((ratio**2).mean()) < 1.6
+
+
+def test_the_scene_of_an_answer_is_a_density(answer):
+    steep = replace(answer, beta=answer.beta + 3.0 * np.eye(2, 12, 1))
+    assert not pad.is_density(steep.beta).any()
+    assert pad.is_density(np.array(scene_at(steep, (5,)).beta)).all()
+
+
+def test_the_crowd_is_what_was_seen_and_frames_without_electrons_count(run):
+    events = run.found[:4].copy()
+    events["ImageId"], events["weight"] = [3, 3, 3, 7], 1.0
+    assert sorted(seen_in(events, 4).crowd) == [0, 0, 1, 3]

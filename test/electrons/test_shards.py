@@ -1,0 +1,244 @@
+"""Shards: what is written is read back, and what does not belong is refused."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+from shard_making import SETTINGS, events_at, shard_of, write
+
+from util.electrons.shards import (
+    MAP_SIZE,
+    FrameCounts,
+    check_together,
+    distribution_of,
+    empty_events,
+    list_shards,
+    read_facts,
+    read_shard,
+    shard_path,
+)
+from util.finder.finder import EVENT
+from util.runtime.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def shard():
+    rng = np.random.default_rng(1)
+    x, z = rng.uniform(-1, 1, (2, 5000))
+    events = events_at(x, z, rng.normal(1, 0.17, 5000), rng.integers(0, 10, 5000))
+    return shard_of(events, counts_of_frames=FrameCounts(10, 1, 2, 3))
+
+
+def assert_same(found, shard):
+    for field in dataclasses.fields(shard):
+        value, expected = getattr(found, field.name), getattr(shard, field.name)
+        if isinstance(expected, np.ndarray):
+            assert value.dtype == expected.dtype
+            assert np.array_equal(value, expected)
+        else:
+            assert value == expected
+
+
+def test_a_shard_is_read_back_as_it_was_written(tmp_path, shard):
+    assert_same(read_shard(write(tmp_path / "new", shard)), shard)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["final_0_10.npz"]
+
+
+def test_a_shard_without_events_or_without_electrons_is_a_normal_one(tmp_path, shard):
+    bare = dataclasses.replace(shard, events=None)
+    assert_same(read_shard(write(tmp_path, bare)), bare)
+    nothing = shard_of(empty_events())
+    assert nothing.events.dtype == EVENT
+    assert not nothing.distribution.any()
+    assert_same(read_shard(write(tmp_path, nothing)), nothing)
+
+
+def test_facts_are_read_without_the_arrays(tmp_path, shard):
+    facts = read_facts(write(tmp_path, shard))
+    assert (facts["start"], facts["stop"], facts["source"], facts["frames_in_source"]) == (0, 10, "0123", 10)
+    assert facts["settings"] == json.loads(SETTINGS)
+    assert facts["counts_of_frames"] == {"frames": 10, "dark": 1, "empty": 2, "saturated": 3}
+
+
+def test_a_shard_is_the_same_bytes_whenever_it_is_written(tmp_path, shard):
+    assert write(tmp_path / "a", shard).read_bytes() == write(tmp_path / "b", shard).read_bytes()
+
+
+def test_a_hit_falls_into_its_own_pixel_x_along_axis_0_and_z_along_axis_1():
+    pitch = 2 / MAP_SIZE
+    pixels = np.array([[0, 0], [1023, 0], [0, 1023], [700, 300], [511, 512], [700, 300]])
+    x, z = (-1 + pitch * (pixels + np.array([0.5, 0.3]))).T
+    weight = np.array([1.0, 2.0, 0.5, 1.25, 1.0, 0.5])
+    distribution, counts = distribution_of(events_at(x, z, weight))
+    assert (distribution.shape, distribution.dtype) == ((1024, 1024), np.float32)
+    assert (counts.shape, counts.dtype) == ((1024, 1024), np.int32)
+    expected = np.zeros((1024, 1024))
+    np.add.at(expected, tuple(pixels.T), weight)
+    assert np.array_equal(distribution, expected)
+    assert counts[700, 300] == 2
+    assert counts.sum() == 6
+
+
+def test_hits_off_the_screen_are_in_no_pixel():
+    x, z = np.array([[1.001, -1.001, 0.0, 0.0, 0.0], [0.0, 0.0, 1.001, -1.001, 0.0]])
+    distribution, counts = distribution_of(events_at(x, z))
+    assert distribution.sum() == counts.sum() == 1
+
+
+def test_the_maps_are_those_of_numpys_histogram():
+    rng = np.random.default_rng(0)
+    x, z = rng.uniform(-1.01, 1.01, (2, 20_000)).astype(np.float32)
+    edges = np.linspace(-1, 1, 1025).astype(np.float32)
+    x = np.concatenate((x, edges, np.nextafter(edges, np.float32(-2)), [-1e-30, 1e-30, -0.0]))
+    z = np.concatenate((z, rng.permutation(edges), rng.permutation(edges), [0.0, -1e-30, 1e-30]))
+    events = events_at(x, z, rng.uniform(0.5, 2, x.size))
+    how = {"bins": 1024, "range": [(-1, 1), (-1, 1)]}
+    x, z, weight = (events[name].astype(float) for name in ("x", "z", "weight"))
+    distribution, counts = distribution_of(events)
+    assert np.array_equal(distribution, np.histogram2d(x, z, weights=weight, **how)[0].astype(np.float32))
+    assert np.array_equal(counts, np.histogram2d(x, z, **how)[0].astype(np.int32))
+    assert 0.9 * x.size < counts.sum() < x.size
+
+
+def test_a_shard_cut_short_or_damaged_is_refused_wherever_it_is_hurt(tmp_path, shard):
+    path = write(tmp_path, shard)
+    whole = path.read_bytes()
+    for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        for read in (read_facts, read_shard):
+            with pytest.raises(InputError, match=r"final_0_10\.npz: not a whole shard: .*; remove it and run"):
+                read(path)
+    refused = 0
+    for place in np.linspace(0, len(whole) - 1, 150).astype(int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:  # whatever else it raises fails the test
+            read_shard(path)
+        except InputError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 130  # bytes that nobody reads, as dates, may differ
+
+
+@pytest.mark.parametrize("content", [b"no archive at all", b"\x80\x04K\x01."], ids=["text", "pickle"])
+def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "final_0_10.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a whole shard"):
+        read_shard(path)
+
+
+def test_a_single_array_is_no_shard(tmp_path):
+    with (tmp_path / "final_0_10.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match="expected an archive of arrays, found a single array"):
+        read_shard(tmp_path / "final_0_10.npz")
+
+
+def test_a_missing_shard_is_named_with_a_remedy(tmp_path):
+    with pytest.raises(InputError, match=r"final_0_5\.npz: no such shard; make it with script/gen_finaltest_npy\.sh"):
+        read_shard(shard_path(tmp_path, 0, 5))
+
+
+def rewrite(path, **changes):
+    """Change arrays of a shard, or facts in it (None: leave it out)."""
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    facts = json.loads(str(arrays["facts"]))
+    for key, value in changes.items():
+        place = facts if key in facts else arrays
+        if value is None:
+            del place[key]
+        else:
+            place[key] = value
+    if "facts" in arrays:
+        arrays["facts"] = changes.get("facts", np.array(json.dumps(facts)))
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distribution": np.zeros((512, 1024))}, "expected distribution of shape (1024, 1024), found (512, 1024)"),
+        ({"counts": None}, "expected counts of shape (1024, 1024), found no such array"),
+        ({"events": np.zeros((5, 3))}, "expected events with ImageId, x, z, weight, found float64"),
+        ({"events": np.zeros(5, [("x", "f4"), ("z", "f4")])}, "expected events with ImageId, x, z, weight, found"),
+        ({"facts": None}, "its facts cannot be read"),
+        ({"facts": np.array("[1, 2]")}, "its facts cannot be read"),
+        ({"facts": np.array("{no json")}, "its facts cannot be read"),
+        ({"source": None}, "its facts lack source"),
+        ({"counts_of_frames": {"frames": 10}}, "its facts cannot be read"),
+        ({"counts_of_frames": None}, "its facts cannot be read ('counts_of_frames')"),
+        ({"stop": 9}, "expected frames as its name says, found 0..9"),
+    ],
+)
+def test_arrays_and_facts_that_are_not_a_shards_are_refused(tmp_path, shard, changes, message):
+    path = write(tmp_path, shard)
+    rewrite(path)
+    read_shard(path)
+    rewrite(path, **changes)
+    with pytest.raises(InputError, match=re.escape(f"{path}: not a whole shard: {message}")):
+        read_shard(path)
+
+
+def test_shards_are_listed_by_number_and_other_files_are_left_out(tmp_path):
+    names = ["final_10000_15000.npz", "final_5000_10000.npz", "final_0_5000.npz"]
+    others = [".final_0_5000.77.partial.npz", "final_0.npz", "final_a_b.npz", "final_0_5.npz.bak"]
+    for name in names + others:
+        (tmp_path / name).touch()
+    assert [path.name for path in list_shards(tmp_path)] == names[::-1]
+
+
+def test_a_folder_without_shards_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError, match=f"{folder}: expected shards final_START_STOP.npz, found none; run "):
+            list_shards(folder)
+
+
+def facts_of(*ranges, source="0123", settings="{}", frames=30):
+    return [
+        {"start": start, "stop": stop, "source": source, "settings": settings, "frames_in_source": frames}
+        for start, stop in ranges
+    ]
+
+
+def check(folder, facts, **options):
+    check_together([shard_path(folder, fact["start"], fact["stop"]) for fact in facts], facts, **options)
+
+
+def test_shards_that_cover_the_file_once_belong_together(tmp_path):
+    for partial in (False, True):
+        check(tmp_path, facts_of((0, 10), (10, 25), (25, 30)), partial=partial)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "missing"),
+    [
+        (((5, 30),), "0 5"),
+        (((0, 10), (20, 30)), "10 20"),
+        (((0, 10), (10, 20)), "20 30"),
+    ],
+)
+def test_frames_that_no_shard_holds_are_named_unless_part_is_enough(tmp_path, ranges, missing):
+    what = f"{tmp_path}: expected shards for all 30 frames, found none for {missing.replace(' ', '..')}; "
+    with pytest.raises(InputError, match=re.escape(f"{what}run script/gen_finaltest_npy.sh --range {missing}, or")):
+        check(tmp_path, facts_of(*ranges), partial=False)
+    check(tmp_path, facts_of(*ranges), partial=True)
+
+
+@pytest.mark.parametrize("ranges", [((0, 10), (9, 30)), ((0, 30), (10, 20)), ((0, 10), (0, 30))])
+@pytest.mark.parametrize("partial", [False, True])
+def test_frames_in_two_shards_are_refused_even_of_a_part(tmp_path, ranges, partial):
+    with pytest.raises(InputError, match="which are in another shard too; remove one of them"):
+        check(tmp_path, facts_of(*ranges), partial=partial)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [({"source": "4567"}, "the same file of frames as"), ({"settings": "[]"}, "the same settings of the finder as")],
+)
+def test_shards_of_another_file_or_search_do_not_belong(tmp_path, other, what):
+    facts = facts_of((0, 10)) + facts_of((10, 30), **other)
+    with pytest.raises(InputError, match=rf"final_10_30\.npz: expected {what} final_0_10\.npz, found another; remove"):
+        check(tmp_path, facts, partial=True)

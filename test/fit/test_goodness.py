@@ -1,0 +1,140 @@
+"""Goodness of fit: calibrated where the model is right, and an alarm that names the fault where it is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import truth
+from scipy import stats
+
+from util.fit.goodness import N_PHI, N_RHO, assess, circle_map
+from util.fit.likelihood import fit
+from util.physics.polar_map import PolarBins
+
+BINS = PolarBins(500, 96)
+NAMES = ("deviance", "radial profile", "angular profile", "worst region", "background", "tilt", "centre of 2")
+START = [(sphere.R, sphere.sigma_R) for sphere in truth.DESIGN]
+ELECTRONS = (100_000, 100_000)
+
+
+def checked(x, z, seed=1, *, simulations=40, factor=1.0, **options):
+    """Give the tests of hits with spread weights; `factor` falsifies the variance that the tests are told."""
+    weight = np.random.default_rng([90, seed]).normal(1, 0.17, x.size)
+    result = fit(x, z, weight, start=START, bins=BINS, **options)
+    rng = np.random.default_rng([91, seed])
+    return assess(x, z, weight, result, rng=rng, variance=factor * weight**2, simulations=simulations)
+
+
+@pytest.fixture(scope="module")
+def sound():
+    """Give the position of electrons that the model describes, off centre."""
+    x, z = truth.hits(truth.DESIGN, ELECTRONS, rng=np.random.default_rng(92))
+    return x + 0.003, z - 0.002
+
+
+def alarms(goodness):
+    return {test.name for test in goodness.tests if test.p < 1e-3}
+
+
+def named(goodness, name):
+    return next(test for test in goodness.tests if test.name == name)
+
+
+def p_values(factor):
+    """P-values (20, 7) of experiments that the model describes."""
+    out = []
+    for seed in range(20):
+        rng = np.random.default_rng([93, seed])
+        x, z = truth.hits(truth.DESIGN, tuple(rng.poisson((20_000, 20_000))), rng=rng)
+        tests = checked(x, z, seed, simulations=30, factor=factor).tests
+        assert tuple(test.name for test in tests) == NAMES
+        out.append([test.p for test in tests])
+    return np.array(out)
+
+
+def test_p_values_are_uniform_where_the_model_is_right():
+    p = p_values(1.0)
+    assert p.shape == (20, 7)
+    for name, column in zip(NAMES, p.T, strict=True):
+        # The background's p is meant to err on the safe side, never on the other.
+        side = "greater" if name == "background" else "two-sided"
+        assert stats.kstest(column, "uniform", alternative=side).pvalue > 1e-3, name
+    # The negative control: a variance that is told 15 % too small shows.
+    assert stats.kstest(p_values(0.85)[:, 0], "uniform").pvalue < 1e-3
+
+
+def test_sound_data_raise_no_alarm(sound):
+    assert not checked(*sound).warnings
+
+
+def test_a_third_sphere_is_found_where_it_is(sound):
+    third = truth.hits((replace(truth.DESIGN[0], R=0.3),), (3_000,), rng=np.random.default_rng(94))
+    goodness = checked(*np.concatenate((sound, third), axis=1))
+    assert {"worst region", "radial profile"} <= alarms(goodness)
+    text = named(goodness, "worst region").text
+    low, high = (float(text.split("radius ")[1].split()[i].strip(",:")) for i in (0, 2))
+    assert text.startswith("more electrons") and low < 0.3 < high + 0.03
+    assert any("worst" not in line and "more electrons" in line for line in goodness.warnings)
+
+
+def test_a_background_is_measured(sound):
+    rng = np.random.default_rng(95)
+    goodness = checked(*np.concatenate((sound, rng.uniform(-1, 1, (2, 2_000))), axis=1))
+    share = named(goodness, "background")
+    assert "background" in alarms(goodness)
+    # pi/4 of the 1 % falls into the disc that the fit sees.
+    assert abs(share.value - 100 * np.pi / 4 * 2_000 / 200_000) < 5 * max(share.error, 0.03)
+
+
+def test_a_fitted_background_is_no_fault(sound):
+    rng = np.random.default_rng(95)
+    goodness = checked(*np.concatenate((sound, rng.uniform(-1, 1, (2, 2_000))), axis=1), background=True)
+    assert not goodness.warnings
+    assert "background" not in {test.name for test in goodness.tests}
+
+
+def test_a_tilt_is_measured(sound):
+    a = np.radians(1.0)
+    x, z = np.array(sound) - [[0.003], [-0.002]]
+    goodness = checked(x * np.cos(a) + z * np.sin(a), z * np.cos(a) - x * np.sin(a))
+    tilt = named(goodness, "tilt")
+    assert {"tilt", "angular profile"} <= alarms(goodness)
+    assert tilt.value == pytest.approx(1.0, abs=0.1 + 4 * tilt.error)
+    assert any("turned by" in line for line in goodness.warnings)
+
+
+def test_spheres_about_different_centres_are_told(sound):
+    x, z = np.array(sound)
+    x[ELECTRONS[0] :] += 0.002
+    goodness = checked(x, z)
+    assert "centre of 2" in alarms(goodness)
+    assert not {"tilt", "background"} & alarms(goodness)
+
+
+def test_a_wrong_centre_is_told(sound):
+    weight = np.ones(sound[0].size)
+    result = fit(*sound, weight, start=START, bins=BINS)
+    wrong = replace(result, centre=result.centre + np.array([0.01, 0]))
+    goodness = assess(*sound, weight, wrong, rng=np.random.default_rng(96), simulations=40)
+    assert {"deviance", "angular profile", "worst region"} & alarms(goodness)
+
+
+def test_a_dead_patch_is_named(sound):
+    x, z = np.array(sound)
+    phi = np.degrees(np.arctan2(x - 0.003, z + 0.002))
+    dead = (phi > 40) & (phi < 60) & (np.hypot(x, z) > 0.7) & (np.random.default_rng(97).random(x.size) < 0.25)
+    goodness = checked(x[~dead], z[~dead])
+    text = named(goodness, "worst region").text
+    assert "worst region" in alarms(goodness)
+    assert text.startswith("fewer") and "towards +x" in text
+
+
+def test_the_map_counts_what_a_plain_loop_counts(sound):
+    rng = np.random.default_rng(98)
+    x, z, weight = rng.uniform(-1, 1, (3, 500))
+    wanted = np.zeros((N_RHO, N_PHI))
+    for a, b, w in zip(x - 0.1, z + 0.05, weight, strict=True):
+        rho, phi = np.hypot(a, b), np.arctan2(a, b)
+        if rho < 1:
+            wanted[int(rho * N_RHO), int((phi + np.pi) / (2 * np.pi) * N_PHI)] += w
+    assert np.allclose(circle_map(x, z, weight, np.array([0.1, -0.05])), wanted)

@@ -1,0 +1,102 @@
+"""Folding against a plain loop, and the expected counts against quadrature."""
+
+import numpy as np
+import pytest
+import truth
+
+from util.physics.pad import legendre_to_power
+from util.physics.polar_map import PolarBins, angular_factors, coarsen, expected, fold, radial_factors
+from util.physics.projection import density_gradient
+
+BINS = PolarBins(20, 6, 0.8)
+
+
+def fold_in_a_plain_loop(x, z, weight, centre, bins):
+    sums = np.zeros((4, bins.n_rho, bins.n_angle))
+    for i in range(x.size):
+        dx, dz = x[i] - centre[0], z[i] - centre[1]
+        rho, angle = np.hypot(dx, dz), np.arctan2(abs(dx), abs(dz))
+        row = np.searchsorted(bins.rho, rho, side="right") - 1
+        column = min(np.searchsorted(bins.angle_rad, angle, side="right") - 1, bins.n_angle - 1)
+        if rho < bins.rho_max:
+            sums[:, row, column] += weight[i] * np.array([1, weight[i], np.sign(dx), np.sign(dz)])
+    return sums
+
+
+def test_fold_agrees_with_a_plain_loop():
+    rng = np.random.default_rng(30)
+    x, z = rng.uniform(-1, 1, (2, 3000))
+    weight = rng.normal(1, 0.4, 3000)
+    folded = fold(x, z, weight, (0.02, -0.01), BINS)
+    wanted = fold_in_a_plain_loop(x, z, weight, (0.02, -0.01), BINS)
+    assert np.allclose([folded.weight, folded.variance, folded.sign_x, folded.sign_z], wanted, rtol=0, atol=1e-11)
+
+
+def test_the_variance_of_a_hit_is_the_square_of_its_weight_unless_told():
+    x, z = np.array([[0.1, 0.11], [0.2, 0.21]])
+    weight = np.array([2.0, 3.0])
+    assert fold(x, z, weight, (0, 0), BINS).variance.sum() == pytest.approx(13)
+    told = fold(x, z, weight, (0, 0), BINS, variance=np.array([0.5, 0.25]))
+    assert told.variance.sum() == pytest.approx(0.75)
+    assert told.weight.sum() == pytest.approx(5)
+
+
+def test_fold_without_weights_counts_hits_within_the_disc_and_skips_the_rest():
+    x = np.array([0.1, -0.1, 0.9, np.nan, 0.0], dtype=np.float32)
+    z = np.array([0.2, 0.2, 0.9, 0.1, 0.0], dtype=np.float32)
+    folded = fold(x, z, None, (0, 0), BINS)
+    assert folded.weight.sum() == 3
+    assert folded.sign_x.sum() == 0
+    assert folded.sign_z.sum() == 2
+
+
+def test_fold_refuses_lists_of_different_length():
+    with pytest.raises(ValueError, match="one length"):
+        fold(np.zeros(3), np.zeros(2), None, (0, 0), BINS)
+
+
+def test_nothing_folded_is_a_map_of_zeros():
+    assert fold(np.zeros(0), np.zeros(0), None, (0, 0), BINS).weight.shape == (20, 6)
+
+
+def test_coarsen_sums_blocks_and_keeps_the_total():
+    values = np.random.default_rng(31).random((20, 6))
+    coarse = coarsen(values, 5, 3)
+    assert coarse.shape == (4, 2) == (BINS.coarser(5, 3).n_rho, BINS.coarser(5, 3).n_angle)
+    assert coarse[1, 1] == pytest.approx(values[5:10, 3:6].sum())
+    with pytest.raises(ValueError, match="divide"):
+        BINS.coarser(3, 3)
+
+
+def integrate_bin(function, bins, row, column):
+    """Four times the integral over a bin of the first quadrant."""
+    node, weight = np.polynomial.legendre.leggauss(24)
+    rho = bins.rho[row] + (bins.rho[row + 1] - bins.rho[row]) * (1 + node) / 2
+    angle = bins.angle_rad[column] + (bins.angle_rad[column + 1] - bins.angle_rad[column]) * (1 + node) / 2
+    value = function(rho[:, None] * np.sin(angle), rho[:, None] * np.cos(angle)) * rho[:, None]
+    size = (bins.rho[row + 1] - bins.rho[row]) * (bins.angle_rad[column + 1] - bins.angle_rad[column]) / 4
+    return 4 * size * (weight @ value @ weight)
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (7, 3), (12, 0), (12, 5), (13, 2)])
+def test_expected_counts_and_their_slopes_are_integrals_of_the_density(row, column):
+    beta, R, sigma = np.array(truth.PEAKED), 0.52, 0.02
+    to_power = np.concatenate(([0.5], beta))
+    a = legendre_to_power(12) @ to_power
+    radial, angular = radial_factors(BINS, R, sigma, 24)[:, :, row], angular_factors(BINS, 24)[:, :, column]
+    ours = [
+        expected(BINS, beta, R, sigma)[row, column],
+        (a * radial[1] * angular[0]).sum(),
+        (a * radial[2] * angular[0]).sum(),
+        -(a * (radial[3] * angular[1] + radial[4] * angular[2])).sum(),
+        -(a * (radial[3] * angular[3] + radial[4] * angular[4])).sum(),
+    ]
+    wanted = [
+        integrate_bin(lambda x, z: density_gradient(x, z, beta, R, sigma)[0], BINS, row, column),
+        *(
+            integrate_bin(lambda x, z, i=i: density_gradient(x, z, beta, R, sigma)[1][i], BINS, row, column)
+            for i in (-4, -3, -2, -1)
+        ),
+    ]
+    scale = np.array([1, 1 / sigma, 1 / sigma, 1 / sigma, 1 / sigma])
+    assert np.allclose(ours, wanted, rtol=1e-5, atol=1e-6 * scale)

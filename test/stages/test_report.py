@@ -1,0 +1,127 @@
+"""The report as a reader opens it: one page, whole, without a request to anywhere, readable on a narrow screen."""
+
+import re
+
+import h5py
+import nbformat
+import numpy as np
+import pytest
+from browser import opened
+from test_final_notebook import run  # noqa: F401 - a fixture
+from truth import ROOT
+
+from src import gen_finaltest_answer, report
+from util.report.html import CAPTIONS, figures, rounded
+from util.runtime.errors import InputError
+
+pytestmark = pytest.mark.filterwarnings("default")  # what Jupyter's own parts warn of is theirs
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):  # noqa: F811
+    """Give report.html of the sample that ships with the program."""
+    options = ["--shards", str(run / "finaltest_npy"), "--output", str(run / "final.h5")]
+    gen_finaltest_answer.main([*options, "--details", str(run / "figures")])
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"DATA_DIR": run, "PARAM_DIR": run, "ANSWER": run / "final.h5", "PYTHONPATH": ROOT}.items():
+            patch.setenv(name, str(value))
+        report.main(["--output", str(path)])
+    return path
+
+
+def test_the_page_holds_all_and_loads_nothing(page):
+    text = page.read_text()
+    assert "<script" not in text
+    assert set(re.findall(r"(?:src|href)=\"([^\"]{1,5})", text)) == {"data:"}
+    assert "url(" not in text and "@import" not in text
+    for caption in (CAPTIONS[name] for name in set(CAPTIONS) - {"frame"}):  # no frames beside the sample
+        assert caption in text
+    assert "Traceback" not in text and "answer_report" not in text
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_a_browser_shows_every_figure_without_an_error_or_a_request(page, width):
+    with opened(page.as_uri(), width) as browser:
+        images = browser.value("Array.from(document.images).map(i => [i.complete, i.naturalWidth, i.clientWidth])")
+        assert len(images) == len(CAPTIONS) - 1 + 4
+        assert all(whole and natural > 300 and shown > 200 for whole, natural, shown in images)
+        requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
+        assert [url for url in requests if not url.startswith("data:")] == [page.as_uri()]
+        assert browser.seen("Log.entryAdded") == browser.seen("Runtime.exceptionThrown") == []
+        assert browser.seen("Runtime.consoleAPICalled") == []
+        # Nothing is wider than the screen; what is wider scrolls in a box of its own.
+        assert browser.value("document.documentElement.scrollWidth") <= width
+        assert browser.value("document.querySelectorAll('table').length") == 2
+        every = "Array.from(document.querySelectorAll('.table, pre, figure > div'))"
+        boxes = browser.value(f"{every}.map(b => [b.clientWidth, getComputedStyle(b).overflowX])")
+        assert all(shown <= width and (overflow == "auto" or width > 480) for shown, overflow in boxes)
+        assert browser.value("document.querySelectorAll('.sphere').length") == 2
+        assert re.search(r"R = 0\.\d+\(\d+\)", browser.value("document.body.innerText"))
+
+
+def test_a_browser_tells_of_a_page_that_is_broken(tmp_path):
+    """The negative control of the test above."""
+    broken = tmp_path / "broken.html"
+    broken.write_text('<img src="none.png"><script>console.error("no"); nothing();</script><p style="width:900px">x')
+    with opened(broken.as_uri(), 375) as browser:
+        assert browser.value("document.images[0].naturalWidth") == 0
+        assert browser.seen("Runtime.exceptionThrown") and browser.seen("Runtime.consoleAPICalled")
+        assert any("none.png" in event["request"]["url"] for event in browser.seen("Network.requestWillBeSent"))
+        assert browser.value("document.documentElement.scrollWidth") > 375
+
+
+def test_without_a_browser_ci_fails_and_others_skip(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no browser: expected one of chromium"), opened("about:blank", 100):
+        pass
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception), opened("about:blank", 100):
+        pass
+
+
+def test_no_answer_and_a_failing_cell_are_told_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANSWER", str(tmp_path / "final.h5"))
+    with pytest.raises(InputError, match=r"final\.h5: no such file"):
+        report.main(["--output", str(tmp_path / "report.html")])
+    monkeypatch.delenv("ANSWER")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    nbformat.write(notebook, tmp_path / "bad.ipynb")
+    with pytest.raises(InputError, match=r"bad\.ipynb: a cell failed: ZeroDivisionError"):
+        report.main(["--output", str(tmp_path / "report.html"), "--notebook", str(tmp_path / "bad.ipynb")])
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands_on_top(run, tmp_path, monkeypatch):  # noqa: F811
+    with h5py.File(run / "final.h5") as file, h5py.File(tmp_path / "final.h5", "w") as copy:
+        for name in ("Answer", "Parameters", "MadeBy"):
+            file.copy(name, copy)
+        copy["Warnings"] = np.array(["the spheres < overlap"], dtype=h5py.string_dtype())
+    for name, value in {
+        "DATA_DIR": tmp_path,
+        "PARAM_DIR": run,
+        "ANSWER": tmp_path / "final.h5",
+        "PYTHONPATH": ROOT,
+    }.items():
+        monkeypatch.setenv(name, str(value))
+    report.main(["--output", str(tmp_path / "report.html")])
+    text = (tmp_path / "report.html").read_text()
+    assert text.index("the spheres &lt; overlap") < text.index("Anisotropy parameters")
+    assert "No checks were made" in text and "No figures here" in text
+
+
+def test_numbers_are_rounded_to_two_digits_of_their_error():
+    assert rounded(0.500234, 0.0000123) == "0.500234(12)"
+    assert rounded(0.5564, 0.0212) == "0.556(21)"
+    assert rounded(86012.3, 414.0) == "86012(414)"
+    assert rounded(0.0, 0.0) == "0"
+
+
+def test_figures_of_another_answer_are_not_shown_with_this_one(run, page, tmp_path):  # noqa: F811
+    assert "<img" in figures(run / "figures", run / "final.h5")
+    options = ["--shards", str(run / "finaltest_npy"), "--output", str(tmp_path / "other.h5"), "--weights", "unit"]
+    gen_finaltest_answer.main(options)
+    text = figures(run / "figures", tmp_path / "other.h5")
+    assert "<img" not in text
+    assert "of another answer" in text

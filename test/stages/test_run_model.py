@@ -1,0 +1,235 @@
+"""Training runs: resumption, inheritance, files, several processes."""
+
+import contextlib
+import json
+import socket
+import time
+import types
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from network_making import INPUT
+from test_priors import prior_named
+from torch.nn.parallel import DistributedDataParallel
+from truth import ROOT
+
+from src import run_model
+from src.network import trainer, training_step
+from src.network.dataset import FileBatches, FreshBatches, fresh_samples, seeded, tensors, write_samples
+from src.network.model import SphereNet, distance
+from src.network.sample_files import draw_set
+from util.runtime.errors import InputError
+
+SMALL = (
+    *("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8"),
+    *("--validation", "6", "--first-samples", "400", "--device", "cpu"),
+)
+
+
+def train(folder, *options):
+    folder.mkdir(exist_ok=True)
+    run_model.main(["--param", f"{ROOT}/param", "--output", str(folder), "--losses", str(folder), *SMALL, *options])
+
+
+class Killed(Exception):
+    """Stands for whatever ends a process half way."""
+
+
+def kill_in_the_second_epoch(monkeypatch):
+    """Let every training raise `Killed` as its second epoch begins."""
+    whole = training_step.train_epoch
+
+    def killed_in_the_second_epoch(*args, epoch, **kwargs):
+        if epoch == 1:
+            raise Killed
+        return whole(*args, epoch=epoch, **kwargs)
+
+    monkeypatch.setattr(training_step, "train_epoch", killed_in_the_second_epoch)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Give the folder of a run of two epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    train(folder, "--epochs", "2")
+    return folder
+
+
+def test_a_run_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path, monkeypatch):
+    kill_in_the_second_epoch(monkeypatch)
+    with pytest.raises(Killed):
+        train(tmp_path / "run", "--epochs", "2")
+    monkeypatch.undo()
+    train(tmp_path / "run", "--epochs", "2")
+    one, two = (training_step.read_checkpoint(f / "pretraining.checkpoint.pt") for f in (trained, tmp_path / "run"))
+    for name in ("net", "average"):
+        for key, value in one[0][name].items():
+            assert torch.equal(value, two[0][name][key]), key
+    assert [line["valid"] for line in one[1]["curve"]] == [line["valid"] for line in two[1]["curve"]]
+
+
+def test_what_layers_draw_at_random_is_the_same_again_after_an_epoch(tmp_path):
+    """efficientnet_b0 drops some of its values: its steps depend on the state of torch's generator."""
+    dropping = ("--arch", "efficientnet_b0", "--epochs", "1", "--rounds", "2", "--batch", "2", "--epoch-samples", "2")
+    train(tmp_path / "whole", *dropping)
+    train(tmp_path / "parts", *dropping, "--rounds", "1")
+    torch.rand(17)
+    train(tmp_path / "parts", *dropping)
+    one, two = (training_step.read_checkpoint(tmp_path / f / "pretraining.checkpoint.pt") for f in ("whole", "parts"))
+    assert one[1]["epoch"] == two[1]["epoch"] == 2
+    for key, value in one[0]["net"].items():
+        assert torch.equal(value, two[0]["net"][key]), key
+
+
+def test_losses_are_kept_as_arrays_and_a_line_an_epoch(trained):
+    train_loss = np.load(trained / "train_loss" / "pretraining.npy")
+    valid_loss = np.load(trained / "valid_loss" / "pretraining.npy")
+    assert train_loss.shape == valid_loss.shape == (2, 2)
+    lines = [json.loads(line) for line in (trained / "train_loss" / "pretraining.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 1] and lines[1]["samples"] == 16
+    assert {"rate", "seconds"} <= set(lines[0])
+
+
+def test_a_limit_of_time_and_rounds_contradict_each_other(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train(tmp_path, "--minutes", "1", "--rounds", "2")
+    assert "--minutes: the rate of one round follows the clock" in capsys.readouterr().err
+
+
+def test_mixed_precision_is_refused_on_a_cpu(tmp_path):
+    with pytest.raises(InputError, match=r"--precision bf16: expected a GPU, found cpu.*--precision float32"):
+        train(tmp_path, "--precision", "bf16")
+
+
+def test_a_checkpoint_of_another_seed_is_refused(trained):
+    with pytest.raises(InputError, match=r"pretraining\.checkpoint\.pt: expected a checkpoint of the same seed"):
+        train(trained, "--seed", "3")
+
+
+def test_fine_tuning_starts_from_the_pretrained_weights_and_says_what_it_inherits(trained, capsys):
+    train(trained, "--stage", "fine_tuning", "--epochs", "1", "--rounds", "2", "--rate", "1e-9")
+    out = capsys.readouterr().out
+    assert (
+        "inherits from" in out and "architecture resnet18" in out and "overrides: prior" in out and "rate 1e-09" in out
+    )
+    before, after = (training_step.read_checkpoint(trained / f"{s}.weights.pt") for s in ("pretraining", "fine_tuning"))
+    assert torch.equal(before[0]["net.conv1.weight"], after[0]["net.conv1.weight"])
+    assert after[1]["epoch"] == 2  # one a round
+    assert after[1]["inherited"]["stage"] == "pretraining"
+
+
+def test_fine_tuning_without_pretrained_weights_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"pretraining\.weights\.pt: no such checkpoint"):
+        train(tmp_path, "--stage", "fine_tuning")
+
+
+def test_files_are_exchanged_and_each_process_takes_its_own_share(tmp_path):
+    paths = []
+    for seed in (0, 1):
+        samples = draw_set(prior_named("fine_tuning"), INPUT, 8, kind="train", method="poisson", seed=seed, workers=1)
+        paths.append(tmp_path / f"{seed}.h5")
+        write_samples(paths[-1], samples, {})
+    shares = [FileBatches(paths, 2, 1, seed=0, rank=rank, ranks=2) for rank in (0, 1)]
+    epochs = [[torch.cat([betas for _, betas in share.epoch(e)]) for share in shares] for e in range(3)]
+    assert all(len(part) == 4 for epoch in epochs for part in epoch)
+    first = [set(torch.cat(epoch)[:, 0, 0].tolist()) for epoch in epochs]
+    assert len(first[0]) == 8 and first[0] == first[2] and not first[0] & first[1]
+
+
+def test_training_from_files_works_and_refuses_other_spheres(tmp_path):
+    samples = draw_set(prior_named("fine_tuning"), INPUT, 8, kind="train", method="poisson", seed=0, workers=1)
+    write_samples(tmp_path / "set.h5", samples, {})
+    files = ("--train", str(tmp_path / "set.h5"), "--valid", str(tmp_path / "set.h5"), "--epochs", "1")
+    train(tmp_path / "run", *files)
+    with pytest.raises(InputError, match=r"set\.h5: labels: expected \(1, 12\).*--spheres 2"):
+        train(tmp_path / "other", *files, "--spheres", "1")
+
+
+def test_one_sphere_can_be_trained_alone(tmp_path):
+    train(tmp_path, "--spheres", "1", "--epochs", "1")
+    assert training_step.read_checkpoint(tmp_path / "pretraining_single.weights.pt")[0]["label_mean"].shape == (1, 12)
+
+
+def test_fresh_samples_are_never_seen_twice_and_do_not_depend_on_threads():
+    def values(threads, rank=0):
+        batches = FreshBatches(prior_named("pretraining"), INPUT, 2, 3, seed=0, rank=rank, threads=threads)
+        return [betas[:, 0, 0].tolist() for epoch in (0, 1) for _, betas in batches.epoch(epoch)]
+
+    one = values(0)
+    assert one == values(2)
+    assert len({value for batch in one + values(0, rank=1) for value in batch}) == 24
+
+
+def _problem():
+    inputs, betas = tensors(fresh_samples(prior_named("fine_tuning"), INPUT, 8, rng=seeded(0, 7)))
+    torch.manual_seed(0)
+    net = SphereNet("resnet18", 2, INPUT, betas.mean(0), betas.std(0)).eval()
+    torch.nn.init.normal_(net.net.fc.weight, std=0.05)  # a new network's inner gradients are 0
+    return net, inputs, betas
+
+
+class Kept(trainer.Trainer):
+    """Writes what each process holds at the end; only the first writes a checkpoint."""
+
+    def run(self, report):
+        super().run(report)
+        rates = torch.tensor([line["rate"] for line in self.facts["curve"]])
+        states = self.net.state_dict(), self.average.state_dict()
+        torch.save((*states, rates), self.outputs.losses / f"held{self.rank}.pt")
+
+
+def _be_one_of_two(rank, port, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    net, inputs, betas = _problem()
+    mine = slice(rank, None, 2)
+    model = DistributedDataParallel(net)
+    distance(model(inputs[mine]), betas[mine]).mean().backward()
+    if rank == 0:
+        torch.save([p.grad for p in net.parameters()], folder / "gradient.pt")
+    else:
+        trainer.time = types.SimpleNamespace(monotonic=lambda: 30 * time.monotonic())  # a clock that runs fast
+    run_model.Trainer = Kept
+    train(folder, "--epochs", "3", "--minutes", "1")
+    if rank == 1:
+        (folder / "lone").mkdir()
+    with contextlib.suppress(InputError):
+        train(folder, "--epochs", "4", *(("--output", str(folder / "lone")) if rank == 1 else ()))
+        (folder / f"agreed{rank}").touch()
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Give the folder of what two gloo processes did."""
+    folder = tmp_path_factory.mktemp("pair")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    mp.spawn(_be_one_of_two, (port, folder), nprocs=2)
+    return folder
+
+
+def test_two_gloo_processes_give_the_gradients_of_one_on_the_joint_batch(pair):
+    net, inputs, betas = _problem()
+    distance(net(inputs), betas).mean().backward()
+    for found, parameter in zip(torch.load(pair / "gradient.pt"), net.parameters(), strict=True):
+        assert torch.allclose(found, parameter.grad, rtol=1e-3, atol=1e-6 + 1e-4 * float(parameter.grad.abs().max()))
+    net.zero_grad()
+    distance(net(inputs[::2]), betas[::2]).mean().backward()
+    assert not torch.allclose(found, parameter.grad, rtol=1e-3)
+
+
+def test_two_processes_hold_the_same_network_at_the_same_rate_even_where_their_clocks_differ(pair):
+    one, two = (torch.load(pair / f"held{rank}.pt") for rank in (0, 1))
+    assert torch.equal(one[2], two[2])
+    for name in (0, 1):
+        for key, value in one[name].items():
+            assert torch.equal(value, two[name][key]), key
+
+
+def test_processes_that_do_not_see_the_same_checkpoint_refuse_to_go_on(pair):
+    assert not list(pair.glob("agreed*"))

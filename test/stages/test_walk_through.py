@@ -1,0 +1,98 @@
+"""The published account, step by step: every command of the README's table, at small size, as a user calls it."""
+
+import re
+
+import h5py
+import pytest
+from test_scripts import SCRIPTS, call
+from truth import ROOT
+
+from util.answer.final_h5 import read_answer
+from util.runtime.settings import load
+from util.training.priors import Prior
+
+FRAMES = ("--frames", 60)
+NETWORK = ("--arch", "efficientnet_b0", "--batch", 4, "--epochs", 1, "--output", "{here}", "--losses", "{here}")
+FILES = ("--train", "{here}/traindata/pretraining_0.h5", "--valid", "{here}/validdata/pretraining_0.h5")
+FEW = ("--training", 2, "--validation", 2)
+SINGLE = {"DATA_DIR": "single", "ANSWER": "single/final.h5"}
+KIND_2 = {"FINALTEST": "kind2.h5"}
+CPU = {"NGPU": "0"}
+# Commands in the order in which they can run, each with what makes it small and the environment that it needs.
+STEPS = [
+    ("simulate_finaltest.sh", ("--frames", 12), {}),
+    ("gen_finaltest_npy.sh", (), {}),
+    ("gen_finaltest_npy.sh --range 0 5", ("--output", "{here}/range"), {}),
+    ("gen_gauss_data.sh", ("--frames", 8), {}),
+    ("run_gauss_model.sh", ("--epochs", 1), {}),
+    ("simulate_finaltest.sh --kind 2", ("--spheres", 20, "--electrons", 50), KIND_2),
+    ("gen_ranges.sh", (), KIND_2),
+    ("gen_traindata_pretraining.sh", ("--training", 8, "--validation", 4), {}),
+    (
+        "gen_traindata_pretraining.sh --method electrons",
+        ("--training", 1, "--validation", 1, "--prior", "{here}/ranges.toml"),
+        {"SEED": "1"},
+    ),
+    ("run_model.sh", (*NETWORK, *FILES), CPU),
+    ("run_model.sh --stage fine_tuning", (*NETWORK, *FILES), CPU),
+    ("run_model.sh --spheres 1", (*NETWORK, "--epoch-samples", 4, "--validation", 4), CPU),
+    ("simulate_finaltest.sh --experiment param/single.toml", FRAMES, SINGLE),
+    ("gen_finaltest_npy.sh", (), SINGLE),
+    ("gen_finaltest_answer.sh --spheres 1", (), SINGLE),
+    (
+        "gen_finaltest_answer.sh --method resnet",
+        ("--spheres", 1, "--network", "{here}"),
+        {**SINGLE, "ANSWER": "single/resnet.h5"},
+    ),
+    ("gen_traindata_fine_tuning.sh", FEW, SINGLE),
+    ("download_params.sh", (), {}),
+]
+# The answer to two spheres takes long for what it draws and tests; the quick start's test runs it.
+IN_THE_QUICK_START = "gen_finaltest_answer.sh"
+
+
+def table_commands():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.split("## The published account, step by step")[1].split("\n## ")[0]
+    cells = [line.split("|")[2] for line in table.splitlines() if line.startswith("|")][2:]
+    return [command for cell in cells for command in re.findall(r"`([a-z_]+\.sh[^`]*)`", cell)]
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """Give a folder in which every step was run, and what each printed."""
+    here = tmp_path_factory.mktemp("walk")
+    printed = {}
+    for command, options, environment in STEPS:
+        script, *given = command.split()
+        filled = [str(option).format(here=here) for option in options]
+        settings = {"DATA_DIR": ".", "ANSWER": "final.h5", **environment}
+        done = call(SCRIPTS / script, *given, *filled, cwd=here, **settings)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        printed[command] = done.stdout
+    return here, printed
+
+
+def test_every_command_of_the_table_is_walked():
+    commands = table_commands()
+    assert len(commands) >= 18
+    assert set(commands) - {command for command, _, _ in STEPS} == {IN_THE_QUICK_START}
+    assert f"script/{IN_THE_QUICK_START}" in (SCRIPTS / "quickstart.sh").read_text()
+    assert all((SCRIPTS / command.split()[0]).exists() for command in commands)
+
+
+def test_every_step_leaves_what_the_next_one_reads(walked):
+    here, printed = walked
+    assert len(list((here / "finaltest_npy").glob("final_*.npz"))) == 10
+    assert {path.name for path in (here / "range").iterdir()} == {"final_0_5.npz"}
+    with h5py.File(here / "kind2.h5") as file:
+        assert len(file["DistributionParameters"]) == 20
+    assert len(load(Prior, here / "ranges.toml").spheres) == 2
+    for name in ("pretraining", "fine_tuning", "pretraining_single"):
+        assert (here / f"{name}.weights.pt").exists()
+    assert (here / "gauss" / "pixel.weights.pt").exists()
+    assert '"f1"' in printed["run_gauss_model.sh"]
+    assert "inherits from" in printed["run_model.sh --stage fine_tuning"]
+    for name in ("final", "resnet"):
+        assert len(read_answer(here / "single" / f"{name}.h5")) == 1
+    assert (here / "single" / "traindata" / "fine_tuning_single_0.h5").exists()

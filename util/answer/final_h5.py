@@ -1,0 +1,155 @@
+"""final.h5: the answer in the course's format, and beside it all that one needs to trust and reproduce it."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from util.fit.result import FitResult
+from util.physics import pad
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError
+from util.runtime.hdf5 import open_hdf5
+
+BETAS = 12  # of each sphere in `Answer`
+ANSWER_DTYPE = np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (BETAS,))])
+PARAMETER_DTYPE = np.dtype([("Name", "S16"), ("Value", "<f8"), ("Error", "<f8"), ("Floor", "<f8")])
+
+
+def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
+    """Rows of `Answer`, smaller R first.
+
+    Parameters
+    ----------
+    R : (spheres,)
+    beta : (spheres, n), n <= 12
+        Of I(c) = 1/2 + sum beta P(c); betas that were not fitted count as 0.
+    """
+    rows = np.zeros(len(R), ANSWER_DTYPE)
+    order = np.argsort(R)
+    rows["SphereId"] = np.arange(len(R))
+    rows["R"] = np.asarray(R)[order]
+    rows["beta"][:, : beta.shape[1]] = np.asarray(beta)[order]
+    return rows
+
+
+def write_answer(
+    path: Path,
+    result: FitResult,
+    made_by: Mapping[str, object],
+    further: Mapping[str, tuple[NDArray, Mapping[str, object]]] | None = None,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Write final.h5.
+
+    ``Answer`` holds what the course asks for. ``AnswerField`` repeats it in the field's normalisation. ``Parameters``
+    names every parameter of the fit, with its value, its error and the error that perfect hits would have left;
+    ``Covariance`` and ``FloorCovariance`` (P, P) are in that order. ``Centre`` (2,) is the image of the laser focus.
+    ``Goodness`` carries deviance, degrees of freedom and the condition number; ``Warnings`` what speaks against the
+    answer; ``MadeBy`` is a JSON text.
+
+    Parameters
+    ----------
+    path : Path
+    result : FitResult
+    made_by : mapping
+        Settings and checksums; must be JSON.
+    further : mapping of a dataset's name to its array and attributes, or None
+        Kept beside the rest.
+    warnings : sequence of str
+    """
+    rows = answer_rows(result.R, result.beta)
+    field = rows.copy()
+    field["beta"] = pad.to_field(rows["beta"])
+    parameters = np.zeros(len(result.names), PARAMETER_DTYPE)
+    parameters["Name"] = [name.encode() for name in result.names]
+    parameters["Value"] = result.values
+    parameters["Error"] = result.errors
+    parameters["Floor"] = np.sqrt(np.diag(result.floor_covariance))
+    goodness = np.array(
+        [(result.deviance, result.dof, result.condition)],
+        [("Deviance", "<f8"), ("DegreesOfFreedom", "<i8"), ("Condition", "<f8")],
+    )
+    # In memory first: HDF5, once it meets a full disk, cannot even close its file.
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        file.create_dataset("Answer", data=rows).attrs["convention"] = "I(c) = 1/2 + sum beta_2i P_2i(c)"
+        file.create_dataset("AnswerField", data=field).attrs["convention"] = "I(c) proportional to 1 + sum beta P(c)"
+        file.create_dataset("Parameters", data=parameters)
+        file.create_dataset("Covariance", data=result.covariance)
+        file.create_dataset("FloorCovariance", data=result.floor_covariance)
+        centre = file.create_dataset("Centre", data=result.centre)
+        centre.attrs["unit"] = "half the screen; (x, z)"
+        file.create_dataset("Goodness", data=goodness)
+        file.create_dataset("Warnings", data=np.array(warnings, dtype=h5py.string_dtype()))
+        for name, (array, attributes) in (further or {}).items():
+            file.create_dataset(name, data=array).attrs.update(attributes)
+        file.create_dataset("MadeBy", data=json.dumps(made_by, sort_keys=True), dtype=h5py.string_dtype())
+    with replacing(path) as temporary:
+        temporary.write_bytes(image.getbuffer())
+
+
+def read_answer(path: Path) -> NDArray:
+    """Rows of `Answer`, dtype `ANSWER_DTYPE`.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5, damaged, or no `Answer` of that type.
+    """
+    remedy = "make it with script/gen_finaltest_answer.sh"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {remedy}")
+    with open_hdf5(path) as file:
+        found = file.get("Answer")
+        if not isinstance(found, h5py.Dataset):
+            raise InputError(f"{path}: expected a dataset Answer, found {', '.join(file) or 'an empty file'}; {remedy}")
+        if found.dtype != ANSWER_DTYPE or found.ndim != 1:
+            raise InputError(
+                f"{path}: Answer: expected rows of {ANSWER_DTYPE}, found shape {found.shape} of {found.dtype}; {remedy}"
+            )
+        try:
+            return found[()]
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{path}: Answer: damaged ({str(error).splitlines()[0]}); {remedy}") from None
+
+
+def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDArray] | None = None) -> str:
+    """Every parameter with its error, the error that perfect hits would have left, and the truth where it is known.
+
+    Parameters
+    ----------
+    result : FitResult
+    truth : (spheres,) structured array or None
+        Rows with R, sigma_R and beta, ascending in R.
+    bias : two arrays (P,) or None
+        The finder's bias and its error, to stand beside the statistical error.
+    """
+    known = {}
+    if truth is not None:
+        for number, sphere in enumerate(truth, 1):
+            known[f"R_{number}"], known[f"sigma_R_{number}"] = sphere.R, sphere.sigma_R
+            known |= {f"beta_{2 * i}_{number}": value for i, value in enumerate(sphere.beta, 1)}
+    head = ["value", "error", "floor", *["finder", "known to"] * (bias is not None), *["truth", "pull"] * bool(known)]
+    lines = [f"{'parameter':<14}{head[0]:>14}" + "".join(f"{word:>{8 if word == 'pull' else 12}}" for word in head[1:])]
+    floors = np.sqrt(np.diag(result.floor_covariance))
+    for k, (name, value, error) in enumerate(zip(result.names, result.values, result.errors, strict=True)):
+        digits = 0 if name.startswith("N_") else 6
+        told = f"{error:.{digits}f}" if error else "fixed"
+        line = f"{name:<14}{value:>14.{digits}f}{told:>12}{floors[k]:>12.{digits}f}"
+        if bias is not None:
+            # Numbers and centre have none that a simulation could tell.
+            line += "".join(f"{part[k]:>12.6f}" for part in bias) if bias[1][k] else f"{'-':>12}" * 2
+        if name in known:
+            pull = f"{(value - known[name]) / error:>8.2f}" if error else f"{'-':>8}"
+            line += f"{known[name]:>12.6f}{pull}"
+        lines.append(line)
+    if result.dof > 0:
+        lines.append(
+            f"deviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,240 @@
+"""What finding the electrons adds to the answer, measured on frames simulated at the answer.
+
+The found hits and the true electrons of the same frames are fitted alike, the hits weighted by their flux, the
+electrons by the flux that each spot really had. Their noise is common to both, so the difference shows the finder
+alone, a third as noisy as between whole electrons; rounding flux to electrons (`util.finder.weighting`) adds no bias
+of its own. One step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it.
+
+The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the chain.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from util.fit.influence_functions import Influence
+from util.fit.likelihood import fit
+from util.fit.result import FitResult, with_values
+from util.physics import pad
+from util.simulation.virtual_experiment import Chain, Scene
+
+# Clear: a bias as large would show by chance in one of a hundred sound answers.
+CLEAR = 0.01
+# Simulated spots that differ by more from the measured ones are no guide to what the finder did to these.
+_UNLIKE_MEAN, _UNLIKE_SPREAD = 0.05, 0.25
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the search saw in the measured frames.
+
+    Attributes
+    ----------
+    crowd : tuple of int
+        Electrons of each frame by flux, rounded: what frames of a simulation may hold.
+    spots : dict
+        Of each hit's `A` and `sigma`: mean and standard deviation.
+    """
+
+    crowd: tuple[int, ...]
+    spots: dict[str, tuple[float, float]]
+
+
+def seen_in(events: NDArray, frames: int) -> Seen:
+    """Sum up what was seen in `frames` frames; `events` of dtype `util.finder.finder.EVENT`, at least one."""
+    _, index = np.unique(events["ImageId"], return_inverse=True)
+    hits = np.bincount(index)
+    crowd = (hits * max(float(events["weight"].mean()), 0)).round().astype(int)
+    crowd = [*crowd.tolist(), *[0] * (frames - crowd.size)]
+    return Seen(tuple(crowd), _spots(events))
+
+
+def _spots(events: NDArray) -> dict[str, tuple[float, float]]:
+    columns = {name: events[name].astype(float) for name in ("A", "sigma")}
+    return {name: (float(values.mean()), float(values.std())) for name, values in columns.items()}
+
+
+@dataclass(frozen=True)
+class FinderBias:
+    """Bias of the values of a fit, in its order of parameters; numbers of electrons and centre count as unbiased.
+
+    Attributes
+    ----------
+    names : tuple of P str
+    bias : array (P,)
+        What the finder adds.
+    covariance : array (P, P)
+        Of that, as far as the simulation knows it.
+    frames : int
+        Simulated ones.
+    unlike : tuple of str
+        Sentences about simulated spots that do not look like the measured ones.
+    """
+
+    names: tuple[str, ...]
+    bias: NDArray
+    covariance: NDArray
+    frames: int
+    unlike: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> NDArray:
+        """Standard errors (P,) of the bias."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def p(self) -> float:
+        """Probability that a finder without bias shows as much in this simulation."""
+        moved = self.error > 0
+        scale = self.error[moved]
+        pulls = self.bias[moved] / scale
+        correlation = self.covariance[np.ix_(moved, moved)] / np.outer(scale, scale)
+        squared = pulls @ np.linalg.solve(correlation, pulls)
+        # Hotelling: the covariance comes from the same frames.
+        spare = self.frames - pulls.size
+        return float(stats.f.sf(squared * spare / (pulls.size * (self.frames - 1)), pulls.size, spare))
+
+    @property
+    def clear(self) -> bool:
+        """Whether the bias should be subtracted: it stands out, and the simulation looks like the measurement."""
+        return self.p < CLEAR and not self.unlike
+
+
+def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
+    """Give the scene that an answer describes; a PAD that dips below zero is flattened until it is a density.
+
+    Parameters
+    ----------
+    result : FitResult
+    crowd : tuple of int
+        As in `Seen`.
+    """
+    betas = []
+    for beta in result.beta:
+        lowest = float(pad.minimum(beta))
+        # Mixed with the isotropic I = 1/2: the least that touches zero.
+        betas.append(tuple((beta * min(1.0, 0.5 / max(0.5 - lowest, 1e-9) * (1 - 1e-9))).tolist()))
+    share = result.electrons / result.electrons.sum()
+    return Scene(
+        tuple(result.R.tolist()),
+        tuple(result.sigma_R.tolist()),
+        tuple(betas),
+        tuple(share.tolist()),
+        (float(result.centre[0]), float(result.centre[1])),
+        crowd,
+    )
+
+
+def answer_of(hits: NDArray, result: FitResult, weight: NDArray | None) -> FitResult:
+    """Fit hits, with fields x and z, as `result` was fitted, started from it; see `util.fit.likelihood.fit`."""
+    start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
+    spheres, n = result.beta.shape
+    return fit(
+        hits["x"],
+        hits["z"],
+        weight,
+        spheres=spheres,
+        order=2 * n,
+        start=start,
+        background="background" in result.names,
+    )
+
+
+def measure_bias(
+    result: FitResult, seen: Seen, frames: int, chain: Chain, *, seed: int, weights: str = "flux"
+) -> FinderBias:
+    """Simulate `frames` frames at the answer, find their electrons, and compare with the fit to the true ones.
+
+    Parameters
+    ----------
+    result : FitResult
+        The answer, from the found hits, without further knowledge.
+    seen : Seen
+    frames : int
+        More than there are parameters.
+    chain : Chain
+        With what the hits of the answer were found with.
+    seed : int
+    weights : {"flux", "unit"}
+        As for the answer.
+
+    Raises
+    ------
+    InputError
+        Too few electrons in so many frames to fit them.
+    """
+    run = chain.play(scene_at(result, seen.crowd), frames, seed=seed)
+    by_flux = weights == "flux"
+    true, found = (answer_of(hits, result, hits["flux"] if by_flux else None) for hits in (run.true, run.found))
+    influence = Influence(true)
+    found_sums, true_sums = (
+        influence.by_group(
+            hits["x"].astype(float),
+            hits["z"].astype(float),
+            hits["flux"].astype(float) if by_flux else np.ones(hits.size),
+            hits["ImageId"],
+            frames,
+        )
+        for hits in (run.found, run.true)
+    )
+    covariance = frames * np.cov(found_sums - true_sums, rowvar=False)
+    moved = np.array([not name.startswith(("N_", "centre", "background")) for name in result.names])
+    return FinderBias(
+        result.names,
+        np.where(moved, found.values - true.values, 0),
+        np.where(np.outer(moved, moved), covariance, 0),
+        frames,
+        _unlike(_spots(run.found), seen.spots),
+    )
+
+
+def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple[float, float]]) -> tuple[str, ...]:
+    out = []
+    for name, (mean, spread) in measured.items():
+        wanted_mean, wanted_spread = simulated[name]
+        if (
+            abs(mean - wanted_mean) > _UNLIKE_MEAN * wanted_mean
+            or abs(spread - wanted_spread) > _UNLIKE_SPREAD * wanted_spread
+        ):
+            out.append(
+                f"simulated spots are unlike the measured ones: {name} {wanted_mean:.4g} +- {wanted_spread:.2g} "
+                f"against {mean:.4g} +- {spread:.2g}; look at param/phosphor.toml"
+            )
+    return tuple(out)
+
+
+def subtract(result: FitResult, bias: FinderBias) -> FitResult:
+    """Answer without the finder's bias; its uncertainty is added to the covariance."""
+    return with_values(result, result.values - bias.bias, result.covariance + bias.covariance)
+
+
+def bootstrap(
+    result: FitResult,
+    seen: Seen,
+    frames: int,
+    repetitions: int,
+    chain: Chain,
+    *,
+    seed: int,
+    weights: str = "flux",
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> NDArray:
+    """Repeat the measurement at the answer, through frames; parameters as in `measure_bias`.
+
+    Parameters
+    ----------
+    progress : callable
+        Wraps the iteration over repetitions, as tqdm does.
+
+    Returns
+    -------
+    array (repetitions, P)
+        Values of the fit, in the order of `result.names`; their covariance is the bootstrap's.
+    """
+    scene = scene_at(result, seen.crowd)
+    runs = (chain.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
+    by_flux = weights == "flux"
+    return np.array([answer_of(hits, result, hits["weight"] if by_flux else None).values for hits in progress(runs)])

@@ -1,0 +1,129 @@
+"""A detector as the finder needs to know it: what one electron looks like, and the camera's own light and noise."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
+from scipy.stats import norm
+
+from util.camera.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, SpotLaw, mean_flux, pixel_to_detector
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One electron's spot, and the camera.
+
+    `util.camera.phosphor.pixel_to_detector` and `detector_to_pixel` take it as they take a recipe.
+
+    Attributes
+    ----------
+    frame_shape : (int, int)
+        Pixels along x (axis 0) and z (axis 1).
+    sample_centre : float
+        Where in its pixel the light is taken, on average [pixels]: 0.5 for a camera, 0.4 for the published renderer.
+        No frame tells it; the fitted centre of the image absorbs it.
+    A, sigma, rho : Normal
+        Peak brightness [counts], size [detector units] and obliqueness of one electron's spot.
+    flux : Normal
+        One electron's flux [counts x detector units^2]. It follows from the three where they are independent; learnt,
+        it stands for itself, for what noise adds to them is not.
+    noise : float
+        Standard deviation of a pixel without light [counts], rounding apart.
+    background : (float, float, float)
+        Counts under light at the frame's middle, and their slopes along x and z [counts per half screen].
+    saturation : int
+        Counts at which the camera clips.
+    hot_pixels : tuple of (int, int)
+        Pixels that are bright without light.
+    """
+
+    frame_shape: tuple[int, int]
+    sample_centre: float
+    A: Normal
+    sigma: Normal
+    rho: Normal
+    flux: Normal
+    noise: float = 0.0
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    saturation: int = CAMERA_MAXIMUM
+    hot_pixels: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of_recipe(cls, recipe: PhosphorRecipe) -> "Detector":
+        """Give the detector that a phosphor recipe describes: an eight-bit camera without background."""
+        A, sigma, rho = recipe.A, recipe.sigma, recipe.rho
+        return cls(recipe.frame_shape, recipe.sample_centre, A, sigma, rho, _flux_law(recipe), recipe.camera_noise)
+
+    @classmethod
+    def from_facts(cls, facts: dict) -> "Detector":
+        """Rebuild a detector from what `facts` gave, by way of JSON.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            No facts of a detector.
+        """
+        facts = dict(facts)
+        for name in ("A", "sigma", "rho", "flux"):
+            facts[name] = Normal(**facts[name])
+        facts["frame_shape"] = tuple(facts["frame_shape"])
+        facts["background"] = tuple(facts["background"])
+        facts["hot_pixels"] = tuple((i, j) for i, j in facts["hot_pixels"])
+        return cls(**facts)
+
+    def with_spot(self, A: Normal, sigma: Normal, rho: Normal) -> "Detector":
+        """Give the same camera with another spot, of independent A, sigma and rho."""
+        other = replace(self, A=A, sigma=sigma, rho=rho)
+        return replace(other, flux=_flux_law(other))
+
+    def facts(self) -> dict:
+        """Give all attributes as JSON holds them."""
+        return asdict(self)
+
+    @property
+    def pitch(self) -> float:
+        """Side of a pixel [detector units]."""
+        return 2.0 / max(self.frame_shape)
+
+    @property
+    def flux_spread(self) -> float:
+        """Relative spread of one electron's flux."""
+        return self.flux.std / self.flux.mean
+
+    def background_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
+        """Give the counts under the light at (fractional) pixel indices, as `rows` and `columns` broadcast."""
+        constant, along_x, along_z = self.background
+        x, z = pixel_to_detector(self, rows, axis=0), pixel_to_detector(self, columns, axis=1)
+        return constant + along_x * x + along_z * z
+
+    def dark_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
+        """Give the mean counts of pixels that no light reaches: negative ones, of which noise makes some, become 0."""
+        return self.mean_of(self.background_at(rows, columns))
+
+    def mean_of(self, level: NDArray) -> NDArray[np.float64]:
+        """Give the mean counts of pixels at a level of light and background; clipping at the other end apart."""
+        if self.noise == 0:
+            return np.maximum(level, 0)
+        return level * ndtr(level / self.noise) + self.noise * norm.pdf(level / self.noise)
+
+    def without_hot_pixels(self, frame: NDArray) -> NDArray:
+        """Set each hot pixel to the median of its neighbours, in a copy; without any, give the frame itself."""
+        if not self.hot_pixels:
+            return frame
+        rows, columns = np.array(self.hot_pixels).T
+        step = np.arange(-1, 2)
+        around = frame[
+            (rows[:, None] + step).clip(0, frame.shape[0] - 1)[:, :, None],
+            (columns[:, None] + step).clip(0, frame.shape[1] - 1)[:, None, :],
+        ]
+        mended = frame.copy()
+        mended[rows, columns] = np.median(around.reshape(len(rows), 9), axis=1)
+        return mended
+
+
+def _flux_law(spot: SpotLaw) -> Normal:
+    """Flux of spots whose brightness, size and obliqueness are independent."""
+    mean = mean_flux(spot)
+    return Normal(mean, mean * math.hypot(spot.A.std / spot.A.mean, 2 * spot.sigma.std / spot.sigma.mean))

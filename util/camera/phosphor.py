@@ -1,0 +1,361 @@
+"""What the camera sees: one Gaussian spot of light on the phosphor screen for each electron.
+
+The published recipe of the course: an electron at (x0, z0) lights the screen with
+
+    I(x, z) = A exp(-((x - x0)^2 + (z - z0)^2 + 2 rho (x - x0) (z - z0)) / (2 sigma^2)),
+
+drawn in every pixel that the square of half-width ``sigma sqrt(2 ln A)`` around it touches; a pixel is the mean of
+``subsamples`` x ``subsamples`` samples; the spots of a frame add; the sum is rounded and clipped to what the camera
+can hold.
+
+Geometry: axis 0 of a frame is x, axis 1 is z; pixels are square with side ``pitch = 2 / max(frame_shape)`` and the
+frame is centred on the laser focus (0, 0). Sample k of pixel i along x lies at ``x = pitch (i - H/2 + k / subsamples)``
+with k = 0 .. subsamples - 1, the same along z with W. The samples of a pixel are thus not centred in it: their mean
+for five is ``i + 0.4``, not ``i + 0.5``, and a spot at detector position x peaks at the fractional index
+``x / pitch + H/2 - 0.4``. `pixel_to_detector` and `detector_to_pixel` hold that shift, so that nobody else needs it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CAMERA_MAXIMUM = 255  # counts; an eight-bit camera
+SMALLEST_SIGMA_PX = 0.1  # narrower spots fall between the samples, so their light would be a matter of luck
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A normal distribution."""
+
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.mean):
+            raise ValueError(f"mean must be a finite number, found {self.mean}")
+        if not (math.isfinite(self.std) and self.std >= 0):
+            raise ValueError(f"std must be a finite number not below 0, found {self.std}")
+
+
+@dataclass(frozen=True)
+class PhosphorRecipe:
+    """How one electron lights the screen, and the camera that looks at it (param/phosphor.toml).
+
+    Parameters
+    ----------
+    frame_shape : (int, int)
+        Pixels along x (axis 0) and along z (axis 1).
+    subsamples : int
+        A pixel is the mean of ``subsamples**2`` samples.
+    camera_noise : float
+        Standard deviation of the normal noise added to each pixel before rounding [counts].
+    A : Normal
+        Peak brightness [counts]; draws below 0 count as 0.
+    sigma : Normal
+        Spot size [detector units].
+    rho : Normal
+        Obliqueness; draws outside [-1, 1] are clipped.
+    """
+
+    frame_shape: tuple[int, int]
+    subsamples: int
+    camera_noise: float
+    A: Normal
+    sigma: Normal
+    rho: Normal
+
+    def __post_init__(self) -> None:
+        if min(self.frame_shape) < 1:
+            raise ValueError(f"frame_shape must be at least 1 x 1 pixel, found {self.frame_shape}")
+        if self.subsamples < 1:
+            raise ValueError(f"subsamples must be at least 1, found {self.subsamples}")
+        if not (math.isfinite(self.camera_noise) and self.camera_noise >= 0):
+            raise ValueError(f"camera_noise must be a finite number not below 0, found {self.camera_noise}")
+        if self.A.mean <= 0:
+            raise ValueError(f"A.mean must be above 0, found {self.A.mean}")
+        if self.sigma.mean < SMALLEST_SIGMA_PX * self.pitch:
+            raise ValueError(
+                f"sigma.mean must be at least {SMALLEST_SIGMA_PX} pixel = {SMALLEST_SIGMA_PX * self.pitch:.3g}, "
+                f"found {self.sigma.mean}"
+            )
+        if abs(self.rho.mean) >= 1:
+            raise ValueError(f"rho.mean must lie between -1 and 1, found {self.rho.mean}")
+
+    @property
+    def pitch(self) -> float:
+        """Side of a pixel [detector units]."""
+        return 2.0 / max(self.frame_shape)
+
+    @property
+    def sample_centre(self) -> float:
+        """Mean position of a pixel's samples behind its lower edge [pixels]: 0.4 for five samples."""
+        return (self.subsamples - 1) / (2 * self.subsamples)
+
+
+class Geometry(Protocol):
+    """How pixels lie on the screen: what `PhosphorRecipe` and `util.camera.detector.Detector` have in common."""
+
+    frame_shape: tuple[int, int]
+
+    @property
+    def pitch(self) -> float:
+        """Side of a pixel [detector units]."""
+
+    @property
+    def sample_centre(self) -> float:
+        """Mean position of a pixel's samples behind its lower edge [pixels]."""
+
+
+class SpotLaw(Protocol):
+    """The laws of one electron's spot, of `PhosphorRecipe` and of `util.camera.detector.Detector`."""
+
+    A: Normal
+    sigma: Normal
+    rho: Normal
+
+
+def pixel_to_detector(camera: Geometry, index: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
+    """Detector position of the (fractional) pixel index at which a spot peaks.
+
+    Parameters
+    ----------
+    camera : Geometry
+        A recipe or a detector.
+    index : array_like
+        Fractional pixel index; the integer i means the mean of the samples of pixel i.
+    axis : {0, 1}
+        0: x; 1: z.
+
+    Returns
+    -------
+    ndarray of float64, the shape of `index`
+        ``pitch (index + 0.4 - H/2)`` for five samples a pixel [detector units].
+    """
+    return camera.pitch * (np.asarray(index, np.float64) + (camera.sample_centre - camera.frame_shape[axis] / 2))
+
+
+def detector_to_pixel(camera: Geometry, position: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
+    """Fractional pixel index at which a spot at a detector position peaks; the inverse of `pixel_to_detector`.
+
+    Parameters
+    ----------
+    camera : Geometry
+        A recipe or a detector.
+    position : array_like
+        Position along the axis [detector units].
+    axis : {0, 1}
+        0: x; 1: z.
+
+    Returns
+    -------
+    ndarray of float64, the shape of `position`
+        ``position / pitch + H/2 - 0.4`` for five samples a pixel.
+    """
+    return np.asarray(position, np.float64) / camera.pitch + (camera.frame_shape[axis] / 2 - camera.sample_centre)
+
+
+def as_rendered(camera: Geometry, recipe: PhosphorRecipe, x: ArrayLike, z: ArrayLike) -> list[NDArray[np.float64]]:
+    """Give where `recipe` renders what `camera` sees at x, z: each samples a pixel about a point of its own."""
+    pixels = (detector_to_pixel(camera, position, axis) for axis, position in enumerate((x, z)))
+    return [pixel_to_detector(recipe, index, axis) for axis, index in enumerate(pixels)]
+
+
+def draw_spots(
+    recipe: PhosphorRecipe, n: int, *, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Draw brightness, size and obliqueness of `n` spots.
+
+    Returns
+    -------
+    A, sigma, rho : ndarray of float64, shape (n,)
+        Peak brightness [counts], not below 0; spot size [detector units], not below a tenth of a pixel;
+        obliqueness within [-1, 1].
+    """
+    A = np.maximum(rng.normal(recipe.A.mean, recipe.A.std, n), 0.0)
+    sigma = np.maximum(rng.normal(recipe.sigma.mean, recipe.sigma.std, n), SMALLEST_SIGMA_PX * recipe.pitch)
+    rho = np.clip(rng.normal(recipe.rho.mean, recipe.rho.std, n), -1.0, 1.0)
+    return A, sigma, rho
+
+
+def flux_of(A: ArrayLike, sigma: ArrayLike, rho: ArrayLike) -> NDArray[np.float64]:
+    """Flux of whole spots, ``2 pi A sigma^2 / sqrt(1 - rho^2)`` [counts x detector units^2]; |rho| must be below 1."""
+    A, sigma, rho = (np.asarray(values, np.float64) for values in (A, sigma, rho))
+    return 2 * np.pi * A * sigma**2 / np.sqrt(1 - rho**2)
+
+
+def mean_flux(spot: SpotLaw) -> float:
+    """Mean flux of one electron, ``2 pi E[A sigma^2 / sqrt(1 - rho^2)]`` [counts x detector units^2].
+
+    The flux is that of the whole Gaussian, as a fit of it gives; inside the square in which the recipe draws the
+    spot lies about 0.4 % less. Draws of rho clipped to exactly +-1 have no finite flux and are left out.
+    """
+    A, sigma, rho = spot.A, spot.sigma, spot.rho
+    if A.std == 0:
+        mean_A = A.mean
+    else:  # E[max(A, 0)]
+        t = A.mean / A.std
+        mean_A = A.mean * 0.5 * math.erfc(-t / math.sqrt(2)) + A.std * math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
+    if rho.std == 0:
+        mean_oblique = 1 / math.sqrt(1 - rho.mean**2)
+    else:
+        # With rho = sin u the root cancels against d rho = cos u du, which leaves a smooth integrand.
+        centre = math.asin(rho.mean)
+        reach = 12 * rho.std / math.sqrt(1 - rho.mean**2)
+        low, high = max(centre - reach, -math.pi / 2), min(centre + reach, math.pi / 2)
+        node, weight = np.polynomial.legendre.leggauss(200)
+        u = low + (high - low) * (node + 1) / 2
+        density = np.exp(-0.5 * ((np.sin(u) - rho.mean) / rho.std) ** 2) / (rho.std * math.sqrt(2 * math.pi))
+        mean_oblique = float(np.sum(weight * density) * (high - low) / 2)
+    return 2 * math.pi * mean_A * (sigma.mean**2 + sigma.std**2) * mean_oblique
+
+
+def light(
+    recipe: PhosphorRecipe, x: ArrayLike, z: ArrayLike, A: ArrayLike, sigma: ArrayLike, rho: ArrayLike
+) -> NDArray[np.float64]:
+    """Light that falls on each pixel, before camera noise, rounding and clipping.
+
+    Parameters
+    ----------
+    recipe : PhosphorRecipe
+        Gives frame shape and samples.
+    x, z : array_like, shape (n,)
+        Positions of the electrons [detector units]; those off the screen light the pixels that they reach.
+    A, sigma, rho : array_like, shape (n,)
+        Peak brightness [counts], size [detector units], obliqueness. A <= 1 draws nothing.
+
+    Returns
+    -------
+    ndarray of float64, shape `recipe.frame_shape`
+        Brightness [counts].
+
+    Raises
+    ------
+    ValueError
+        Arrays of different lengths, numbers that are not finite, sigma below a tenth of a pixel, |rho| > 1.
+    """
+    spots = [np.ascontiguousarray(values, np.float64) for values in (x, z, A, sigma, rho)]
+    if any(values.shape != (spots[0].size,) for values in spots):
+        raise ValueError(f"x, z, A, sigma, rho must be of one length, found {[values.shape for values in spots]}")
+    if not all(np.isfinite(values).all() for values in spots):
+        raise ValueError("x, z, A, sigma, rho must be finite numbers")
+    sigma_px = spots[3] / recipe.pitch
+    # A hair of tolerance: sigma at exactly the limit may come out one rounding error below it.
+    if sigma_px.size and sigma_px.min() < SMALLEST_SIGMA_PX * (1 - 1e-9):
+        raise ValueError(f"sigma must be at least {SMALLEST_SIGMA_PX} pixel, found {sigma_px.min():.3g}")
+    if np.any(np.abs(spots[4]) > 1):
+        raise ValueError("rho must lie within [-1, 1]")
+    height, width = recipe.frame_shape
+    image = np.zeros((height, width))
+    x_px = spots[0] / recipe.pitch + height / 2
+    z_px = spots[1] / recipe.pitch + width / 2
+    _add_spots(image, recipe.subsamples, x_px, z_px, spots[2], sigma_px, spots[4])
+    return image
+
+
+def render(
+    recipe: PhosphorRecipe,
+    x: ArrayLike,
+    z: ArrayLike,
+    A: ArrayLike,
+    sigma: ArrayLike,
+    rho: ArrayLike,
+    *,
+    rng: np.random.Generator | None = None,
+) -> NDArray[np.uint8]:
+    """Take one camera frame of the given spots.
+
+    Parameters
+    ----------
+    recipe, x, z, A, sigma, rho
+        As in `light`.
+    rng : numpy.random.Generator, optional
+        Source of the camera noise; needed only where the recipe has any.
+
+    Returns
+    -------
+    ndarray of uint8, shape `recipe.frame_shape`
+        The light plus camera noise, rounded half to even and clipped to 0 .. 255 counts.
+
+    Raises
+    ------
+    ValueError
+        As in `light`; also a recipe with camera noise without `rng`.
+    """
+    image = light(recipe, x, z, A, sigma, rho)
+    if recipe.camera_noise > 0:
+        if rng is None:
+            raise ValueError("a recipe with camera noise needs rng")
+        image += recipe.camera_noise * rng.standard_normal(image.shape)
+    frame = np.empty(image.shape, np.uint8)
+    _digitise(image.ravel(), frame.ravel())
+    return frame
+
+
+@numba.njit(cache=True)
+def _digitise(image, frame):
+    for i in range(image.size):
+        frame[i] = np.uint8(min(max(np.rint(image[i]), 0.0), float(CAMERA_MAXIMUM)))
+
+
+@numba.njit(cache=True)
+def _add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho):
+    """Add spots to `image`; positions in pixels from the frame's corner, sigma in pixels.
+
+    The exponential of a sample factors into ``ex[j] ez[k] exp(-rho dx_j dz_k / sigma^2)``, and along x the last
+    factor is a geometric progression, ``ratio[k]**j``. The samples of one pixel along x are therefore a polynomial in
+    ratio[k] with coefficients ex (Horner's rule), so a spot needs exponentials on its edges only. Samples along z are
+    stored phase by phase, pixels contiguous: every inner loop runs over neighbouring pixels of one image row.
+    """
+    height, width = image.shape
+    step = 1.0 / subsamples
+    share = step * step
+    for spot in range(x_px.size):
+        if A[spot] <= 1.0:  # the square has no width
+            continue
+        reach = sigma_px[spot] * math.sqrt(2.0 * math.log(A[spot]))
+        # Clipped as floats: a far electron must not overflow the integers.
+        i0 = int(max(math.floor(x_px[spot] - reach), 0.0))
+        i1 = int(min(math.floor(x_px[spot] + reach), height - 1.0)) + 1
+        k0 = int(max(math.floor(z_px[spot] - reach), 0.0))
+        k1 = int(min(math.floor(z_px[spot] + reach), width - 1.0)) + 1
+        if i1 <= i0 or k1 <= k0:
+            continue
+        n = k1 - k0
+        curve = 0.5 / sigma_px[spot] ** 2
+        ratio = np.empty((subsamples, n))
+        jump = np.empty((subsamples, n))
+        along_z = np.empty((subsamples, n))
+        first_dx = i0 - x_px[spot]
+        for phase in range(subsamples):
+            for m in range(n):
+                dz = k0 + m + phase * step - z_px[spot]
+                tilt = -2.0 * rho[spot] * curve * dz
+                ratio[phase, m] = math.exp(tilt * step)
+                jump[phase, m] = math.exp(tilt)
+                along_z[phase, m] = math.exp(tilt * first_dx - curve * dz * dz)
+        along_x = np.empty(subsamples)
+        row = np.empty(n)
+        horner = np.empty(n)
+        for i in range(i0, i1):
+            for phase in range(subsamples):
+                dx = i + phase * step - x_px[spot]
+                along_x[phase] = A[spot] * share * math.exp(-curve * dx * dx)
+            row[:] = 0.0
+            for phase in range(subsamples):
+                t = ratio[phase]
+                p = along_z[phase]
+                q = jump[phase]
+                horner[:] = along_x[subsamples - 1]
+                for power in range(subsamples - 2, -1, -1):
+                    c = along_x[power]
+                    for m in range(n):
+                        horner[m] = horner[m] * t[m] + c
+                for m in range(n):
+                    row[m] += p[m] * horner[m]
+                    p[m] *= q[m]
+            for m in range(n):
+                image[i, k0 + m] += row[m]

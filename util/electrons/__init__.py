@@ -1,0 +1,5 @@
+"""From a file of frames to its electrons: shards, and the hits of all of them.
+
+Start with `search.py`; `shards.py` is the file format in which all later stages find their data, `hits.py` what they
+read of it. Imports `finder` and the floors below.
+"""

@@ -1,0 +1,125 @@
+"""Search a file of frames: one shard per range, in as many processes as there are."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from util.camera.detector import Detector
+from util.electrons.search_block import Task, find_block, release
+from util.electrons.shards import FrameCounts, Shard, distribution_of, read_facts, shard_path
+from util.finder.finder import Finder, FinderSettings
+from util.frames.source import FrameSource
+from util.runtime.errors import FrameError, InputError
+from util.runtime.executor import map_in_order, open_executor
+
+
+def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
+    """Sum over blocks or shards."""
+    return FrameCounts(*(sum(values) for values in zip(*(dataclasses.astuple(part) for part in parts), strict=True)))
+
+
+def ranges_over(start: int, stop: int, shards: int) -> list[tuple[int, int]]:
+    """Cut frames `start` .. `stop` - 1 into at most `shards` ranges of nearly equal length, none empty."""
+    edges = np.unique(np.linspace(start, stop, shards + 1).round().astype(int)).tolist()
+    return list(itertools.pairwise(edges))
+
+
+def wanted_shards(
+    folder: Path, ranges: Sequence[tuple[int, int]], source: str, how: str, *, overwrite: bool
+) -> list[tuple[int, int]]:
+    """Give the ranges that are still to be searched.
+
+    Raises
+    ------
+    InputError
+        A shard is there that was made from another file or with other settings.
+    """
+    wanted = []
+    for start, stop in ranges:
+        path = shard_path(folder, start, stop)
+        if path.exists() and not overwrite:
+            facts = read_facts(path)
+            for key, mine, what in (("source", source, "file of frames"), ("settings", json.loads(how), "settings")):
+                if facts[key] != mine:
+                    raise InputError(
+                        f"{path}: expected a shard of the same {what}, found another; remove it, choose another "
+                        "--output, or replace it with --overwrite"
+                    )
+        else:
+            wanted.append((start, stop))
+    return wanted
+
+
+def find_shards(
+    frames: FrameSource,
+    ranges: Sequence[tuple[int, int]],
+    detector: Detector,
+    finder: FinderSettings,
+    *,
+    source: str,
+    how: str,
+    keep_events: bool,
+    workers: int,
+    scheduler: str = "",
+    block: int = 50,
+) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
+    """Search ranges of frames and give a shard for each, in order, as soon as it is complete.
+
+    Where a frame cannot be used, give that error in place of its range's shard, and go on with the next range.
+    """
+    path = frames.path.resolve()
+    failed: set[tuple[int, int]] = set()
+
+    def tasks() -> Iterator[Task]:
+        for start, stop in ranges:
+            for first in range(start, stop, block):
+                if (start, stop) not in failed:
+                    last = min(first + block, stop)
+                    yield Task(path, frames.dataset, source, (start, stop), first, last, detector, finder)
+
+    if ranges:
+        # Compiles here, once, what every worker would otherwise compile for itself.
+        Finder(detector, finder).find(np.zeros(frames.frame_shape, frames.dtype))
+    total = sum(stop - start for start, stop in ranges)
+    with (
+        contextlib.ExitStack() as stack,
+        open_executor(workers, scheduler, files=[path]) as executor,
+        tqdm(total=total, unit="frame", disable=total == 0) as bar,
+    ):
+        stack.callback(release)  # with one worker, this process itself has opened the file
+        results = map_in_order(executor, find_block, tasks(), in_flight=lambda: 4 * executor.concurrency)
+        blocks = []
+        for found in results:
+            bar.update(found.counts.frames)
+            start, stop = found.shard
+            if found.damage and found.shard not in failed:
+                failed.add(found.shard)
+                blocks.clear()
+                yield found.shard, found.damage
+            if found.shard in failed:
+                continue
+            blocks.append(found)
+            if sum(part.counts.frames for part in blocks) < stop - start:
+                continue
+            events = np.concatenate([part.events for part in blocks])
+            distribution, counts = distribution_of(events)
+            shard = Shard(
+                start=start,
+                stop=stop,
+                source=source,
+                frames_in_source=frames.count,
+                settings=how,
+                counts_of_frames=add_counts([part.counts for part in blocks]),
+                events=events if keep_events else None,
+                distribution=distribution,
+                counts=counts,
+                squared_weights=float(np.sum(events["weight"].astype(float) ** 2)),
+            )
+            blocks.clear()
+            yield (start, stop), shard

@@ -1,0 +1,254 @@
+"""Shards: the electrons found in a range of frames, one ``final_START_STOP.npz`` each."""
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.finder.finder import EVENT
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError
+
+MAP_SIZE = 1024  # pixels along each axis of the electron distribution matrix, which covers [-1, 1] x [-1, 1]
+_NAME = re.compile(r"final_(\d+)_(\d+)\.npz")
+# What NumPy raises on archives that are cut short or damaged, depending on where.
+_DAMAGE = (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class FrameCounts:
+    """How many frames were searched, and how many of them were out of the ordinary."""
+
+    frames: int
+    dark: int  # all pixels zero
+    empty: int  # no electron found; dark ones are among them
+    saturated: int  # clipped so widely that no electron could be told; not searched
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What was found in frames `start` .. `stop` - 1 of one file.
+
+    Attributes
+    ----------
+    start, stop : int
+        Range of frames, `stop` excluded.
+    source : str
+        Fingerprint of the file of frames (`FrameFile.fingerprint`).
+    frames_in_source : int
+        Frames in that file.
+    settings : str
+        JSON of what the finder was told.
+    counts_of_frames : FrameCounts
+    events : (n,) structured array
+        Electrons, of dtype `util.finder.finder.EVENT`; None where they were not kept.
+    distribution : (1024, 1024) float32
+        Sum of weights a pixel; axis 0 is x, axis 1 is z.
+    counts : (1024, 1024) int32
+        Number of hits a pixel.
+    squared_weights : float
+        Sum of the squares of all weights.
+    """
+
+    start: int
+    stop: int
+    source: str
+    frames_in_source: int
+    settings: str
+    counts_of_frames: FrameCounts
+    events: NDArray | None
+    distribution: NDArray[np.float32]
+    counts: NDArray[np.int32]
+    squared_weights: float
+
+
+def shard_path(folder: Path, start: int, stop: int) -> Path:
+    """Give the name under which a shard is kept."""
+    return folder / f"final_{start}_{stop}.npz"
+
+
+def distribution_of(events: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Sum weights and hits, both (1024, 1024), on the detector's pixels; hits off the screen are left out."""
+    # As np.histogram2d, which takes five times as long: a pixel is its lower edge up to, but not at, its upper one.
+    half = MAP_SIZE // 2
+    x, z = events["x"].astype(float), events["z"].astype(float)
+    on_screen = (np.abs(x) <= 1) & (np.abs(z) <= 1)
+    i, j = (np.minimum(np.floor(half * c[on_screen]).astype(int) + half, MAP_SIZE - 1) for c in (x, z))
+    pixel, shape = MAP_SIZE * i + j, (MAP_SIZE, MAP_SIZE)
+    distribution = np.bincount(pixel, events["weight"][on_screen].astype(float), MAP_SIZE**2)
+    counts = np.bincount(pixel, minlength=MAP_SIZE**2)
+    return distribution.reshape(shape).astype(np.float32), counts.reshape(shape).astype(np.int32)
+
+
+def write_shard(path: Path, shard: Shard) -> None:
+    """Write a shard whole or not at all."""
+    facts = {
+        "start": shard.start,
+        "stop": shard.stop,
+        "source": shard.source,
+        "frames_in_source": shard.frames_in_source,
+        "settings": json.loads(shard.settings),
+        "counts_of_frames": vars(shard.counts_of_frames),
+        "squared_weights": shard.squared_weights,
+    }
+    arrays = {"distribution": shard.distribution, "counts": shard.counts, "facts": np.array(json.dumps(facts))}
+    if shard.events is not None:
+        arrays["events"] = shard.events
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def read_facts(path: Path) -> dict:
+    """Read what a shard says of itself, without its arrays.
+
+    Raises
+    ------
+    InputError
+        Missing, or no whole shard.
+    """
+    with _opened(path) as archive:
+        return _facts(path, archive)
+
+
+def read_shard(path: Path) -> Shard:
+    """Read a shard.
+
+    Raises
+    ------
+    InputError
+        Missing, no whole shard, or arrays of another shape than expected.
+    """
+    with _opened(path) as archive:
+        facts = _facts(path, archive)
+        try:
+            arrays = {name: archive[name] for name in archive.files if name != "facts"}
+        except _DAMAGE as error:
+            raise _broken(path, str(error)) from None
+    for name in ("distribution", "counts"):
+        found = arrays[name].shape if name in arrays else "no such array"
+        if found != (MAP_SIZE, MAP_SIZE):
+            raise _broken(path, f"expected {name} of shape {(MAP_SIZE, MAP_SIZE)}, found {found}")
+    events = arrays.get("events")
+    if events is not None and not {"ImageId", "x", "z", "weight"} <= set(events.dtype.names or ()):
+        raise _broken(path, f"expected events with ImageId, x, z, weight, found {events.dtype}")
+    return Shard(
+        start=facts["start"],
+        stop=facts["stop"],
+        source=facts["source"],
+        frames_in_source=facts["frames_in_source"],
+        settings=json.dumps(facts["settings"], sort_keys=True),
+        counts_of_frames=FrameCounts(**facts["counts_of_frames"]),
+        events=events,
+        distribution=arrays["distribution"],
+        counts=arrays["counts"],
+        squared_weights=facts["squared_weights"],
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    try:
+        stream = path.open("rb")  # by hand: NumPy forgets to close what turns out to be no archive
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such shard; make it with script/gen_finaltest_npy.sh") from None
+    with stream:
+        try:
+            archive = np.load(stream, allow_pickle=False)
+        except _DAMAGE as error:
+            raise _broken(path, str(error)) from None
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise _broken(path, "expected an archive of arrays, found a single array")
+        yield archive
+
+
+def _facts(path: Path, archive: np.lib.npyio.NpzFile) -> dict:
+    try:
+        facts = json.loads(str(archive["facts"]))
+        wanted = {"start", "stop", "source", "frames_in_source", "settings", "counts_of_frames", "squared_weights"}
+        missing = wanted - set(facts)
+        FrameCounts(**facts["counts_of_frames"])
+    except (KeyError, TypeError, *_DAMAGE) as error:
+        raise _broken(path, f"its facts cannot be read ({error})") from None
+    if missing:
+        raise _broken(path, f"its facts lack {', '.join(sorted(missing))}")
+    named = _NAME.fullmatch(path.name)
+    if named and (facts["start"], facts["stop"]) != tuple(map(int, named.groups())):
+        raise _broken(path, f"expected frames as its name says, found {facts['start']}..{facts['stop']}")
+    return facts
+
+
+def _broken(path: Path, found: str) -> InputError:
+    found = found.splitlines()[0] if found else "nothing"
+    return InputError(f"{path}: not a whole shard: {found}; remove it and run script/gen_finaltest_npy.sh again")
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """Give the shards of a folder, ordered by the first frame.
+
+    Raises
+    ------
+    InputError
+        No such folder, or no shard in it.
+    """
+    named = [(match, path) for path in folder.glob("final_*.npz") if (match := _NAME.fullmatch(path.name))]
+    if not named:
+        raise InputError(f"{folder}: expected shards final_START_STOP.npz, found none; run script/gen_finaltest_npy.sh")
+    return [path for _, path in sorted(named, key=lambda item: (int(item[0][1]), int(item[0][2])))]
+
+
+def check_together(paths: Sequence[Path], facts: Sequence[dict], *, partial: bool) -> None:
+    """Check that shards are of one file and one kind of search, do not overlap and leave no frame out.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Ordered by the first frame.
+    facts : sequence of dict
+        What `read_facts` gave for each.
+    partial : bool
+        Whether frames may be missing.
+
+    Raises
+    ------
+    InputError
+        They do not belong together, or frames are missing and `partial` is False.
+    """
+    first = facts[0]
+    for path, fact in zip(paths, facts, strict=True):
+        for key, what in (("source", "file of frames"), ("settings", "settings of the finder")):
+            if fact[key] != first[key]:
+                raise InputError(
+                    f"{path}: expected the same {what} as {paths[0].name}, found another; "
+                    "remove the shards that do not belong and run script/gen_finaltest_npy.sh again"
+                )
+    covered = 0
+    for path, fact in zip(paths, facts, strict=True):
+        if fact["start"] < covered:
+            raise InputError(
+                f"{path}: expected frames from {covered} on, found {fact['start']}..{fact['stop']}, which are in "
+                "another shard too; remove one of them"
+            )
+        if fact["start"] > covered and not partial:
+            raise _missing(paths[0].parent, covered, fact["start"], first["frames_in_source"])
+        covered = fact["stop"]
+    if covered < first["frames_in_source"] and not partial:
+        raise _missing(paths[0].parent, covered, first["frames_in_source"], first["frames_in_source"])
+
+
+def _missing(folder: Path, start: int, stop: int, frames: int) -> InputError:
+    return InputError(
+        f"{folder}: expected shards for all {frames} frames, found none for {start}..{stop}; "
+        f"run script/gen_finaltest_npy.sh --range {start} {stop}, or answer from what is there with --partial"
+    )
+
+
+def empty_events() -> NDArray:
+    """No electrons."""
+    return np.zeros(0, EVENT)

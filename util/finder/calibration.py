@@ -1,0 +1,332 @@
+"""Learning a detector from its own frames: background, noise, clipping, hot pixels, and one electron's spot.
+
+The camera comes first, from the pixels that stay dark. The size of the spots follows from the frames' autocorrelation,
+which falls off as a Gaussian of sqrt(2) times their sigma. With a wide guess made of both, the finder itself searches
+the frames; the spots that no other comes near have in common what one electron looks like. Searching again with that
+sharpens it.
+
+Nothing here is told what the detector is like; two of the recipe's facts are kept, since no frame holds them: where in
+a pixel its light is taken, and, where a file holds too few electrons to learn from, the spot.
+"""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, maximum_filter, median_filter
+from scipy.optimize import least_squares
+from scipy.special import ndtri
+
+from util.camera.detector import Detector
+from util.camera.phosphor import Normal, PhosphorRecipe, flux_of
+from util.finder.binning import bin_pixels
+from util.finder.finder import Finder, FinderSettings
+from util.frames.source import FrameSource
+from util.runtime.errors import FrameError, InputError
+
+FEWEST_SPOTS = 40  # isolated ones; their mean brightness is then known to 2 %
+ENOUGH_SPOTS = 2000
+CAMERA_FRAMES = 48
+MOST_FRAMES = 480
+CAMERA_BYTES = 1 << 28  # of frames held at once
+ACF_FRAMES = 8
+TILES = 8  # along each axis, in which the background is looked up
+COARSE = 4  # pixels along each axis averaged for the background
+LARGEST_SIGMA_PX = 40.0
+ISOLATION = 5.0  # sigmas without another spot
+GUESS = Normal(0.4, 0.2)  # relative spreads of A and of sigma in the first search
+SEARCHES = 3
+UNEVEN = 3.0  # times its pixels' noise, from which a background cannot be called dark
+BROAD_GAIN = 0.4  # relative spread of the flux from which unit weights are the better choice
+UNLIKE = 0.5  # relative spread of sigma from which spots are not of one kind
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A detector, and what it was learnt from.
+
+    Attributes
+    ----------
+    detector : Detector
+    spots : int
+        Isolated spots that it was learnt from; below `FEWEST_SPOTS` one electron's spot is the recipe's.
+    frames : int
+        Frames that were looked at.
+    """
+
+    detector: Detector
+    spots: int
+    frames: int
+
+    def report(self) -> str:
+        """Say in a few lines what was learnt."""
+        d = self.detector
+        constant, along_x, along_z = d.background
+        where = (
+            f"learnt from {self.spots} isolated spots in {self.frames} frames"
+            if self.spots >= FEWEST_SPOTS
+            else f"one electron's spot is the recipe's: {self.spots} isolated spots in {self.frames} frames are too few"
+        )
+        lines = [
+            f"detector: {where}",
+            f"  A = {d.A.mean:.1f} +- {d.A.std:.1f} counts; sigma = {d.sigma.mean / d.pitch:.2f} +- "
+            f"{d.sigma.std / d.pitch:.2f} pixels; rho = {d.rho.mean:.3f} +- {d.rho.std:.3f}",
+            f"  background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} a half screen; noise "
+            f"{d.noise:.2f} counts; hot pixels: {len(d.hot_pixels)}; clips at {d.saturation}",
+        ]
+        if d.flux_spread > BROAD_GAIN:
+            lines.append(
+                f"  one electron's flux spreads by {d.flux_spread:.0%}: unit weights are the better choice here; "
+                "answer with --weights unit"
+            )
+        return "\n".join(lines)
+
+
+def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: FinderSettings) -> Learned:
+    """Learn a detector from a sample of its frames; the same file always gives the same detector.
+
+    Parameters
+    ----------
+    frames : FrameSource
+        Those of its sample that cannot be read are left out.
+    recipe : PhosphorRecipe
+        Where in a pixel light is taken; the spot of a file with too few electrons.
+    settings : FinderSettings
+
+    Raises
+    ------
+    InputError
+        There is light, but no isolated spots of one kind in it, or a few that do not look like the recipe's.
+    """
+    per_read = int(np.clip(CAMERA_BYTES // (np.prod(frames.frame_shape) * 8), 8, CAMERA_FRAMES))
+    order = _spread_out(frames.count, MOST_FRAMES, per_read)
+    images = _read(frames, order[:per_read])
+    if not images:
+        raise InputError(f"{frames.where}: expected frames, found none that can be read; copy or make the file again")
+    blank = Detector.of_recipe(replace(recipe, frame_shape=frames.frame_shape))
+    camera = _learn_camera(images, replace(blank, noise=0.0, saturation=_saturation(images, 2**frames.bits - 1)))
+    if camera.noise > UNEVEN * _pixel_noise(images) + 2:
+        raise _no_basis(frames, "light all over the frames and no dark between")
+    searched = [image for image in images if np.mean(image >= camera.saturation) < settings.crowded]
+    guess = _guess_spot(searched, camera) if searched else None
+    if guess is None:
+        return Learned(camera, 0, len(images))
+    detector = guess
+    for _ in range(SEARCHES):
+        spots = _isolated_spots(searched, detector, settings)
+        if len(spots) < 2:
+            break
+        detector = replace(detector, **_laws(spots))
+    seen = min(per_read, len(order))
+    parts = [spots]
+    while sum(map(len, parts)) < ENOUGH_SPOTS and seen < len(order):
+        parts.append(_isolated_spots(_read(frames, order[seen : seen + per_read]), detector, settings))
+        seen = min(seen + per_read, len(order))
+    spots = np.concatenate(parts)
+    if len(spots) >= FEWEST_SPOTS:
+        detector = replace(detector, **_laws(spots))
+        if detector.sigma.std < UNLIKE * detector.sigma.mean:
+            return Learned(detector, len(spots), seen)
+        found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
+    else:
+        if _alike(detector, blank):
+            return Learned(camera, len(spots), seen)
+        found = f"{len(spots)}"
+    raise _no_basis(frames, f"{found} in {seen} frames")
+
+
+def _no_basis(frames: FrameSource, found: str) -> InputError:
+    return InputError(
+        f"{frames.where}: expected at least {FEWEST_SPOTS} isolated spots of one kind to learn one electron's spot "
+        f"from, found {found}; describe the spot in a file like param/phosphor.toml and give it with "
+        "--spots recipe --phosphor FILE"
+    )
+
+
+def _spread_out(count: int, most: int, per_read: int) -> list[int]:
+    """Up to `most` evenly spaced rows, such that each run of `per_read` of them is spread over the whole file."""
+    indices = np.unique(np.linspace(0, count - 1, most).round().astype(int))
+    runs = max(1, math.ceil(len(indices) / per_read))
+    return [int(index) for run in range(runs) for index in indices[run::runs]]
+
+
+def _read(frames: FrameSource, indices: Sequence[int]) -> list[NDArray]:
+    """Frames that can be read; the search itself tells of the others."""
+    images = []
+    for index in indices:
+        with suppress(FrameError):
+            images.append(frames.read(index))
+    return images
+
+
+def _saturation(images: Sequence[NDArray], largest: int) -> int:
+    """Give the counts at which the camera clips: the largest declared, or 2^k - 1 below that many pixels end at."""
+    top = max(int(image.max()) for image in images)
+    full_scale = top > 255 and (top + 1) & top == 0  # all ones: where a converter of fewer bits ends
+    often = sum(np.count_nonzero(image == top) for image in images) > 20
+    return top if full_scale and often else largest
+
+
+def _learn_camera(images: Sequence[NDArray], blank: Detector) -> Detector:
+    """Background, noise and hot pixels; without hot pixels where there are too few frames to tell."""
+    coarse = np.stack([bin_pixels(image, COARSE, blank.saturation)[0] for image in images])
+    edges = [np.array_split(np.arange(size), TILES) for size in coarse.shape[1:]]
+    tiles = [(rows, columns) for rows in edges[0] for columns in edges[1] if rows.size and columns.size]
+
+    def dark() -> NDArray:
+        """Give the level and spread of each tile's dark bins."""
+        return np.array([_dark_level(coarse[:, rows[0] : rows[-1] + 1, c[0] : c[-1] + 1]) for rows, c in tiles])
+
+    level, spread = dark().T
+    if np.median(level) > 0:
+        at = [COARSE * np.array([tile[axis].mean() for tile in tiles]) + (COARSE - 1) / 2 for axis in (0, 1)]
+        unit = [replace(blank, background=tuple(plane)).background_at(*at) for plane in np.eye(3)]
+        design = np.stack(np.broadcast_arrays(*unit), axis=1)
+        scale = max(float(np.median(spread)), 0.05)
+        start = [np.median(level), 0.0, 0.0]
+        plane = least_squares(lambda p: (design @ p - level) / scale, start, loss="soft_l1").x
+        blank = replace(blank, background=tuple(plane.tolist()))
+        at = [COARSE * np.arange(size) + (COARSE - 1) / 2 for size in coarse.shape[1:]]
+        coarse -= blank.background_at(at[0][:, None], at[1])
+        level, spread = dark().T  # now without what a slope adds
+    bin_spread = float(np.median(spread))
+    noise = bin_spread * COARSE
+    is_dark = np.abs(coarse - np.median(level)) <= 2.5 * bin_spread
+    zeros = np.stack([bin_pixels((image == 0).view(np.uint8), COARSE, 2)[0] for image in images])[is_dark].mean()
+    if 0.05 < zeros < 0.95:
+        # Negative counts became 0: the share of zeros and the mean are those of a normal law cut off there.
+        cut = float(ndtri(zeros))
+        height = math.exp(-cut * cut / 2) / math.sqrt(2 * math.pi)
+        noise = max(noise, (blank.background[0] - 0.5 * (1 - zeros)) / (height - cut * (1 - zeros)))
+        # Where there is light nothing is cut off: the background under it is the mean of the whole law.
+        blank = replace(blank, background=(0.5 - cut * noise, *blank.background[1:]))
+    hot: tuple[tuple[int, int], ...] = ()
+    if len(images) >= 8:
+        darkest = np.min(images, axis=0).astype(float)
+        excess = darkest - median_filter(darkest, 3)
+        # Where spots crowd, light is left in every frame, and it has ridges: a tenth of the brightest is beyond them.
+        brightest = float(np.median([image.max() for image in images])) - blank.background[0]
+        hot = tuple((int(i), int(j)) for i, j in np.argwhere(excess > 4 * noise + 0.1 * brightest))
+    return replace(blank, noise=noise, hot_pixels=hot)
+
+
+def _pixel_noise(images: Sequence[NDArray]) -> float:
+    """Read the noise of a pixel [counts] off its difference from the next, which smooth light does not raise."""
+    step = [np.median(np.abs(np.diff(image.astype(np.int32), axis=1))) for image in images]
+    return float(np.median(step)) / (0.6745 * math.sqrt(2))
+
+
+def _dark_level(values: NDArray) -> tuple[float, float]:
+    """Level and spread of the dark part of values that light has raised in places, by clipping the bright side away."""
+    level, spread = float(np.median(values)), 0.0
+    for _ in range(20):
+        below = values[values <= level]
+        spread = float(np.sqrt(np.mean((below - level) ** 2)))
+        before, level = level, float(values[np.abs(values - level) <= 2.5 * max(spread, 0.02)].mean())
+        if abs(level - before) < 1e-3:
+            break
+    return level, spread
+
+
+def _guess_spot(images: Sequence[NDArray], camera: Detector) -> Detector | None:
+    """Size from the autocorrelation, brightness from the heights of maxima, both wide; None without any light."""
+    sigma_px = _size_of_spots(images, camera)
+    if sigma_px is None:
+        return None
+    size = max(1, int(sigma_px / 1.5))
+    s = sigma_px / size
+    heights = []
+    for image in images:
+        # A Gaussian filtered with itself keeps half of its height.
+        height = 2 * gaussian_filter(_light_of(image, camera, size), s)
+        top = height == maximum_filter(height, 2 * math.ceil(s) + 1)
+        heights.append(height[top & (height > 5 * camera.noise / size / s + 1)])
+    heights = np.concatenate(heights)
+    if heights.size == 0:
+        return None
+    A = float(np.median(heights[heights > 0.2 * np.percentile(heights, 90)]))
+    sigma = sigma_px * camera.pitch
+    return camera.with_spot(Normal(A, GUESS.mean * A), Normal(sigma, GUESS.std * sigma), Normal(0.0, GUESS.std))
+
+
+def _light_of(image: NDArray, camera: Detector, size: int) -> NDArray[np.float64]:
+    """Brightness of bins of size x size pixels above the background."""
+    data = bin_pixels(camera.without_hot_pixels(image), size, camera.saturation)[0]
+    at = np.arange(max(data.shape)) * size + (size - 1) / 2
+    return data - camera.background_at(at[: data.shape[0], None], at[: data.shape[1]])
+
+
+def _size_of_spots(images: Sequence[NDArray], camera: Detector) -> float | None:
+    """Sigma of the spots in pixels, from the autocorrelation along both axes; None where there is no light."""
+    longest = int(min(5 * LARGEST_SIGMA_PX, min(camera.frame_shape) // 2))
+    total = np.zeros(longest)
+    for image in images[:: math.ceil(len(images) / ACF_FRAMES)]:
+        light = _light_of(image, camera, 1)
+        light[light < 4 * camera.noise + 0.5] = 0.0
+        for axis in (0, 1):
+            n = light.shape[axis] + longest
+            power = np.abs(np.fft.rfft(light, n, axis=axis)) ** 2
+            total += np.fft.irfft(power.sum(axis=1 - axis), n)[:longest]
+    if total[0] == 0:
+        return None
+    # Lag 0 holds the noise as well. Other spots make the floor on which the peak stands.
+    lag = np.arange(longest)
+    far = float(np.median(total[longest // 2 :]))
+    low = np.flatnonzero(total[1:] - far < 0.5 * (total[1] - far))
+    sigma = float(np.clip((low[0] + 1 if low.size else 1) / (2 * math.sqrt(math.log(2))), 0.6, LARGEST_SIGMA_PX))
+    for _ in range(3):
+        near = lag[1 : max(4, int(2.5 * sigma) + 1)]
+
+        def misfit(p: NDArray, near: NDArray = near) -> NDArray:
+            return p[0] * np.exp(-(near**2) / (4 * p[2] ** 2)) + p[1] - total[near] / total[1]
+
+        limits = ([0, -1, 0.3], [10, 2, LARGEST_SIGMA_PX])
+        sigma = float(least_squares(misfit, [1.0, 0.1, sigma], bounds=limits).x[2])
+    return sigma
+
+
+def _isolated_spots(images: Sequence[NDArray], detector: Detector, settings: FinderSettings) -> NDArray:
+    """Search frames; hits (n,) whose spot lies inside the frame and far from every other hit."""
+    finder = Finder(detector, settings)
+    reach = ISOLATION * detector.sigma.mean
+    half = np.array(detector.frame_shape) * detector.pitch / 2 - 0.6 * reach
+    parts = []
+    for image in images:
+        hits = finder.find(image)
+        if hits is None:
+            continue
+        at = np.stack((hits["x"], hits["z"]), axis=1)
+        gap = np.hypot(*(at[:, None] - at).transpose(2, 0, 1))
+        np.fill_diagonal(gap, np.inf)
+        parts.append(hits[(gap.min(axis=1, initial=np.inf) > reach) & (np.abs(at) < half).all(axis=1)])
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _laws(spots: NDArray) -> dict[str, Normal]:
+    """Laws of A, sigma, rho and flux from isolated spots."""
+    columns = {name: spots[name].astype(float) for name in ("A", "sigma", "rho")}
+    return {name: _robust(values) for name, values in columns.items()} | {"flux": _robust(flux_of(**columns))}
+
+
+def _alike(detector: Detector, recipe: Detector) -> bool:
+    """Whether a few spots, roughly known, may be the recipe's."""
+    return (
+        abs(math.log(detector.sigma.mean / recipe.sigma.mean)) < 0.25
+        and abs(math.log(detector.A.mean / recipe.A.mean)) < 0.5
+    )
+
+
+def _robust(values: NDArray) -> Normal:
+    """Mean and spread of the bulk: pairs taken for one spot and other outliers are clipped away."""
+    kept = values
+    for _ in range(10):
+        middle = np.median(kept)
+        spread = 1.4826 * np.median(np.abs(kept - middle))
+        new = values[np.abs(values - middle) <= 4 * spread + 1e-12]
+        if new.size == kept.size:
+            break
+        kept = new
+    return Normal(float(kept.mean()), float(kept.std()))

@@ -1,0 +1,76 @@
+"""Whether two answers from the same electrons agree.
+
+Their errors have much in common, so the difference scatters by less than the two errors suggest. How much less is
+read off blocks of frames: each moves both answers, and the scatter of the difference is that of the blocks'.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from util.fit.result import FitResult
+
+DISAGREE = 1e-3  # p below which two answers do not agree
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Difference of two answers in R, sigma_R and beta.
+
+    Attributes
+    ----------
+    names : tuple of k str
+    difference, error : arrays (k,)
+    chi2 : float
+        Hotelling's statistic, of about k where they agree.
+    p : float
+        Probability of as large a one where they do.
+    """
+
+    names: tuple[str, ...]
+    difference: NDArray
+    error: NDArray
+    chi2: float
+    p: float
+
+    def text(self) -> str:
+        """Say it in one line."""
+        verdict = "they agree" if self.p >= DISAGREE else "they DISAGREE"
+        worst = int(np.abs(self.difference / self.error).argmax())
+        return (
+            f"{verdict}: chi-square {self.chi2:.1f} of {len(self.names)} parameters, p = {self.p:.2g}; farthest apart: "
+            f"{self.names[worst]}, by {self.difference[worst]:+.2g} +- {self.error[worst]:.2g}"
+        )
+
+
+def compare(first: FitResult, second: FitResult, moved: NDArray, further: NDArray) -> Agreement:
+    """Compare two answers of the same parameters.
+
+    Parameters
+    ----------
+    first, second : FitResult
+    moved : array (B, P)
+        How far each of B > P blocks of frames moves the difference of the two.
+    further : array (P, P)
+        Covariance of the difference that no block shows.
+
+    Raises
+    ------
+    ValueError
+        Answers of other parameters, or too few blocks.
+    """
+    if first.names != second.names or moved.shape[1:] != (len(first.names),):
+        raise ValueError("expected two answers of the same parameters, and as many columns of blocks")
+    index = [i for i, name in enumerate(first.names) if name.startswith(("R_", "sigma_R_", "beta_"))]
+    blocks, k = len(moved), len(index)
+    if blocks <= k + 1:
+        raise ValueError(f"expected more than {k + 1} blocks, found {blocks}")
+    covariance = (np.cov(moved, rowvar=False) * blocks + further)[np.ix_(index, index)]
+    difference, error = (first.values - second.values)[index], np.sqrt(np.diag(covariance))
+    pulls = difference / error
+    chi2 = float(pulls @ np.linalg.solve(covariance / np.outer(error, error), pulls))
+    # A covariance from B blocks: Hotelling 1931.
+    p = float(stats.f.sf(chi2 * (blocks - k) / (k * (blocks - 1)), k, blocks - k))
+    return Agreement(tuple(first.names[i] for i in index), difference, error, chi2, p)

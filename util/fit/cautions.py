@@ -1,0 +1,74 @@
+"""Say what the numbers of an answer cannot tell: degeneracy, strong correlation, spheres nearly empty."""
+
+import itertools
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
+
+from util.fit.constraints import _ANGLES
+from util.fit.result import FitResult
+from util.physics import pad
+
+_DEGENERATE = 0.99
+
+
+def cautions(result: FitResult) -> list[str]:
+    """Sentences about what an answer's numbers cannot tell: degeneracy, strong correlation, spheres nearly empty."""
+    out = []
+    for first, second in itertools.combinations(range(len(result.R)), 2):
+        shared = _shared(result, first, second)
+        if shared > _DEGENERATE:
+            out.append(
+                f"spheres {first + 1} and {second + 1} are nearly degenerate: what they share makes some combination "
+                f"of their parameters {1 / np.sqrt(1 - shared**2):.0f} times as uncertain; fit one sphere fewer"
+            )
+    errors = np.sqrt(np.diag(result.covariance))
+    free = errors > 0
+    safe = np.where(free, errors, 1)
+    correlation = np.abs(np.tril(result.covariance / np.outer(safe, safe), -1))
+    first, second = np.unravel_index(correlation.argmax(), correlation.shape)
+    if correlation[first, second] > 0.95:
+        pair = f"{result.names[second]} and {result.names[first]}"
+        out.append(f"{pair} are correlated by {correlation[first, second]:.2f}: quote them with their covariance")
+    share = result.electrons / result.electrons.sum()
+    for s, part in enumerate(share):
+        if part < 0.02:
+            out.append(f"sphere {s + 1} holds only {100 * part:.1f} % of the electrons")
+    for s, (gap, width) in enumerate(
+        zip(np.diff(result.R), np.hypot(result.sigma_R[:-1], result.sigma_R[1:]), strict=True)
+    ):
+        if gap < 2 * width:
+            out.append(f"spheres {s + 1} and {s + 2} overlap: their radii differ by {gap / width:.1f} widths")
+    for s, beta in enumerate(result.beta):
+        lowest = float(pad.minimum(beta))
+        error = _error_of_lowest(result, s)
+        if lowest < -pad.TOLERANCE - error:
+            out.append(
+                f"I(c) of sphere {s + 1} falls to {lowest:.2g} +- {error:.1g}, below zero: --nonnegative forbids that"
+            )
+    return out
+
+
+def _shared(result: FitResult, first: int, second: int) -> float:
+    """Largest canonical correlation of two spheres' parameters: 1 where one can stand for the other."""
+    n = result.beta.shape[1] + 3
+    mine, others = (np.arange(s * n, (s + 1) * n) for s in (first, second))
+    mine, others = (part[result.errors[part] > 0] for part in (mine, others))
+    # A hair on the diagonal: rounding may leave a nearly singular matrix with a root below zero.
+    roots = [np.linalg.cholesky(_correlation(result, part, part) + 1e-9 * np.eye(part.size)) for part in (mine, others)]
+    across = np.linalg.solve(roots[0], np.linalg.solve(roots[1], _correlation(result, others, mine)).T)
+    return min(float(np.linalg.norm(across, 2)), 1 - 1e-12)
+
+
+def _correlation(result: FitResult, rows: NDArray, columns: NDArray) -> NDArray:
+    return result.covariance[np.ix_(rows, columns)] / np.outer(result.errors[rows], result.errors[columns])
+
+
+def _error_of_lowest(result: FitResult, sphere: int) -> float:
+    """Error of I(c) of a sphere where it is lowest."""
+    c = np.cos(np.linspace(0, np.pi / 2, _ANGLES))
+    lowest = c[pad.intensity(result.beta[sphere], c).argmin()]
+    terms = legendre.legval(lowest, np.eye(2 * result.beta.shape[1] + 1)[:, 2::2])
+    index = result.beta_index[sphere]
+    return float(np.sqrt(max(terms @ result.covariance[np.ix_(index, index)] @ terms, 0)))

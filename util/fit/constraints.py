@@ -1,0 +1,123 @@
+"""What one knows besides the hits, put into an answer: PADs are not negative, high orders may be absent, a prior.
+
+At the best fit the likelihood is a Gaussian in the parameters, of the fit's own covariance, to well within its errors.
+So each piece of knowledge enters in closed form, without fitting again.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import nnls
+
+from util.fit.result import FitResult, with_values
+from util.physics import pad
+
+_ANGLES = 361  # between pole and equator, where I(c) >= 0 is enforced; a period of P_24 is 30 of these
+
+
+def fix_at_zero(result: FitResult, index: NDArray) -> FitResult:
+    """Give the answer under the condition that some parameters are zero; their errors become 0.
+
+    Parameters
+    ----------
+    result : FitResult
+    index : int array (k,)
+    """
+    index = np.asarray(index, dtype=int)
+    if not index.size:
+        return result
+    block = result.covariance[np.ix_(index, index)]
+    gain = np.linalg.solve(block, result.covariance[index]).T
+    values = result.values - gain @ result.values[index]
+    covariance = result.covariance - gain @ result.covariance[index]
+    values[index] = 0
+    covariance[index] = covariance[:, index] = 0
+    return with_values(result, values, covariance)
+
+
+def choose_orders(result: FitResult) -> tuple[int, ...]:
+    """Highest Legendre degrees that the data support, one a sphere, by Akaike's information criterion.
+
+    The chi-square by which the betas beyond a degree differ from zero is weighed against their number, for every
+    combination of degrees from 2 on.
+
+    Parameters
+    ----------
+    result : FitResult
+        Fitted to the highest order that may be wanted; at most three spheres.
+    """
+    spheres, n = result.beta.shape
+    best, chosen = np.inf, (2 * n,) * spheres
+    for kept in np.ndindex(*(n,) * spheres):
+        index = _beyond(result, tuple(2 * (k + 1) for k in kept))
+        beta = result.values[index]
+        chi2 = float(beta @ np.linalg.solve(result.covariance[np.ix_(index, index)], beta)) if index.size else 0.0
+        criterion = chi2 - 2 * index.size
+        if criterion < best:
+            best, chosen = criterion, tuple(2 * (k + 1) for k in kept)
+    return chosen
+
+
+def with_orders(result: FitResult, orders: tuple[int, ...]) -> FitResult:
+    """Give the answer under the condition that all betas beyond these degrees, one a sphere, are zero."""
+    return fix_at_zero(result, _beyond(result, orders))
+
+
+def _beyond(result: FitResult, orders: tuple[int, ...]) -> NDArray:
+    parts = [index[order // 2 :] for index, order in zip(result.beta_index, orders, strict=True)]
+    return np.concatenate(parts)
+
+
+def with_prior(result: FitResult, mu: NDArray, sigma: NDArray) -> FitResult:
+    """Maximum a posteriori under independent normal priors of the betas.
+
+    Parameters
+    ----------
+    result : FitResult
+    mu, sigma : arrays (S, n)
+        Of each beta; limits of a prior are not applied.
+    """
+    index = result.beta_index.ravel()
+    prior = np.diag(np.asarray(sigma, dtype=float).ravel() ** 2)
+    gain = np.linalg.solve(result.covariance[np.ix_(index, index)] + prior, result.covariance[index]).T
+    values = result.values + gain @ (np.asarray(mu, dtype=float).ravel() - result.values[index])
+    covariance = result.covariance - gain @ result.covariance[index]
+    return with_values(result, values, (covariance + covariance.T) / 2)
+
+
+def prior_conflict(result: FitResult, mu: NDArray, sigma: NDArray) -> tuple[float, float]:
+    """Chi-square of the data's betas against a prior, arrays (S, n), with the errors of both; and its p."""
+    covariance = result.beta_covariance() + np.diag(np.ravel(sigma) ** 2)
+    apart = (result.beta - mu).ravel()
+    chi2 = float(apart @ np.linalg.solve(covariance, apart))
+    return chi2, float(stats.chi2.sf(chi2, apart.size))
+
+
+def nonnegative(result: FitResult) -> FitResult:
+    """Likeliest answer with I(c) >= 0 everywhere; the covariance stays that of the free fit.
+
+    Minimises the chi-square distance from the free fit under one inequality an angle, by non-negative least squares
+    on the dual (Lawson and Hanson 1974, chapter 23).
+    """
+    if pad.is_density(result.beta).all():
+        return result
+    c = np.cos(np.linspace(0, np.pi / 2, _ANGLES))
+    slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(result.beta.shape[1])], axis=1)
+    rows, excess = [], []
+    for index, beta in zip(result.beta_index, result.beta, strict=True):
+        row = np.zeros((c.size, result.values.size))
+        row[:, index] = slopes
+        rows.append(row)
+        # Between the angles I may dip a little below the lowest: ask for a trace more than zero.
+        excess.append(pad.intensity(beta, c) - 0.5 * pad.TOLERANCE)
+    rows, excess = np.concatenate(rows), np.concatenate(excess)
+    value, vector = np.linalg.eigh(result.covariance)
+    root = vector * np.sqrt(np.maximum(value, 0))
+    # Least |u| with (rows root) u >= -excess.
+    system = np.vstack(((rows @ root).T, -excess))
+    target = np.zeros(len(system))
+    target[-1] = 1
+    dual, _ = nnls(system, target, maxiter=50 * len(rows))
+    left = system @ dual - target
+    step = -left[:-1] / left[-1]
+    return with_values(result, result.values + root @ step, result.covariance)

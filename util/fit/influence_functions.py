@@ -1,0 +1,66 @@
+"""How far each hit moves an answer: the fit, linearised about its result.
+
+Summed over groups of hits (the electrons of one frame, of one block of frames) it tells how the answer scatters, and
+how it scatters together with another answer from the same frames, without fitting again.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.fit.fisher_scoring import inverse_information
+from util.fit.map_model import MapModel, variance_floor
+from util.fit.result import FitResult
+from util.physics.polar_map import PolarBins
+
+
+class Influence:
+    """Influence functions of an answer's P parameters.
+
+    Parameters
+    ----------
+    result : FitResult
+        Its names and values alone are used.
+    bins : PolarBins
+    """
+
+    def __init__(self, result: FitResult, bins: PolarBins = PolarBins()) -> None:  # noqa: B008 - frozen
+        spheres, n = result.beta.shape
+        model = MapModel(bins, 2 * n, spheres, "background" in result.names)
+        q = result.values[:-2].copy()
+        for part in model.split(q):
+            part[3:] *= part[0]
+        mu = model.counts(q)
+        variance = np.maximum(mu, variance_floor(mu))
+        weighted = model.jacobian(q).reshape(model.size, -1) / variance.ravel()
+        inverse, _ = inverse_information((weighted * variance.ravel()) @ weighted.T)
+        shift = model.shift(q)
+        self._bins, self._centre = bins, result.centre
+        self._even = model.public(q)[1] @ inverse @ weighted
+        self._odd = (shift / variance / (shift**2 / variance).sum(axis=(1, 2))[:, None, None]).reshape(2, -1)
+
+    def by_group(self, x: NDArray, z: NDArray, weight: NDArray, group: NDArray, groups: int) -> NDArray:
+        """Sum over the hits of each group.
+
+        Parameters
+        ----------
+        x, z, weight : arrays (n,)
+        group : int array (n,)
+            From 0 to `groups` - 1.
+        groups : int
+
+        Returns
+        -------
+        array (groups, P)
+            In the order of `FitResult.names`.
+        """
+        bins = self._bins
+        dx, dz = x - self._centre[0], z - self._centre[1]
+        row = (np.hypot(dx, dz) * (bins.n_rho / bins.rho_max)).astype(np.int64)
+        column = (np.arctan2(np.abs(dx), np.abs(dz)) * (bins.n_angle / (np.pi / 2))).astype(np.int64)
+        inside = row < bins.n_rho
+        place = row[inside] * bins.n_angle + np.minimum(column[inside], bins.n_angle - 1)
+        group, weight = group[inside], weight[inside]
+        sums = [np.bincount(group, moved[place] * weight, groups) for moved in self._even]
+        for moved, offset in zip(self._odd, (dx, dz), strict=True):
+            sums.append(np.bincount(group, moved[place] * weight * np.sign(offset[inside]), groups))
+        return np.stack(sums, axis=1)

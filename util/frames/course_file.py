@@ -1,0 +1,108 @@
+"""Reading the camera frames of a run, the course's `finaltest.h5`.
+
+``FinalImage`` is a compound dataset {``ImageId`` <i4, ``Image`` u1 (H, W)}, one row a frame, one row a chunk, gzip.
+Axis 0 of ``Image`` is x, axis 1 is z. Images of sixteen bits are read too.
+"""
+
+import os
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from util.frames.hdf5 import HDF5Frames
+from util.frames.hdf5_rows import DAMAGE
+from util.frames.source import SMALLEST_FRAME, counts_dtype
+from util.runtime.errors import InputError
+from util.runtime.hdf5 import describe
+
+FRAMES = "FinalImage"
+
+
+def frame_dtype(frame_shape: tuple[int, int]) -> np.dtype:
+    """Row type of ``FinalImage`` for frames of the given shape, in the course's field order."""
+    return np.dtype([("ImageId", "<i4"), ("Image", "u1", frame_shape)])
+
+
+class FrameFile(HDF5Frames):
+    """The frames of a `finaltest.h5`, opened for reading; see `util.frames.source.FrameSource`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    dataset : str
+        The compound dataset in it.
+
+    Raises
+    ------
+    InputError
+        The file is missing, no HDF5 file, cut short, or holds no frames; one line that names what was expected, what
+        was found and what to do.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], dataset: str = FRAMES) -> None:
+        super().__init__(path, dataset)
+
+    def _checked(self) -> h5py.Dataset:
+        file, where = self._file, self.where
+        found = file.get(self.dataset)
+        if not isinstance(found, h5py.Dataset):
+            raise InputError(
+                f"{self.path}: expected a dataset {self.dataset}, found {', '.join(file) or 'an empty file'}; "
+                "give a file of camera frames, as script/simulate_finaltest.sh makes"
+            )
+        kind = found.dtype
+        if kind.names is None or not {"ImageId", "Image"} <= set(kind.names):
+            raise InputError(
+                f"{where}: expected a compound of ImageId and Image, found {describe(kind)}; convert the file"
+            )
+        id_kind, image_kind = kind["ImageId"], kind["Image"]
+        if id_kind.kind not in "iu" or id_kind.shape:
+            raise InputError(f"{where}: expected ImageId to be an integer, found {describe(id_kind)}; convert the file")
+        dtype = counts_dtype(image_kind.base)
+        if dtype is None:
+            raise InputError(
+                f"{where}: expected Image of eight or sixteen bits (uint8, uint16), found {describe(image_kind)}; "
+                "give the camera's own counts"
+            )
+        if len(image_kind.shape) != 2 or min(image_kind.shape) < SMALLEST_FRAME:
+            raise InputError(
+                f"{where}: expected Image of shape (H, W), at least {SMALLEST_FRAME} pixels each, "
+                f"found {describe(image_kind)}; convert the file"
+            )
+        if found.ndim != 1 or found.shape[0] == 0:
+            raise InputError(
+                f"{where}: expected one row a frame, found shape {found.shape}; give a file that holds frames"
+            )
+        self.count = found.shape[0]
+        self.frame_shape = image_kind.shape
+        self.dtype = dtype
+        self.bits = 8 * dtype.itemsize
+        return found
+
+    def attributes(self) -> dict[str, object]:
+        """Give the root's attributes, by which `src.simulate_finaltest` says how it made the file."""
+        return dict(self._file.attrs)
+
+    def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
+        """``ImageId`` and frame of row `index`; see `FrameSource.read_row`."""
+        row = self._row(index)
+        return int(row["ImageId"]), self._counts(index, row["Image"])
+
+    def image_ids(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
+        """``ImageId`` of rows `start` .. `stop` - 1, shape (stop - start,), without inflating whole frames."""
+        stop = self.count if stop is None else stop
+        self.check_range(start, stop)
+        ids = np.empty(stop - start, np.int64)
+        for index in range(start, stop):
+            try:
+                ids[index - start] = self._rows.read_field(index, "ImageId")
+            except DAMAGE as error:
+                raise self._damaged(index, error) from None
+        return ids
+
+    def _layout(self) -> list:
+        kind = self._rows.dtype
+        layout = [[name, str(kind[name]), kind.fields[name][1]] for name in kind.names]
+        return [self.path.stat().st_size, self.count, layout]

@@ -1,0 +1,155 @@
+"""What every file of camera frames offers, whatever its format."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.runtime.errors import FrameError, InputError
+
+SMALLEST_FRAME = 16  # pixels a side; less cannot hold a spot
+FINGERPRINT_FRAMES = 16
+
+
+def counts_dtype(kind: np.dtype) -> np.dtype | None:
+    """Type in which a camera's counts are given: uint8 or uint16; None where `kind` holds no integers.
+
+    Wider and signed integers are taken too, for some programs store counts in them; `as_counts` sees to the values.
+    """
+    if kind.kind not in "iu":
+        return None
+    return np.dtype(np.uint8 if kind.itemsize == 1 else np.uint16)
+
+
+def as_counts(frame: NDArray, dtype: np.dtype) -> NDArray[np.unsignedinteger]:
+    """Give a frame as an array of its own of `dtype`, in C order and the machine's byte order.
+
+    Raises
+    ------
+    ValueError
+        A value does not fit.
+    """
+    if frame.dtype.kind != "u" or frame.dtype.itemsize != dtype.itemsize:
+        low, high = int(frame.min()), int(frame.max())
+        if low < 0 or high > np.iinfo(dtype).max:
+            raise ValueError(f"expected counts of 0..{np.iinfo(dtype).max}, found {low if low < 0 else high}")
+    return np.array(frame, dtype, order="C")
+
+
+class FrameSource(ABC):
+    """Frames of one camera, opened for reading.
+
+    Neither made for two threads at a time nor to be pickled: a worker opens `path` anew.
+
+    Attributes
+    ----------
+    path : Path
+        As given.
+    dataset : str or None
+        The HDF5 dataset, with which `util.frames.open.open_frames` opens the same again.
+    count : int
+        Number of frames.
+    frame_shape : (int, int)
+        Pixels along x (axis 0) and z (axis 1).
+    dtype : np.dtype
+        Of the frames: uint8 or uint16.
+    bits : int
+        Depth of the camera as far as the file declares it: of 12-bit counts that come in 16 bits, mostly 16.
+    """
+
+    path: Path
+    dataset: str | None = None
+    count: int
+    frame_shape: tuple[int, int]
+    dtype: np.dtype
+    bits: int
+
+    @abstractmethod
+    def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
+        """``ImageId`` and frame of row `index`: shape (H, W), an array of its own in C order.
+
+        Raises
+        ------
+        InputError
+            No such frame.
+        FrameError
+            It cannot be read.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    @abstractmethod
+    def _layout(self) -> list:
+        """Give what a fingerprint takes in besides frames; JSON can hold it."""
+
+    @property
+    def where(self) -> str:
+        """Name the frames in a message."""
+        return f"{self.path}: {self.dataset}" if self.dataset else str(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def check_range(self, start: int, stop: int) -> None:
+        """Raise InputError unless frames `start` .. `stop` - 1 are in the file."""
+        if not 0 <= start <= stop <= self.count:
+            raise InputError(
+                f"{self.where}: expected a range of frames within 0..{self.count}, "
+                f"found {start}..{stop}; choose one inside the file"
+            )
+
+    def read(self, index: int) -> NDArray[np.unsignedinteger]:
+        """Frame `index`; as `read_row`."""
+        return self.read_row(index)[1]
+
+    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, NDArray[np.unsignedinteger]]]:
+        """``ImageId`` and frame of each row from `start` up to `stop` (default: the end), one after the other."""
+        stop = self.count if stop is None else stop
+        self.check_range(start, stop)
+        return (self.read_row(index) for index in range(start, stop))
+
+    def image_ids(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
+        """``ImageId`` of rows `start` .. `stop` - 1, shape (stop - start,): their numbers, where a format has no more.
+
+        Raises
+        ------
+        InputError
+            Range outside the file.
+        FrameError
+            An ``ImageId`` that is in the file cannot be read.
+        """
+        stop = self.count if stop is None else stop
+        self.check_range(start, stop)
+        return np.arange(start, stop)
+
+    def fingerprint(self) -> str:
+        """SHA-256, as hex digits, over layout, count and up to 16 evenly spaced frames.
+
+        It tells one run's file from another's in milliseconds; it is no proof against tampering.
+        """
+        digest = hashlib.sha256(json.dumps(self._layout()).encode())
+        for index in np.unique(np.linspace(0, self.count - 1, FINGERPRINT_FRAMES).round().astype(int)):
+            try:
+                image_id, frame = self.read_row(int(index))
+            except FrameError:
+                digest.update(b"damaged")
+                continue
+            digest.update(str(image_id).encode())
+            digest.update(frame)
+        return digest.hexdigest()

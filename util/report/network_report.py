@@ -1,0 +1,152 @@
+"""What final.ipynb shows: training curves, the distribution, two answers side by side, and what they leave."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from util.answer.final_h5 import read_answer
+from util.electrons.shards import list_shards, read_shard
+from util.physics import pad
+from util.physics.polar_map import PolarBins, expected, fold
+from util.runtime.errors import InputError
+
+_STYLE = {"font.size": 9, "axes.titlesize": 10}
+_BINS = PolarBins(100, 24)
+
+
+def read_curves(manifest: Path) -> dict[str, list[dict]]:
+    """Give the training curve of each file of weights in a manifest, one dict an epoch.
+
+    Raises
+    ------
+    InputError
+        No such manifest.
+    """
+    if not manifest.exists():
+        raise InputError(f"{manifest}: no such manifest; make it with python -m src.release_weights")
+    files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    return {entry["name"].split(".")[0]: entry["curve"] for entry in files}
+
+
+def read_distribution(folder: Path) -> NDArray | None:
+    """Sum the distributions of all shards of a folder, (1024, 1024); None where there are none."""
+    if not any(folder.glob("final_*_*.npz")):
+        return None
+    return np.sum([read_shard(path).distribution.astype(float) for path in list_shards(folder)], axis=0)
+
+
+def draw_curves(curves: Mapping[str, list[dict]]) -> Figure:
+    """Draw the distance over the samples seen, training and validation."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 3), layout="constrained")
+        axes = figure.subplots(1, max(len(curves), 1), squeeze=False)[0]
+        for ax, (name, curve) in zip(axes, curves.items(), strict=False):
+            samples = [line["samples"] for line in curve]
+            ax.plot(samples, [line["train"][0] for line in curve], color="0.6", label="training")
+            ax.plot(samples, [line["valid"][0] for line in curve], color="tab:blue", label="validation")
+            ax.set(title=name, xlabel="samples, none seen twice", ylabel="distance", yscale="log")
+            ax.legend(frameon=False)
+        return figure
+
+
+def draw_distribution(distribution: NDArray | None) -> Figure | None:
+    """Draw the square root of the electrons in blocks of 4 x 4 pixels; None of None."""
+    if distribution is None:
+        return None
+    cells = distribution.reshape(256, 4, 256, 4).sum(axis=(1, 3))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+        ax = figure.subplots()
+        shown = np.sqrt(np.maximum(cells, 0))
+        image = ax.imshow(
+            shown.T, origin="lower", extent=(-1, 1, -1, 1), cmap="cividis", vmax=np.percentile(shown, 99.8)
+        )
+        ax.set(title="electrons found, square root", xlabel="x [half the screen]", ylabel="z (laser polarisation)")
+        figure.colorbar(image, ax=ax)
+        return figure
+
+
+def compare(likelihood: Path, network: Path) -> str:
+    """Table of both answers, with the likelihood's errors, and their distance; or that there is none of the network."""
+    if not network.exists():
+        return f"No answer of the network here: ANSWER={network} METHOD=resnet bash script/gen_finaltest_answer.sh"
+    one, two = read_answer(likelihood), read_answer(network)
+    with h5py.File(likelihood) as file:
+        errors = {row["Name"].decode(): row["Error"] for row in file["Parameters"][()]}
+    lines = [f"{'':<12}{'likelihood':>12}{'error':>10}{'network':>12}"]
+    for s, (row, other) in enumerate(zip(one, two, strict=True), 1):
+        lines.append(f"{f'R_{s}':<12}{row['R']:>12.5f}{errors[f'R_{s}']:>10.5f}{other['R']:>12.5f}")
+        for i, (a, b) in enumerate(zip(row["beta"], other["beta"], strict=True), 1):
+            name = f"beta_{2 * i}_{s}"
+            lines.append(f"{name:<12}{a:>12.5f}{errors.get(name, np.nan):>10.5f}{b:>12.5f}")
+    lines.append(f"distance between them {float(pad.distance(one['beta'], two['beta'])):.4f}")
+    return "\n".join(lines)
+
+
+def draw_pads(likelihood: Path, network: Path) -> Figure | None:
+    """Draw both PADs of each sphere; None where there is no answer of the network."""
+    if not network.exists():
+        return None
+    c = np.linspace(-1, 1, 401)
+    one, two = read_answer(likelihood), read_answer(network)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 3), layout="constrained")
+        for ax, row, other in zip(figure.subplots(1, len(one), squeeze=False)[0], one, two, strict=True):
+            ax.plot(c, pad.intensity(row["beta"], c), color="black", linewidth=1, label="likelihood")
+            ax.plot(c, pad.intensity(other["beta"], c), "--", color="tab:red", linewidth=1, label="network")
+            ax.set(title=f"R = {row['R']:.4f}", xlabel="cos θ", ylabel="I(cos θ)")
+            ax.legend(frameon=False)
+        return figure
+
+
+def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray:
+    """Give the pulls of the folded map: found minus expected over the root of expected; 0 where little is expected.
+
+    Parameters
+    ----------
+    distribution : array (1024, 1024)
+    likelihood : final.h5 that tells electrons, widths and centre
+    beta : array (S, m)
+        Betas to expect with.
+    """
+    with h5py.File(likelihood) as file:
+        values = {row["Name"].decode(): float(row["Value"]) for row in file["Parameters"][()]}
+    pitch = 2 / distribution.shape[0]
+    i, j = np.nonzero(distribution)
+    # A pixel's electrons at nine points, or its edges would show in the bins.
+    offsets = (np.arange(3) + 0.5) / 3
+    x = (-1 + pitch * (i[:, None, None] + offsets[:, None])).repeat(3, axis=2).ravel()
+    z = (-1 + pitch * (j[:, None, None] + offsets)).repeat(3, axis=1).ravel()
+    weight = np.repeat(distribution[i, j] / 9, 9)
+    found = fold(x, z, weight, (values["centre_x"], values["centre_z"]), _BINS).weight
+    model = sum(
+        values[f"N_{s}"] * expected(_BINS, row, values[f"R_{s}"], values[f"sigma_R_{s}"])
+        for s, row in enumerate(beta, 1)
+    )
+    return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)
+
+
+def draw_residuals(distribution: NDArray | None, likelihood: Path, network: Path) -> Figure | None:
+    """Draw what both answers leave of the folded map, in standard deviations; None where one of the three lacks."""
+    if distribution is None or not network.exists():
+        return None
+    answers = {"likelihood": read_answer(likelihood)["beta"], "network": read_answer(network)["beta"]}
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 3), layout="constrained")
+        axes = figure.subplots(1, 2)
+        for ax, (name, beta) in zip(axes, answers.items(), strict=True):
+            pulls = residuals(distribution, likelihood, beta)
+            image = ax.imshow(pulls, origin="lower", aspect="auto", extent=(0, 90, 0, 1), cmap="PuOr", vmin=-4, vmax=4)
+            ax.set(
+                title=f"{name}: mean square {np.mean(pulls[pulls != 0] ** 2):.2f}",
+                xlabel="angle from z [degrees]",
+                ylabel="radius",
+            )
+        figure.colorbar(image, ax=axes, label="pull")
+        return figure

@@ -1,0 +1,189 @@
+"""Many processes at one stage's work, here or on other machines, behind the standard `concurrent.futures.Executor`."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def available_cores() -> int:
+    """Cores that this process may use, which on a shared machine are fewer than it has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = ()) -> Iterator[Executor]:
+    """Start worker processes; on any failure, an interrupt too, stop their work at once and quietly.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes; with 1 the calls run in this very process, at the moment they are submitted.
+    scheduler : str
+        Address of a running Dask scheduler, whose workers are used instead; empty: this machine.
+    files : sequence of Path
+        What workers on other machines must see too.
+
+    Yields
+    ------
+    concurrent.futures.Executor
+        Functions, arguments and results must pickle, and functions be importable by name. Its attribute `concurrency`
+        is the number of calls that run at a time; that of a scheduler follows its workers as they come and go.
+
+    Raises
+    ------
+    InputError
+        The scheduler cannot be used (`util.runtime.dask_executor` says how).
+    """
+    if scheduler:
+        from util.runtime.dask_executor import dask_executor  # takes a third of a second, only where it is needed
+
+        with dask_executor(scheduler, files) as executor:
+            yield executor
+        return
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, found {workers}")
+    if workers == 1:
+        yield _InProcess()
+        return
+    before = set(multiprocessing.active_children())
+    executor = _Pool(workers)
+    try:
+        with _interrupt_postponed():
+            executor.submit(os.getpid)
+        yield executor
+    except BaseException:
+        # Not terminate(): a worker that dies half way through sending a result leaves the pool waiting for the rest.
+        for process in set(multiprocessing.active_children()) - before:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGINT)
+        raise
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def map_in_order(
+    executor: Executor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    in_flight: int | Callable[[], int],
+) -> Iterator[Result]:
+    """Results of ``function(item)`` in the order of the items, with a bounded number of them under way.
+
+    Unlike `Executor.map` this neither submits everything at once nor piles up results that nobody has taken, so
+    memory stays constant however many items there are.
+
+    Parameters
+    ----------
+    executor : Executor
+    function : callable
+    items : iterable
+        Drawn from only as calls are submitted.
+    in_flight : int or callable
+        Calls under way at a time; a callable is asked again before each one.
+    """
+    bound = in_flight if callable(in_flight) else lambda: in_flight
+    pending: deque[Future[Result]] = deque()
+    for item in items:
+        while len(pending) >= max(bound(), 1):
+            yield pending.popleft().result()
+        pending.append(executor.submit(function, item))
+    while pending:
+        yield pending.popleft().result()
+
+
+class _InProcess(Executor):
+    """Runs each call when it is submitted: no processes, plain tracebacks."""
+
+    concurrency = 1
+
+    def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
+        future: Future[Result] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class _Pool(ProcessPoolExecutor):
+    """Processes whose work, but not their talk with this one, can be interrupted."""
+
+    def __init__(self, workers: int) -> None:
+        # Not fork: the threads of HDF5 and OpenMP do not survive it.
+        super().__init__(workers, multiprocessing.get_context("forkserver"), initializer=_prepare_worker)
+        self.concurrency = workers
+
+    def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
+        return super().submit(_work, fn, args, kwargs)
+
+
+@contextmanager
+def _interrupt_postponed() -> Iterator[None]:
+    """Start processes undisturbed by Ctrl-C, which reaches every process of the terminal.
+
+    Here it is raised at the end, when the pool is complete and can be closed. Processes started meanwhile are born
+    with it blocked, so that none ends in a traceback before it has got round to handling it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    # Blocking alone does not do: other threads of this process, as those of BLAS, may still take the signal.
+    usual = signal.signal(signal.SIGINT, lambda signum, frame: came.append(signum))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, usual)
+    if came:
+        raise KeyboardInterrupt
+
+
+# State of a worker process.
+_working = False
+_stopped = False
+
+
+def _work(fn: Callable[..., Result], args: tuple, kwargs: dict) -> Result:
+    global _working
+    if _stopped:
+        raise KeyboardInterrupt
+    _working = True
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        _working = False
+
+
+def _stop(signum: int, frame: object) -> None:
+    global _stopped, _working
+    _stopped = True
+    if _working:
+        _working = False  # once only: a second one might strike while the first is being reported
+        raise KeyboardInterrupt
+
+
+def _prepare_worker() -> None:
+    signal.signal(signal.SIGINT, _stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End a worker whose parent was killed outright; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

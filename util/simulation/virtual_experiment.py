@@ -1,0 +1,169 @@
+"""The whole chain played in memory: electrons, frames, hits. What the program would find if its answer were true.
+
+The parametric bootstrap, the finder's bias and the coverage through frames all rest on it. Every block of frames has
+random numbers of its own, so that results do not depend on the number of workers.
+"""
+
+import functools
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.camera.detector import Detector
+from util.camera.phosphor import (
+    CAMERA_MAXIMUM,
+    PhosphorRecipe,
+    as_rendered,
+    draw_spots,
+    flux_of,
+    light,
+    mean_flux,
+    render,
+)
+from util.finder.finder import EVENT, Finder, FinderSettings
+from util.finder.weighting import weigh
+from util.physics.sampling import project, sample_sphere
+from util.runtime.executor import map_in_order
+
+BLOCK = 50  # frames that share a random generator
+MOST_OBLIQUE = 1 - 1e-12  # a spot drawn at |rho| = 1 has no finite flux
+ELECTRON = np.dtype([("ImageId", "<i4"), ("x", "<f8"), ("z", "<f8"), ("flux", "<f8")])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Spheres as they fall on the detector.
+
+    Attributes
+    ----------
+    R, sigma_R : tuples (S,)
+    beta : tuple of S tuples
+        Each I(c) must be a density.
+    share : tuple (S,)
+        Part of all electrons that each sphere holds; they sum to 1.
+    centre : (x, z)
+    crowd : tuple of int
+        Electrons a frame: each frame draws one of these numbers. Overlap depends on their spread, so they are best
+        taken from the frames that were searched.
+    """
+
+    R: tuple[float, ...]
+    sigma_R: tuple[float, ...]
+    beta: tuple[tuple[float, ...], ...]
+    share: tuple[float, ...]
+    centre: tuple[float, float]
+    crowd: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.R) == len(self.sigma_R) == len(self.beta) == len(self.share) > 0:
+            raise ValueError("expected as many R as sigma_R, beta and share, at least one each")
+        if not (min(self.share) >= 0 and abs(sum(self.share) - 1) < 1e-9):
+            raise ValueError(f"expected shares not below 0 that sum to 1, found {self.share}")
+        if not self.crowd or min(self.crowd) < 0:
+            raise ValueError("expected at least one number of electrons a frame, none below 0")
+
+    def draw(self, electrons: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Positions (2, electrons) on the detector, in random order of the spheres."""
+        numbers = rng.multinomial(electrons, self.share)
+        parts = [
+            project(*sample_sphere(np.array(beta), R, sigma, n, rng=rng), rng=rng)
+            for R, sigma, beta, n in zip(self.R, self.sigma_R, self.beta, numbers, strict=True)
+        ]
+        positions = np.concatenate(parts, axis=1) + np.array(self.centre)[:, None]
+        return positions[:, rng.permutation(electrons)]
+
+
+@dataclass(frozen=True)
+class Played:
+    """What fell on the detector, and what was found of it.
+
+    Attributes
+    ----------
+    frames : int
+        Frames simulated. Those too crowded to search are in none of the arrays.
+    true : structured array (n,)
+        Every electron on the screen, dtype `ELECTRON`; the flux is its spot's own, over the mean flux.
+    found : structured array (m,)
+        Hits, dtype `util.finder.finder.EVENT`. ``ImageId`` counts the frames from 0 in both.
+    """
+
+    frames: int
+    true: NDArray
+    found: NDArray
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What frames are simulated and searched with, and who does it.
+
+    Attributes
+    ----------
+    detector : Detector
+        How electrons light the screen, and the camera.
+    finder : FinderSettings
+    executor : concurrent.futures.Executor
+        From `util.runtime.executor.open_executor`; its workers must be able to import this module.
+    """
+
+    detector: Detector
+    finder: FinderSettings
+    executor: Executor
+
+    def play(self, scene: Scene, frames: int, *, seed: int) -> Played:
+        """Simulate frames of a scene and find their electrons; the same seed gives the same on any workers."""
+        tasks = (
+            (scene, self.detector, self.finder, seed, block, min(BLOCK, frames - start))
+            for block, start in enumerate(range(0, frames, BLOCK))
+        )
+        parts = list(map_in_order(self.executor, _play_block, tasks, in_flight=lambda: 2 * self.executor.concurrency))
+        found = np.concatenate([np.zeros(0, EVENT), *(part.found for part in parts)])
+        found["weight"] = weigh(found, self.detector.sigma.mean, self.detector.flux_spread)
+        return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]), found)
+
+
+def take_frame(detector: Detector, x: NDArray, z: NDArray, *spots: NDArray, rng: np.random.Generator) -> NDArray:
+    """Take one frame (H, W) of electrons at x, z with spots A, sigma, rho, arrays (n,), as a detector would."""
+    recipe = _recipe(detector)
+    x, z = as_rendered(detector, recipe, x, z)
+    if detector.saturation == CAMERA_MAXIMUM and not any(detector.background):
+        return render(recipe, x, z, *spots, rng=rng)
+    rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
+    image = light(recipe, x, z, *spots) + detector.background_at(rows[:, None], columns)
+    image += detector.noise * rng.standard_normal(image.shape)
+    kind = np.uint8 if detector.saturation <= CAMERA_MAXIMUM else np.uint16
+    return np.rint(image).clip(0, detector.saturation).astype(kind)
+
+
+@functools.lru_cache(maxsize=2)
+def _recipe(detector: Detector) -> PhosphorRecipe:
+    return PhosphorRecipe(detector.frame_shape, 5, detector.noise, detector.A, detector.sigma, detector.rho)
+
+
+@functools.lru_cache(maxsize=2)
+def _finder(detector: Detector, settings: FinderSettings) -> Finder:
+    return Finder(replace(detector, hot_pixels=()), settings)
+
+
+def _play_block(task: tuple) -> Played:
+    scene, detector, settings, seed, block, frames = task
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(block,)))
+    finder, unit = _finder(detector, settings), mean_flux(detector)
+    numbers = rng.choice(np.array(scene.crowd), frames)
+    positions = scene.draw(int(numbers.sum()), rng=rng)
+    edge = np.array([detector.pitch * pixels / 2 for pixels in detector.frame_shape])[:, None]
+    true, found = [], []
+    for image_id, part in enumerate(np.split(positions, np.cumsum(numbers)[:-1], axis=1), block * BLOCK):
+        x, z = part[:, (np.abs(part) <= edge).all(axis=0)]
+        A, sigma, rho = draw_spots(_recipe(detector), x.size, rng=rng)
+        events = finder.find(take_frame(detector, x, z, A, sigma, rho, rng=rng))
+        if events is None:
+            continue
+        electrons = np.zeros(x.size, ELECTRON)
+        electrons["x"], electrons["z"] = x, z
+        electrons["flux"] = flux_of(A, sigma, rho.clip(-MOST_OBLIQUE, MOST_OBLIQUE)) / unit
+        events["ImageId"] = electrons["ImageId"] = image_id
+        true.append(electrons)
+        found.append(events)
+    return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *true]), np.concatenate([np.zeros(0, EVENT), *found]))

@@ -1,0 +1,84 @@
+"""Frames summed in blocks, and the spot learnt from some of them, on any number of workers."""
+
+import itertools
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.camera.detector import Detector
+from util.finder.finder import Finder, FinderSettings
+from util.frames.open import open_frames
+from util.runtime.errors import InputError
+from util.runtime.executor import map_in_order
+from util.summed.restore import bin_frame, cell_of, restored
+from util.summed.spot import Spot, learn_spot
+
+_MOST_BLOCKS, _FEWEST_BLOCKS = 250, 40  # the scatter of blocks tells the errors of some thirty parameters
+_SPOT_FRAMES = 1000  # about five spots of a usual frame stand alone
+
+
+class FrameSums(NamedTuple):
+    """Sums (B, rows, columns) of B blocks of frames, binned, without background; the block of each ImageId."""
+
+    sums: NDArray
+    block_of: dict[int, int]
+
+
+class _Task(NamedTuple):
+    path: Path
+    dataset: str | None
+    detector: Detector
+    settings: FinderSettings
+    start: int
+    stop: int
+
+
+def sum_frames(
+    path: Path, dataset: str | None, detector: Detector, settings: FinderSettings, executor: Executor
+) -> FrameSums:
+    """Sum the frames of a file in up to 250 blocks of nearly equally many; `dataset` is as `open_frames` takes it.
+
+    `settings` of a finder, whose spots tell what the camera cut off.
+
+    Raises
+    ------
+    InputError
+        Fewer than 40 frames, or one that cannot be read.
+    """
+    with open_frames(path, dataset) as frames:
+        blocks = min(_MOST_BLOCKS, frames.count)
+        if blocks < _FEWEST_BLOCKS:
+            raise InputError(f"{path}: expected at least {_FEWEST_BLOCKS} frames, found {frames.count}; use more")
+        dataset = frames.dataset  # the one chosen, which is said once
+        edges = np.linspace(0, frames.count, blocks + 1).round().astype(int)
+        ids = frames.image_ids()
+    path, ranges = path.resolve(), itertools.pairwise(edges.tolist())
+    tasks = (_Task(path, dataset, detector, settings, start, stop) for start, stop in ranges)
+    sums = np.stack(list(map_in_order(executor, _sum_block, tasks, in_flight=lambda: 2 * executor.concurrency)))
+    rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
+    dark = detector.background_at(rows[:, None], columns)
+    if dark.any():
+        size = 2 * cell_of(detector)
+        height, width = (pixels // size for pixels in dark.shape)
+        cut = dark[: height * size, : width * size].reshape(height, size, width, size)
+        sums = sums - np.diff(edges)[:, None, None] * cut.sum(axis=(1, 3))
+    return FrameSums(sums, dict(zip(ids.tolist(), np.repeat(np.arange(blocks), np.diff(edges)).tolist(), strict=True)))
+
+
+def _sum_block(task: _Task) -> NDArray:
+    with open_frames(task.path, task.dataset) as frames:
+        size, finder = 2 * cell_of(task.detector), Finder(task.detector, task.settings)
+        total = np.zeros([pixels // size for pixels in frames.frame_shape])
+        for _, frame in frames.rows(task.start, task.stop):
+            total += bin_frame(restored(task.detector.without_hot_pixels(frame), finder), size)
+    return total
+
+
+def spot_of(path: Path, dataset: str | None, finder: Finder) -> Spot:
+    """Learn one electron's spot from up to 1,000 frames, evenly over the file."""
+    with open_frames(path, dataset) as frames:
+        rows = np.unique(np.linspace(0, frames.count - 1, _SPOT_FRAMES).round().astype(int))
+        return learn_spot((frames.read(int(row)) for row in rows), finder)
