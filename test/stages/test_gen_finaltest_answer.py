@@ -16,7 +16,7 @@ import tifffile
 from src import gen_finaltest_answer
 from support import ROOT
 from support.answers import CENTRE, ELECTRONS, answer, parameters, write_run
-from support.shards import events_at, shard_of, write
+from support.shards import SETTINGS, events_at, shard_of, with_facts, write
 from support.truth import DESIGN
 from util.answer.final_h5 import ANSWER_DTYPE, read_answer
 from util.electrons.hits import read_hits
@@ -266,12 +266,15 @@ def test_missing_frames_are_named_unless_part_is_enough(run_folder, tmp_path):
     ("changes", "message"),
     [
         ({"source": "another"}, "expected the same file of frames as final_0_10.npz, found another"),
-        ({"settings": '{"finder": 2}'}, "expected the same settings of the finder as final_0_10.npz, found another"),
+        (
+            {"settings": dataclasses.replace(SETTINGS, spots="learn")},
+            "expected the same settings of the finder as final_0_10.npz, found another",
+        ),
     ],
 )
 def test_shards_that_do_not_belong_together_are_refused(run_folder, tmp_path, changes, message):
     shards = copy_shards(run_folder / "shards", tmp_path / "shards")
-    write(shards, dataclasses.replace(read_shard(shards / "final_10_20.npz"), **changes))
+    write(shards, with_facts(read_shard(shards / "final_10_20.npz"), **changes))
     with pytest.raises(InputError, match=rf"final_10_20\.npz: {message}"):
         answer(shards, tmp_path / "final.h5", "--partial")
     assert not (tmp_path / "final.h5").exists()
