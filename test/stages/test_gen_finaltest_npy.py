@@ -73,7 +73,7 @@ def ten(small, tmp_path_factory):
 def test_electrons_of_a_run_are_found_and_kept_in_ten_shards(simulated, tmp_path, capsys):
     run(simulated, tmp_path / "new" / "shards")
     shards = [read_shard(path) for path in list_shards(tmp_path / "new" / "shards")]
-    assert [(shard.start, shard.stop) for shard in shards] == [(6 * i, 6 * i + 6) for i in range(10)]
+    assert [(shard.facts.start, shard.facts.stop) for shard in shards] == [(6 * i, 6 * i + 6) for i in range(10)]
     events = np.concatenate([shard.events for shard in shards])
     assert events.dtype == EVENT
     electrons = read_detected_electrons(simulated)
@@ -95,7 +95,7 @@ def test_electrons_of_a_run_are_found_and_kept_in_ten_shards(simulated, tmp_path
 
 def test_a_shards_maps_are_those_of_its_events(ten):
     shard = read_shard(list_shards(ten)[3])
-    assert set(shard.events["ImageId"].tolist()) <= set(range(shard.start, shard.stop))
+    assert set(shard.events["ImageId"].tolist()) <= set(range(shard.facts.start, shard.facts.stop))
     assert shard.events.size > 50
     for found, expected in zip((shard.distribution, shard.counts), distribution_of(shard.events), strict=True):
         assert found.dtype == expected.dtype
