@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import re
 import resource
 import subprocess
@@ -15,10 +14,10 @@ import tifffile
 
 from src import gen_finaltest_answer
 from support import ROOT
-from support.answers import CENTRE, ELECTRONS, answer, parameters, write_run
+from support.answers import CENTRE, ELECTRONS, MADE_BY, answer, parameters, write_run
 from support.shards import SETTINGS, events_at, shard_of, with_facts, write
 from support.truth import DESIGN
-from util.answer.final_h5 import ANSWER_DTYPE, read_answer
+from util.answer.final_h5 import ANSWER_DTYPE, read_answer, read_made_by
 from util.electrons.hits import read_hits
 from util.electrons.shards import list_shards, read_shard
 from util.fit.result import floor_distance
@@ -121,18 +120,13 @@ def test_the_rest_of_the_fit_is_kept_as_well(answered):
 
 
 def test_the_answer_says_what_it_was_made_from(answered, run_folder):
-    with h5py.File(answered[0]) as file:
-        made_by = json.loads(file["MadeBy"].asstr()[()])
-    assert made_by["settings"] == {
-        **{"method": "likelihood", "spheres": 2, "order": 24, "weights": "flux", "seed": 0},
-        **{"orders": "all", "prior": None, "nonnegative": False, "check_integrated": False},
-        **{"bias": None, "subtract_bias": "clear", "bootstrap": None},
-    }
+    made_by = read_made_by(answered[0])
+    assert made_by.settings == MADE_BY.settings
     shards = (run_folder / "shards").iterdir()
-    assert made_by["shards"] == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
+    assert made_by.shards == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
     with FrameFile(run_folder / "finaltest.h5") as file:
-        assert made_by["source"] == file.fingerprint()
-    assert set(made_by["versions"]) == {"python", "numpy", "h5py"}
+        assert made_by.source == file.fingerprint()
+    assert set(made_by.versions) == {"python", "numpy", "h5py"}
 
 
 def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answered):
