@@ -19,6 +19,9 @@ from util.physics import pad
 from util.physics.polar_map import PolarBins, fold
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
+from util.runtime.facts import unstructure
+from util.training.course import TrainingFacts
+from util.training.priors import Prior
 
 # Radii this far outside a prior are still read well: about the error of a radius read off the profile.
 MARGIN = 0.003
@@ -37,7 +40,8 @@ class NetworkAnswer(NamedTuple):
     R: NDArray
     beta: NDArray
     weights: Path
-    facts: dict
+    facts: TrainingFacts
+    prior: Prior
     remarks: tuple[str, ...]
 
 
@@ -61,13 +65,17 @@ def fold_hits(bins: PolarBins, x: NDArray, z: NDArray, weight: NDArray) -> NDArr
     return fold(x, z, weight, centre, bins).weight.astype(np.float32)
 
 
-def _width(facts: dict) -> float:
-    return sum(sphere["R"][1] - sphere["R"][0] for sphere in facts["prior"]["spheres"])
+def _width(prior: Prior) -> float:
+    return sum(sphere.R[1] - sphere.R[0] for sphere in prior.spheres)
 
 
-def _covers(facts: dict, R: NDArray) -> bool:
-    ranges = np.array([sphere["R"] for sphere in facts["prior"]["spheres"]])
+def _covers(prior: Prior, R: NDArray) -> bool:
+    ranges = np.array([sphere.R for sphere in prior.spheres])
     return bool(((ranges[:, 0] - MARGIN <= R) & (ranges[:, 1] + MARGIN >= R)).all())
+
+
+def _ranges(prior: Prior) -> str:
+    return " and ".join(f"[{sphere.R[0]:g}, {sphere.R[1]:g}]" for sphere in prior.spheres)
 
 
 def _agree(R: NDArray, searched: NDArray) -> bool:
@@ -90,8 +98,12 @@ def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, sp
     InputError
         No weights, or none that were trained on such radii.
     """
-    known = [(path, *read_weights(path)) for path in paths]
-    known = [(path, net, facts) for path, net, facts in known if facts["prior"] and facts["spheres"] == spheres]
+    read = [(path, *read_weights(path)) for path in paths]
+    known = [
+        (path, net, facts, facts.prior)
+        for path, net, facts in read
+        if facts.prior is not None and facts.spheres == spheres
+    ]
     if not known:
         raise InputError(
             f"no weights for {spheres} sphere(s); fetch them with script/download_params.sh, train them with "
@@ -100,16 +112,15 @@ def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, sp
     coarse = PolarBins(*COARSE)
     searched = candidates(fold_hits(coarse, x, z, weight), coarse, spheres, best=1)
     tried = []
-    for path, net, facts in sorted(known, key=lambda item: _width(item[2])):
+    for path, net, facts, prior in sorted(known, key=lambda item: _width(item[3])):
         maps = torch.from_numpy(fold_hits(net.input_settings.bins, x, z, weight))[None]
         net.eval()
         with torch.no_grad():
             R = net.radii(maps)[0].numpy().astype(float)
-            if _covers(facts, R) and searched and _agree(R, np.array(searched[0])):
+            if _covers(prior, R) and searched and _agree(R, np.array(searched[0])):
                 beta = net(maps)[0].numpy().astype(float)
-                return NetworkAnswer(R, beta, path, facts, _remarks(net, R, float(weight.sum())))
-        ranges = " and ".join(f"[{s['R'][0]:g}, {s['R'][1]:g}]" for s in facts["prior"]["spheres"])
-        tried.append(f"{path.name} {ranges}")
+                return NetworkAnswer(R, beta, path, facts, prior, _remarks(net, R, float(weight.sum())))
+        tried.append(f"{path.name} {_ranges(prior)}")
     seen = " and ".join(f"{radius:.3f}" for radius in R)
     searched_for = " and ".join(f"{radius:.2f}" for radius in searched[0]) if searched else "none"
     raise InputError(
@@ -130,9 +141,9 @@ def _remarks(net: SphereNet, R: NDArray, electrons: float) -> tuple[str, ...]:
 
 def describe(found: NetworkAnswer) -> str:
     """Say in a line or more which weights were used, and why."""
-    ranges = " and ".join(f"[{s['R'][0]:g}, {s['R'][1]:g}]" for s in found.facts["prior"]["spheres"])
     seen = " and ".join(f"{radius:.4f}" for radius in found.R)
-    lines = [f"network {found.weights.name} ({found.facts['arch']}): trained for radii {ranges}, seen {seen}"]
+    trained = f"{found.weights.name} ({found.facts.arch}): trained for radii {_ranges(found.prior)}"
+    lines = [f"network {trained}, seen {seen}"]
     return "\n".join((*lines, *(f"  note: {remark}" for remark in found.remarks)))
 
 
@@ -154,7 +165,8 @@ def write_network_answer(path: Path, found: NetworkAnswer, made_by: Mapping[str,
     rows = answer_rows(found.R, found.beta)
     field = rows.copy()
     field["beta"] = pad.to_field(rows["beta"])
-    network = {key: found.facts[key] for key in ("stage", "arch", "seed", "samples", "prior")}
+    names = ("stage", "arch", "seed", "samples", "prior")
+    network = {name: unstructure(getattr(found.facts, name)) for name in names}
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         file.create_dataset("Answer", data=rows).attrs["convention"] = "I(c) = 1/2 + sum beta_2i P_2i(c)"
