@@ -3,8 +3,8 @@ import json
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe, draw_spots, light, mean_flux
 from util.finder.finder import Finder, FinderSettings

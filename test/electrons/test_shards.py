@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import pytest
-from shard_making import SETTINGS, events_at, shard_of, write
 
+from support.shards import SETTINGS, events_at, shard_of, write
 from util.electrons.shards import (
     MAP_SIZE,
     FrameCounts,

@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from truth import ROOT
 
+from support import ROOT
 from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.physics.sphere import Experiment

@@ -9,10 +9,10 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from shard_making import SETTINGS, events_at, shard_of, write
-from truth import ROOT
 
 from src import gen_events_h5
+from support import ROOT
+from support.shards import SETTINGS, events_at, shard_of, write
 from util.finder.finder import EVENT
 from util.runtime.errors import InputError
 

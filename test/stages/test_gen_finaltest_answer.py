@@ -1,9 +1,7 @@
 """The answer stage: from shards to final.h5, without a look at the truth."""
 
-import contextlib
 import dataclasses
 import hashlib
-import io
 import json
 import re
 import resource
@@ -14,65 +12,21 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from shard_making import events_at, shard_of, write
-from truth import DESIGN, ROOT, hits
 
 from src import gen_finaltest_answer
+from support import ROOT
+from support.answers import CENTRE, ELECTRONS, answer, parameters, write_run
+from support.shards import events_at, shard_of, write
+from support.truth import DESIGN
 from util.answer.final_h5 import ANSWER_DTYPE, read_answer
 from util.electrons.hits import read_hits
 from util.electrons.shards import list_shards, read_shard
 from util.fit.result import floor_distance
 from util.frames.course_file import FrameFile
-from util.frames.course_writer import pack_frame, writing_frames
 from util.frames.open import open_frames
 from util.physics import pad
 from util.runtime.errors import InputError
-from util.simulation.truth_tables import TRUTH, truth_rows
-
-ELECTRONS = 150_000  # of each sphere
-FRAMES = 30
-CUTS = ((0, 10), (10, 20), (20, 30))
-CENTRE = (0.0004, -0.0003)
-
-
-def write_finaltest(path, spheres):
-    """Write frames that nobody looks at, and the truth."""
-    frame = np.zeros((16, 16), np.uint8)
-    with writing_frames(path, frame.shape, FRAMES, {}) as writer:
-        rows = truth_rows(spheres)
-        writer.put(writer.create_table(TRUTH, rows.dtype, len(rows)), 0, rows)
-        for index in range(FRAMES):
-            writer.write(index, pack_frame(index, frame))
-    with FrameFile(path) as file:
-        return file.fingerprint()
-
-
-def write_run(folder, spheres, seed):
-    """Write finaltest.h5 and three shards of perfectly found electrons, whose flux spreads as real spots' does."""
-    rng = np.random.default_rng(seed)
-    source = write_finaltest(folder / "finaltest.h5", spheres)
-    positions = hits(spheres, (ELECTRONS,) * len(spheres), rng=rng) + np.array(CENTRE)[:, None]
-    weight = rng.normal(1, 0.17, positions.shape[1])
-    part = rng.integers(0, len(CUTS), positions.shape[1])
-    for number, (start, stop) in enumerate(CUTS):
-        events = events_at(*positions[:, part == number], weight[part == number], start)
-        write(folder / "shards", shard_of(events, start, stop, source=source, frames_in_source=FRAMES))
-
-
-@pytest.fixture(scope="session")
-def run_folder(tmp_path_factory):
-    """Give finaltest.h5 and shards/ of the two spheres of the final test; not to be changed."""
-    folder = tmp_path_factory.mktemp("run")
-    write_run(folder, DESIGN, seed=11)
-    return folder
-
-
-def answer(shards, output, *options):
-    """Run the stage in this process; give what it printed."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        gen_finaltest_answer.main([str(word) for word in ["--shards", shards, "--output", output, *options]])
-    return printed.getvalue()
+from util.simulation.truth_tables import TRUTH
 
 
 @pytest.fixture(scope="session")
@@ -97,12 +51,6 @@ def datasets(path):
     """Everything in final.h5 but how it was made."""
     with h5py.File(path) as file:
         return {name: file[name][()] for name in file if name != "MadeBy"}
-
-
-def parameters(path):
-    with h5py.File(path) as file:
-        rows = file["Parameters"][()]
-    return {row["Name"].decode(): row for row in rows}
 
 
 def test_the_answer_is_in_the_courses_format(answered):

@@ -3,20 +3,18 @@
 import dataclasses
 import json
 import os
-import re
 import resource
 import signal
-import subprocess
-import sys
-import time
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
-from truth import ROOT
 
 from src import gen_finaltest_npy, simulate_finaltest
+from support import ROOT
+from support.param import EXPERIMENT, FINDER
+from support.processes import contents, messages, stage, start, wait_until
 from util.camera.phosphor import PhosphorRecipe, render
 from util.electrons.shards import distribution_of, list_shards, read_facts, read_shard, write_shard
 from util.finder.finder import EVENT
@@ -28,36 +26,16 @@ from util.runtime.errors import InputError
 from util.simulation.truth_tables import read_detected_electrons
 
 RECIPE = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
-PARAM = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
 SMALL = (256, 256)
 
 
 def run(finaltest, output, *options, workers=1):
-    argv = ["--finaltest", finaltest, "--output", output, *PARAM, "--workers", workers, *options]
+    argv = ["--finaltest", finaltest, "--output", output, *FINDER, "--workers", workers, *options]
     gen_finaltest_npy.main([str(word) for word in argv])
 
 
-def start(finaltest, output, *options, **how):
-    argv = [sys.executable, "-W", "error", "-m", "src.gen_finaltest_npy", "--finaltest", finaltest, "--output", output]
-    return subprocess.Popen(
-        [str(word) for word in [*argv, *options]],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **how,
-    )
-
-
-def messages(stderr):
-    """Give what a program said on standard error, without its progress bar."""
-    lines = stderr.replace("\r", "\n").splitlines()
-    return [line for line in lines if line.strip() and not re.search(r"\d+/\d+ \[.*frame", line)]
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+def begin(finaltest, output, *options, **how):
+    return start(stage("gen_finaltest_npy", "--finaltest", finaltest, "--output", output, *options), **how)
 
 
 def names(folder):
@@ -78,7 +56,7 @@ def write_frames(path, frames):
 def small(tmp_path_factory):
     """Give 130 small frames of 3 + 3 electrons."""
     path = tmp_path_factory.mktemp("small") / "finaltest.h5"
-    options = ["--experiment", f"{ROOT}/param/experiment.toml", *PARAM[:2], "--frame-shape", *map(str, SMALL)]
+    options = [*EXPERIMENT, "--frame-shape", *map(str, SMALL)]
     options += ["--frames", "130", "--electrons", "3", "3", "--workers", "1"]
     simulate_finaltest.main([*options, "--output", str(path)])
     return path
@@ -406,7 +384,7 @@ def no_rows(path, small):
 def test_a_bad_file_ends_with_status_two_and_one_line(small, tmp_path, make, message):
     path = tmp_path / "bad.h5"
     make(path, small)
-    program = start(path, tmp_path / "shards", "--workers", 1)
+    program = begin(path, tmp_path / "shards", "--workers", 1)
     stdout, stderr = program.communicate(timeout=60)
     assert program.returncode == 2, stderr
     (line,) = messages(stderr)
@@ -417,7 +395,7 @@ def test_a_bad_file_ends_with_status_two_and_one_line(small, tmp_path, make, mes
 
 def test_a_bad_settings_file_ends_with_status_two_and_one_line(small, tmp_path):
     (tmp_path / "finder.toml").write_text("seed = 0.3\nsed = 1\n")
-    program = start(small, tmp_path / "shards", "--finder", tmp_path / "finder.toml")
+    program = begin(small, tmp_path / "shards", "--finder", tmp_path / "finder.toml")
     _, stderr = program.communicate(timeout=60)
     assert program.returncode == 2
     (line,) = messages(stderr)
@@ -430,7 +408,7 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_keeps_the_shards_before(small
         crowded = np.minimum(sum(frame.astype(int) for _, frame in file.rows(0, 10)), 250).astype(np.uint8)
     path = write_frames(tmp_path / "f.h5", [np.zeros(SMALL, np.uint8)] * 20 + [crowded] * 20)
     limit = 12_000  # bytes; two empty maps take 8,500
-    program = start(
+    program = begin(
         path,
         tmp_path / "shards",
         *("--shards", 2, "--workers", workers),
@@ -451,12 +429,8 @@ def test_an_interrupt_ends_the_search_quietly_and_keeps_whole_shards(small, tmp_
     with FrameFile(small) as file:
         frame = file.read(0)
     path = write_frames(tmp_path / "f.h5", [frame] * 30_000)
-    program = start(path, tmp_path / "shards", "--shards", 300, "--workers", workers)
-    end = time.monotonic() + 30
-    while not (tmp_path / "shards" / "final_0_100.npz").exists():
-        assert time.monotonic() < end, "waited in vain"
-        assert program.poll() is None
-        time.sleep(0.01)
+    program = begin(path, tmp_path / "shards", "--shards", 300, "--workers", workers)
+    wait_until((tmp_path / "shards" / "final_0_100.npz").exists)
     os.killpg(program.pid, signal.SIGINT)  # as the terminal does
     _, stderr = program.communicate(timeout=30)
     assert program.returncode == 130, stderr

@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from network_making import INPUT
 from scipy.stats import chi2
-from test_priors import prior_named
-from truth import DESIGN, ROOT, with_beta
 
 from src import gen_traindata_fine_tuning, gen_traindata_pretraining
 from src.network.dataset import read_samples
 from src.network.sample_files import draw_set, sample_electrons
+from support import ROOT
+from support.param import INPUT, prior_named
+from support.truth import DESIGN, with_beta
 from util.answer.final_h5 import write_answer
 from util.fit.likelihood import fit
 from util.physics.polar_map import coarsen, fold
