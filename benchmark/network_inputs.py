@@ -243,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"{args.run / FRAMES}: expected the truth of a simulated run, found none")
         cases.append(measure(net, Experiment(1, tuple(spheres)), args.run, 500))
     else:
-        for i, experiment in enumerate(experiments(prior_of(facts), args.frames, args.cases)):
+        for i, experiment in enumerate(experiments(prior_of(args.weights, facts), args.frames, args.cases)):
             with tempfile.TemporaryDirectory() as folder:
                 play(Path(folder), experiment, 500 + i)
                 cases.append(measure(net, experiment, Path(folder), 500 + i))

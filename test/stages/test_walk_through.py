@@ -29,7 +29,7 @@ STEPS = [
     ("gen_ranges.sh", (), KIND_2),
     ("gen_traindata_pretraining.sh", ("--training", 8, "--validation", 4), {}),
     (
-        "gen_traindata_pretraining.sh --method electrons",
+        "gen_traindata_pretraining.sh --sampling electrons",
         ("--training", 1, "--validation", 1, "--prior", "{here}/ranges.toml"),
         {"SEED": "1"},
     ),
