@@ -25,7 +25,7 @@ STEPS = [
     ("gen_finaltest_npy.sh --range 0 5", ("--output", "{here}/range"), {}),
     ("gen_gauss_data.sh", ("--frames", 8), {}),
     ("run_gauss_model.sh", ("--epochs", 1), {}),
-    ("simulate_finaltest.sh --kind 2", ("--spheres", 20, "--electrons", 50), KIND_2),
+    ("simulate_finaltest.sh --kind 2", ("--distributions", 20, "--electrons", 50), KIND_2),
     ("gen_ranges.sh", (), KIND_2),
     ("gen_traindata_pretraining.sh", ("--training", 8, "--validation", 4), {}),
     (

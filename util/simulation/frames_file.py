@@ -33,7 +33,7 @@ def simulate(
         for number, start in enumerate(range(0, experiment.frames, BLOCK))
     ]
     _check_room(output, blocks[0])
-    attributes = attributes_of(_settings_text(experiment, recipe), seed)
+    attributes = attributes_of(settings_text(experiment, recipe), seed)
     with (
         writing_frames(output, recipe.frame_shape, experiment.frames, attributes) as writer,
         open_executor(workers, scheduler) as executor,
@@ -61,5 +61,6 @@ def _check_room(output: Path, block: Block) -> None:
     check_room(output, needed, "fewer frames")
 
 
-def _settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
+def settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
+    """Say as JSON what decides the file, but for the seed."""
     return json.dumps({"experiment": dataclasses.asdict(experiment), "phosphor": dataclasses.asdict(recipe)})
