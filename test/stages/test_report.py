@@ -120,7 +120,7 @@ def test_numbers_are_rounded_to_two_digits_of_their_error():
 
 def test_figures_of_another_answer_are_not_shown_with_this_one(run, page, tmp_path):  # noqa: F811
     assert "<img" in figures(run / "figures", run / "final.h5")
-    options = ["--shards", str(run / "finaltest_npy"), "--output", str(tmp_path / "other.h5"), "--weights", "unit"]
+    options = ["--shards", str(run / "finaltest_npy"), "--output", str(tmp_path / "other.h5"), "--hit-weights", "unit"]
     gen_finaltest_answer.main(options)
     text = figures(run / "figures", tmp_path / "other.h5")
     assert "<img" not in text

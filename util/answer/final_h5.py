@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from util.answer.tables import Table
 from util.fit.result import FitResult
 from util.physics import pad
 from util.runtime.atomic_file import replacing
@@ -41,7 +42,7 @@ def write_answer(
     path: Path,
     result: FitResult,
     made_by: Mapping[str, object],
-    further: Mapping[str, tuple[NDArray, Mapping[str, object]]] | None = None,
+    tables: Mapping[str, Table] | None = None,
     warnings: Sequence[str] = (),
 ) -> None:
     """Write final.h5.
@@ -58,7 +59,7 @@ def write_answer(
     result : FitResult
     made_by : mapping
         Settings and checksums; must be JSON.
-    further : mapping of a dataset's name to its array and attributes, or None
+    tables : mapping of a dataset's name to its table, or None
         Kept beside the rest.
     warnings : sequence of str
     """
@@ -86,8 +87,8 @@ def write_answer(
         centre.attrs["unit"] = "half the screen; (x, z)"
         file.create_dataset("Goodness", data=goodness)
         file.create_dataset("Warnings", data=np.array(warnings, dtype=h5py.string_dtype()))
-        for name, (array, attributes) in (further or {}).items():
-            file.create_dataset(name, data=array).attrs.update(attributes)
+        for name, further in (tables or {}).items():
+            file.create_dataset(name, data=further.array).attrs.update(further.attributes)
         file.create_dataset("MadeBy", data=json.dumps(made_by, sort_keys=True), dtype=h5py.string_dtype())
     with replacing(path) as temporary:
         temporary.write_bytes(image.getbuffer())
