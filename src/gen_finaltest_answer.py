@@ -21,6 +21,7 @@ the mean distance of a fit to perfect hits of as many electrons.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 from src.answer_steps import knowledge, network, summed_frames
 from src.answer_steps.bias_and_bootstrap import check_errors, without_bias
@@ -69,7 +70,7 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     done = join(steps)
 
     warnings, result = (*logged, *done.warnings), done.answer
-    made_by = {**options.made_by(), "source": hits.source, "shards": hits.checksums, **done.facts}
+    made_by = replace(options.made_by(hits.source, hits.checksums), **done.facts)
     write_answer(options.output, result, made_by, done.tables, warnings)
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     bias = unbiased.bias
@@ -102,7 +103,7 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     done = knowledge.apply(fitted, options.knowledge)
 
     warnings, result = (*logged, *done.warnings), done.answer
-    made_by = {**options.made_by(), "source": source, **done.facts}
+    made_by = replace(options.made_by(source), **done.facts)
     write_answer(options.output, result, made_by, done.tables, warnings)
     print(f"{options.output}: {result.hits} electrons in the summed frames")
     print(table(result, truth))
@@ -122,8 +123,7 @@ def answer_by_network(options: Options) -> None:
     truth = truth_of(options.finaltest, hits.dataset, hits.source, options.spheres)
     paths = network.find_weights(options.network)
     found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=options.spheres)
-    made_by = options.made_by() | {"source": hits.source, "shards": hits.checksums}
-    network.write_network_answer(options.output, found, made_by)
+    network.write_network_answer(options.output, found, options.made_by(hits.source, hits.checksums))
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(network.describe(found))
     print(network.table(found, truth=None if truth is None else betas_of(truth)))

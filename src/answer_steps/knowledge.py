@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from src.answer_steps.options import Knowledge
 from src.answer_steps.step import Step, join
+from util.answer.made_by import UsedPrior
 from util.answer.tables import Table, named_rows, value_rows
 from util.fit.cautions import cautions
 from util.fit.constraints import choose_orders, nonnegative, prior_conflict, with_orders, with_prior
@@ -66,14 +67,14 @@ def apply(result: FitResult, known: Knowledge) -> Step:
 def _supported(result: FitResult) -> Step:
     orders = choose_orders(result)
     line = f"the data support Legendre degrees up to {_and(orders)}; betas beyond are taken as 0"
-    return Step(with_orders(result, orders), (line,), facts={"orders": list(orders)})
+    return Step(with_orders(result, orders), (line,), facts={"orders": orders})
 
 
 def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
     """Say what the betas that the data do not support are worth under a prior, which says more of them than 0 would."""
     orders = choose_orders(result)
     head = f"the data support Legendre degrees up to {_and(orders)}; what those beyond are worth under {prior.path}:"
-    facts = {"orders": list(orders)}
+    facts = {"orders": orders}
     beyond = np.arange(1, result.beta.shape[1] + 1) > np.array(orders)[:, None] // 2
     index = result.beta_index[beyond]
     if not index.size:
@@ -113,8 +114,9 @@ def _with_prior(result: FitResult, prior: BetaPrior) -> Step:
         f"of {prior.mu.size}, p = {p:.2g}"
     )
     against = f"the data contradict the prior {prior.path} (p = {p:.1g}): answer without it"
-    facts = {"file": prior.path.name, "mu": prior.mu.tolist(), "sigma": prior.sigma.tolist(), "p": p}
-    return Step(after, (line,), (against,) if p < _CONFLICT else (), facts={"prior": facts})
+    mu, sigma = (tuple(map(tuple, part.tolist())) for part in (prior.mu, prior.sigma))
+    facts = {"prior": UsedPrior(prior.path.name, mu, sigma, p)}
+    return Step(after, (line,), (against,) if p < _CONFLICT else (), facts=facts)
 
 
 def _mean_square(result: FitResult) -> float:

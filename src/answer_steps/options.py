@@ -4,14 +4,15 @@ import argparse
 import platform
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import get_args
 
 import h5py
 import numpy as np
 
+from util.answer.made_by import AnswerSettings, HitWeights, MadeBy, Method, Orders, SubtractBias
 from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.options import number, option_name
 
-METHODS = ("likelihood", "resnet", "integrated")
 FEWEST_FRAMES = 400  # that measure a bias
 _OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated")
 # Options that a method has no use for.
@@ -37,7 +38,7 @@ class Simulation:
     """
 
     bias: int | None = None
-    subtract_bias: str = "clear"
+    subtract_bias: SubtractBias = "clear"
     bootstrap: int | None = None
     seed: int = 0
 
@@ -56,7 +57,7 @@ class Knowledge:
         Whether I(c) >= 0 is enforced.
     """
 
-    orders: str = "all"
+    orders: Orders = "all"
     prior: Path | None = None
     nonnegative: bool = False
 
@@ -69,11 +70,11 @@ class Options:
     output: Path
     finaltest: Path | None = None
     dataset: str | None = None
-    method: str = "likelihood"
+    method: Method = "likelihood"
     network: Path | None = None
     spheres: int = 2
     order: int = 24
-    hit_weights: str = "flux"
+    hit_weights: HitWeights = "flux"
     partial: bool = False
     figure: Path | None = None
     details: Path | None = None
@@ -97,20 +98,25 @@ class Options:
                         "with --method likelihood"
                     )
 
-    def made_by(self) -> dict[str, object]:
-        """Return the settings that the answer depends on, and the versions of what computes it; JSON."""
-        settings = {
-            "method": self.method,
-            "spheres": self.spheres,
-            "order": self.order,
-            "hit_weights": self.hit_weights,
-            "check_integrated": self.check_integrated,
-            **vars(self.simulation),
-            **vars(self.knowledge),
-            "prior": None if self.knowledge.prior is None else self.knowledge.prior.name,
-        }
+    def made_by(self, source: str, shards: dict[str, str] | None = None) -> MadeBy:
+        """Return what an answer with these options is made by; `source` and `shards` as in `MadeBy`."""
+        simulation, known = self.simulation, self.knowledge
+        settings = AnswerSettings(
+            method=self.method,
+            spheres=self.spheres,
+            order=self.order,
+            hit_weights=self.hit_weights,
+            orders=known.orders,
+            nonnegative=known.nonnegative,
+            bias=simulation.bias,
+            subtract_bias=simulation.subtract_bias,
+            bootstrap=simulation.bootstrap,
+            check_integrated=self.check_integrated,
+            seed=simulation.seed,
+            prior=None if known.prior is None else known.prior.name,
+        )
         versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
-        return {"settings": settings, "versions": versions}
+        return MadeBy(settings, versions, source, shards)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -119,13 +125,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--shards", type=Path, required=True, metavar="FOLDER", help="folder of final_START_STOP.npz")
     add("--output", type=Path, required=True, metavar="FILE", help="final.h5")
     add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
-    add("--method", choices=METHODS, default=Options.method, help="(default %(default)s)")
+    add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")
     add("--network", type=Path, metavar="DIR", help="folder of the network's weights")
     add("--spheres", type=int, choices=(1, 2, 3), default=Options.spheres, help="how many (default %(default)s)")
     add("--order", type=int, choices=range(2, 25, 2), default=Options.order, help="highest Legendre degree, even")
     add(
         "--hit-weights",
-        choices=("flux", "unit"),
+        choices=get_args(HitWeights),
         default=Options.hit_weights,
         help="a hit counts as the electrons that its flux tells, or as one (default %(default)s)",
     )
@@ -149,7 +155,7 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--subtract-bias",
-        choices=("clear", "always", "never"),
+        choices=get_args(SubtractBias),
         nargs="?",
         const="always",
         default=Simulation.subtract_bias,
@@ -163,7 +169,7 @@ def _add_knowledge(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("knowledge besides the hits").add_argument
     add(
         "--orders",
-        choices=("all", "auto"),
+        choices=get_args(Orders),
         default=Knowledge.orders,
         help="auto: only the betas that the data support, by Akaike's criterion (default %(default)s)",
     )

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from util.answer.tables import Table
 from util.fit.result import FitResult
@@ -22,15 +23,14 @@ class Step:
         For standard error, and for `Warnings` of final.h5.
     tables : mapping of a dataset's name to its table
         For final.h5.
-    facts : mapping of str
-        For `MadeBy` of final.h5; must be JSON.
+    facts : mapping of a field of `util.answer.made_by.MadeBy` to its value
     """
 
     answer: FitResult
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def join(steps: Sequence[Step]) -> Step:

@@ -1,7 +1,5 @@
 """Simulated frames of an experiment, in the course's format."""
 
-import dataclasses
-import json
 import math
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from util.camera.phosphor import PhosphorRecipe
 from util.frames.course_writer import writing_frames
 from util.physics.sphere import Experiment
 from util.runtime.executor import map_in_order, open_executor
+from util.runtime.facts import to_json
 from util.simulation.frame_block import Block, simulate_block
 from util.simulation.provenance import attributes_of, check_room
 from util.simulation.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTYPE, TRUTH, truth_rows
@@ -62,5 +61,5 @@ def _check_room(output: Path, block: Block) -> None:
 
 
 def settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
-    """Say as JSON what decides the file, but for the seed."""
-    return json.dumps({"experiment": dataclasses.asdict(experiment), "phosphor": dataclasses.asdict(recipe)})
+    """Return as JSON what decides the file, but for the seed."""
+    return to_json({"experiment": experiment, "phosphor": recipe})
