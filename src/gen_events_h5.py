@@ -8,7 +8,6 @@ writes  FILE: `Events`, one row an electron in the order of the frames, with the
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from util.electrons.shards import check_together, list_shards, read_facts, read_shard
 from util.finder.finder import EVENT
 from util.runtime.errors import InputError, run_program
+from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
 
 EVENTS = "Events"
@@ -53,12 +53,12 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
     paths = list_shards(folder)
     facts = [read_facts(path) for path in paths]
     check_together(paths, facts, partial=partial)
-    ranges = [(fact["start"], fact["stop"]) for fact in facts]
-    attributes = {
-        "source": facts[0]["source"],
-        "settings": json.dumps(facts[0]["settings"], sort_keys=True),
-        "frames_in_source": facts[0]["frames_in_source"],
-        "ranges_of_frames": json.dumps(ranges),
+    ranges = [(fact.start, fact.stop) for fact in facts]
+    attributes: dict[str, str | int] = {
+        "source": facts[0].source,
+        "settings": to_json(facts[0].settings, sort_keys=True),
+        "frames_in_source": facts[0].frames_in_source,
+        "ranges_of_frames": to_json(ranges),
     }
     with writing_tables(output, attributes) as writer:
         table = writer.create_table(EVENTS, EVENT, packed=True)
@@ -69,15 +69,16 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
         return len(table), sum(stop - start for start, stop in ranges)
 
 
-def _events_of(path: Path) -> NDArray:
+def _events_of(path: Path) -> NDArray[np.void]:
     events = read_shard(path).events
     if events is None:
         raise InputError(f"{path}: expected events, found none; search its frames again without --no-events")
-    missing = set(EVENT.names) - set(events.dtype.names)
+    names = EVENT.names or ()
+    missing = set(names) - set(events.dtype.names or ())
     if missing:
         raise InputError(f"{path}: its events lack {', '.join(sorted(missing))}; search its frames again")
     rows = np.empty(len(events), EVENT)
-    for name in EVENT.names:
+    for name in names:
         rows[name] = events[name]
     return rows
 

@@ -22,6 +22,7 @@ import argparse
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from src.answer_steps import bias_and_bootstrap, knowledge, summed_frames
 from util.answer.export import write_all
 from util.answer.final_h5 import BETAS, answer_rows, table, write_answer
+from util.answer.made_by import AnswerSettings, MadeBy
 from util.answer.notes import Notes
 from util.electrons.hits import Hits, read_hits
 from util.fit.goodness import assess
@@ -89,9 +91,7 @@ def _padded(betas: Sequence[Sequence[float]]) -> NDArray:
     return padded
 
 
-def answer_by_network(
-    args: argparse.Namespace, hits: Hits, truth: Sequence[Sphere] | None, made_by: dict[str, object]
-) -> None:
+def answer_by_network(args: argparse.Namespace, hits: Hits, truth: Sequence[Sphere] | None, made_by: MadeBy) -> None:
     """Answer with the network alone."""
     from src.answer_steps import network  # PyTorch takes seconds to import, which the likelihood does not need
 
@@ -173,12 +173,27 @@ def frame_with_hits(args: argparse.Namespace, hits: Hits) -> tuple[NDArray, NDAr
     return None
 
 
-def settings_of(args: argparse.Namespace) -> dict[str, object]:
-    """Give the resolved settings that the answer depends on."""
-    keys = ["method", "spheres", "order", "weights", "orders", "nonnegative", "bias", "subtract_bias", "bootstrap"]
-    return {key: getattr(args, key) for key in [*keys, "check_integrated", "seed"]} | {
-        "prior": None if args.prior is None else args.prior.name
-    }
+def settings_of(args: argparse.Namespace) -> AnswerSettings:
+    """Return the resolved settings that the answer depends on."""
+    return AnswerSettings(
+        method=args.method,
+        spheres=args.spheres,
+        order=args.order,
+        hit_weights=args.weights,
+        orders=args.orders,
+        nonnegative=args.nonnegative,
+        bias=args.bias,
+        subtract_bias=args.subtract_bias,
+        bootstrap=args.bootstrap,
+        check_integrated=args.check_integrated,
+        seed=args.seed,
+        prior=None if args.prior is None else args.prior.name,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and the libraries that decide the answer, by name."""
+    return {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
 
 
 def say(notes: Notes) -> None:
@@ -202,13 +217,14 @@ def conclude(args: argparse.Namespace, result: FitResult, truth: Sequence[Sphere
         print(f"distance {distance_to(result, truth):.4f} (statistical floor {floor:.4f})")
 
 
-def answer_by_sum(args: argparse.Namespace, made_by: dict[str, object]) -> None:
+def answer_by_sum(args: argparse.Namespace) -> None:
     """Answer from the summed frames alone."""
     notes = Notes()
     result, source, dataset = summed_frames.answer_of_sum(args, notes)
     truth = truth_of(args.finaltest, dataset, source, args.spheres)
     result = knowledge.refine(result, args, notes)
-    write_answer(args.output, result, made_by | {"source": source} | notes.facts, notes.datasets, notes.warnings)
+    made_by = MadeBy(settings_of(args), versions(), source, **notes.facts)
+    write_answer(args.output, result, made_by, notes.datasets, notes.warnings)
     print(f"{args.output}: {result.hits} electrons in the summed frames")
     print(table(result, truth))
     say(notes)
@@ -217,9 +233,7 @@ def answer_by_sum(args: argparse.Namespace, made_by: dict[str, object]) -> None:
     conclude(args, result, truth, notes)
 
 
-def answer_by_likelihood(
-    args: argparse.Namespace, hits: Hits, truth: Sequence[Sphere] | None, made_by: dict[str, object]
-) -> None:
+def answer_by_likelihood(args: argparse.Namespace, hits: Hits, truth: Sequence[Sphere] | None, made_by: MadeBy) -> None:
     """Answer by the fit to the hits, with all that the options ask for."""
     try:
         found = fit(hits.x, hits.z, hits.weight, variance=hits.variance, spheres=args.spheres, order=args.order)
@@ -237,7 +251,7 @@ def answer_by_likelihood(
     if args.bootstrap:
         bias_and_bootstrap.check_errors(unbiased, hits, args, notes)
     result = knowledge.refine(unbiased, args, notes)
-    write_answer(args.output, result, made_by | notes.facts, notes.datasets, notes.warnings)
+    write_answer(args.output, result, replace(made_by, **notes.facts), notes.datasets, notes.warnings)
     print(f"{args.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(table(result, truth, bias=None if bias is None else (bias.bias, bias.error)))
     others = {}
@@ -257,14 +271,12 @@ def answer_by_likelihood(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     args = parse_args(argv)
-    versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
-    made_by = {"settings": settings_of(args), "versions": versions}
     if args.method == "integrated":
-        answer_by_sum(args, made_by)
+        answer_by_sum(args)
         return
     hits = read_hits(args.shards, weights=args.weights, partial=args.partial)
     truth = truth_of(args.finaltest, hits.dataset, hits.source, args.spheres) if args.finaltest else None
-    made_by |= {"source": hits.source, "shards": hits.checksums}
+    made_by = MadeBy(settings_of(args), versions(), hits.source, hits.checksums)
     how = answer_by_network if args.method == "resnet" else answer_by_likelihood
     how(args, hits, truth, made_by)
 

@@ -29,7 +29,7 @@ from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
 from util.runtime.options import add_scheduler, number
 from util.simulation import sphere_file
-from util.simulation.frames_file import _settings_text, simulate
+from util.simulation.frames_file import settings_text, simulate
 from util.simulation.provenance import is_made_with
 from util.simulation.truth_tables import truth_rows
 from util.training.priors import Prior
@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{args.output}: {spheres} spheres, {n} electrons, {size:.1f} MB, seed {args.seed}")
         return
     experiment, recipe = resolve(args)
-    if not args.overwrite and is_made_with(args.output, _settings_text(experiment, recipe), args.seed):
+    if not args.overwrite and is_made_with(args.output, settings_text(experiment, recipe), args.seed):
         print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
         return
     simulate(args.output, experiment, recipe, seed=args.seed, workers=args.workers, scheduler=args.scheduler)

@@ -52,23 +52,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def finder_of(hits: Hits) -> tuple[Detector, FinderSettings]:
-    """Give what the hits were found with.
+    """Return what the hits were found with.
 
     Raises
     ------
     InputError
         The shards do not tell.
     """
-    try:
-        detector = Detector.from_facts(hits.search["detector"])
-        return detector, FinderSettings(
-            **hits.search["finder"] | {"annealing": tuple(hits.search["finder"]["annealing"])}
-        )
-    except (KeyError, TypeError, ValueError):
+    if hits.search.detector is None:
         raise InputError(
-            "the shards do not say what detector and finder they were made with; make them again with "
+            "the shards do not say with what detector they were made; make them again with "
             "script/gen_finaltest_npy.sh --overwrite"
-        ) from None
+        )
+    return hits.search.detector, hits.search.finder
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from util.answer.made_by import UsedPrior
 from util.answer.notes import Notes, named_rows
 from util.fit.cautions import cautions
 from util.fit.constraints import choose_orders, nonnegative, prior_conflict, with_orders, with_prior
@@ -71,7 +72,7 @@ def refine(result: FitResult, args: argparse.Namespace, notes: Notes) -> FitResu
 
 def _supported(result: FitResult, prior: tuple[NDArray, NDArray] | None, path: Path | None, notes: Notes) -> FitResult:
     orders = choose_orders(result)
-    notes.facts["orders"] = list(orders)
+    notes.facts["orders"] = tuple(orders)
     degrees = " and ".join(map(str, orders))
     unsupported = np.concatenate([index[order // 2 :] for index, order in zip(result.beta_index, orders, strict=True)])
     if prior is None:
@@ -113,7 +114,7 @@ def _with_prior(result: FitResult, mu: NDArray, sigma: NDArray, path: Path, note
     )
     if p < _CONFLICT:
         notes.warnings.append(f"the data contradict the prior {path} (p = {p:.1g}): answer without it")
-    notes.facts["prior"] = {"file": path.name, "mu": mu.tolist(), "sigma": sigma.tolist(), "p": p}
+    notes.facts["prior"] = UsedPrior(path.name, *(tuple(map(tuple, part.tolist())) for part in (mu, sigma)), p)
     return after
 
 

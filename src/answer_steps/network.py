@@ -1,8 +1,8 @@
 """The network's answer to the electrons found."""
 
 import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from src.network.model import SphereNet
 from src.network.weights import read_weights
 from util.answer.final_h5 import answer_rows
+from util.answer.made_by import MadeBy, UsedNetwork
 from util.fit.starting_radii import COARSE, candidates
 from util.physics import pad
 from util.physics.polar_map import PolarBins, fold
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
+from util.runtime.facts import structure
 
 # Radii this far outside a prior are still read well: about the error of a radius read off the profile.
 MARGIN = 0.003
@@ -149,17 +151,18 @@ def table(found: NetworkAnswer, likelihood: NDArray | None = None, truth: NDArra
     return "\n".join(lines)
 
 
-def write_network_answer(path: Path, found: NetworkAnswer, made_by: Mapping[str, object]) -> None:
+def write_network_answer(path: Path, found: NetworkAnswer, made_by: MadeBy) -> None:
     """Write final.h5 with `Answer`, `AnswerField` and `MadeBy`; the network tells no errors."""
     rows = answer_rows(found.R, found.beta)
     field = rows.copy()
     field["beta"] = pad.to_field(rows["beta"])
-    network = {key: found.facts[key] for key in ("stage", "arch", "seed", "samples", "prior")}
+    facts = {key: found.facts[key] for key in ("stage", "arch", "seed", "samples", "prior")}
+    network = structure(UsedNetwork, facts, found.weights, remedy="fetch or train them anew")
+    made_by = replace(made_by, weights=found.weights.name, network=network)
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         file.create_dataset("Answer", data=rows).attrs["convention"] = "I(c) = 1/2 + sum beta_2i P_2i(c)"
         file.create_dataset("AnswerField", data=field).attrs["convention"] = "I(c) proportional to 1 + sum beta P(c)"
-        text = json.dumps({**made_by, "weights": found.weights.name, "network": network}, sort_keys=True)
-        file.create_dataset("MadeBy", data=text, dtype=h5py.string_dtype())
+        file.create_dataset("MadeBy", data=made_by.to_json(), dtype=h5py.string_dtype())
     with replacing(path) as temporary:
         temporary.write_bytes(image.getbuffer())

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.answer.export import write_all
 from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, scene_at, seen_in, subtract
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe

@@ -3,13 +3,14 @@
 import h5py
 import numpy as np
 import pytest
-from network_making import facts_of, shortcut_network, write_weights
-from shard_making import events_at, shard_of, write
-from test_priors import prior_named
-from truth import DESIGN, ROOT, hits
 
 from src import gen_finaltest_answer
 from src.answer_steps import network
+from support import ROOT
+from support.networks import facts_of, shortcut_network, write_weights
+from support.param import prior_named
+from support.shards import events_at, shard_of, write
+from support.truth import DESIGN, hits
 from util.answer.final_h5 import read_answer
 from util.physics import pad
 from util.physics.sphere import Sphere

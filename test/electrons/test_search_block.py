@@ -5,8 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from truth import ROOT
 
+from support import ROOT
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe, render
 from util.electrons import search_block

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.camera.phosphor import Normal, PhosphorRecipe, draw_spots, light
 from util.finder.calibration import FEWEST_SPOTS, learn_detector
 from util.finder.finder import Finder, FinderSettings

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.camera.detector import Detector
 from util.camera.phosphor import CAMERA_MAXIMUM, PhosphorRecipe, draw_spots, render
 from util.finder.finder import EVENT, Finder, FinderSettings

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from scipy import stats
-from truth import ROOT
 
+from support import ROOT
 from util.camera.phosphor import PhosphorRecipe, draw_spots, flux_of
 from util.finder.weighting import BROADEST, lumps, multiplicity, weigh
 from util.runtime import settings

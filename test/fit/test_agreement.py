@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.fit.agreement import compare
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit

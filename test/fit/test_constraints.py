@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import truth
 from scipy.optimize import minimize
 
+from support import truth
 from util.fit.cautions import cautions
 from util.fit.constraints import choose_orders, nonnegative, with_orders, with_prior
 from util.fit.likelihood import fit

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import truth
 from numpy.polynomial import legendre
 
+from support import truth
 from util.fit.coverage import coverage
 from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins

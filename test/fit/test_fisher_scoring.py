@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.fit.fisher_scoring import inverse_information, objective_of, score_map, solve_linear
 from util.fit.map_model import MapModel
 from util.physics.polar_map import PolarBins

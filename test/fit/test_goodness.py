@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import truth
 from scipy import stats
 
+from support import truth
 from util.fit.goodness import N_PHI, N_RHO, assess, circle_map
 from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins

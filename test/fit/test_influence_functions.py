@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import truth
 from scipy import stats
 
+from support import truth
 from util.fit.likelihood import fit
 from util.fit.result import floor_distance
 from util.physics.pad import distance

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.fit.starting_radii import candidates
 from util.physics.polar_map import PolarBins, expected
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from network_making import INPUT, shortcut_network
-from test_priors import prior_named
-from truth import DESIGN
 
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import ARCHITECTURES, SphereNet, SphereWindows, backbone, distance
+from support.networks import shortcut_network
+from support.param import INPUT, prior_named
+from support.truth import DESIGN
 from util.physics import pad
 from util.physics.shell_maps import expected_maps
 from util.training.map_inversion import tuned

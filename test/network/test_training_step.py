@@ -7,14 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from network_making import INPUT
-from test_priors import prior_named
-from truth import ROOT
 
 from src.network import training_step
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet
 from src.network.training_step import TrainingStages, rate_at, stage_of
+from support import ROOT
+from support.param import INPUT, prior_named
 from util.runtime.errors import InputError
 from util.runtime.settings import load
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import truth
 from scipy.special import eval_legendre
 
+from support import truth
 from util.physics import pad
 
 GRID = np.linspace(-1, 1, 2001)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.physics.pad import legendre_to_power
 from util.physics.polar_map import PolarBins, angular_factors, coarsen, expected, fold, radial_factors
 from util.physics.projection import density_gradient

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import truth
 from scipy import integrate, stats
 
+from support import truth
 from util.physics.polar_map import PolarBins, expected, fold
 from util.physics.projection import density, density_gradient, radial_functions
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import truth
 from scipy import stats
 
+from support import truth
 from util.physics import pad
 from util.physics.sampling import inverse_table, project, sample_sphere
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from test_priors import prior_named
 
+from support.param import prior_named
 from util.physics.polar_map import PolarBins, expected
 from util.physics.shell_maps import expected_maps, observe, shell_weights
 from util.training.priors import draw

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-import truth
 
+from support import truth
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.errors import InputError
 from util.runtime.settings import load

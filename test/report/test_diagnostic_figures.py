@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.finder.finder import EVENT
 from util.fit.goodness import assess
 from util.fit.likelihood import fit

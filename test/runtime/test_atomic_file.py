@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from truth import ROOT
 
+from support import ROOT
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 

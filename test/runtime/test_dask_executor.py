@@ -5,42 +5,24 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from distributed import Client
-from frame_making import EXPERIMENT, make_frames
-from truth import ROOT
 
 from src import gen_finaltest_npy, simulate_finaltest
+from support.frames import make_frames
+from support.param import EXPERIMENT, FINDER
+from support.processes import contents, messages, stage, start, wait_until
 from util.frames.course_file import FrameFile
 from util.runtime import dask_executor
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import map_in_order, open_executor
 
-FINDER = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
-QUIET = {"DASK_LOGGING__DISTRIBUTED": "warning"}
 
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
-def start(argv, **environment):
-    return subprocess.Popen(
-        [str(word) for word in argv],
-        cwd=ROOT,
-        env=os.environ | QUIET | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def begin(command, **environment):
+    return start(command, env=os.environ | {"DASK_LOGGING__DISTRIBUTED": "warning"} | environment)
 
 
 def end(program):
@@ -54,20 +36,6 @@ def end(program):
             os.killpg(program.pid, signal.SIGKILL)
 
 
-def stage(module, *options):
-    return start([sys.executable, "-W", "error", "-m", f"src.{module}", *options])
-
-
-def messages(stderr):
-    """Give what a program said on standard error, without its progress bar."""
-    lines = stderr.replace("\r", "\n").splitlines()
-    return [line for line in lines if line.strip() and not re.search(r"\d+/\d+ \[.*frame", line)]
-
-
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def address_in(told):
     """Wait for the file in which a scheduler tells its address, and give that."""
     wait_until(lambda: told.exists() and re.search(r'"address": "[^"]+"', told.read_text()))
@@ -79,7 +47,7 @@ def running_scheduler(folder):
     """Start a scheduler as a user would; give its process and address."""
     told = folder / "scheduler.json"
     options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", told]
-    program = start(["bash", "script/start_scheduler.sh", *options])
+    program = begin(["bash", "script/start_scheduler.sh", *options])
     try:
         yield program, address_in(told)
     finally:
@@ -90,7 +58,7 @@ def running_scheduler(folder):
 def running_workers(address, folder, count):
     """Start workers as a user would."""
     options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", folder, "--death-timeout", 5]
-    program = start(["bash", "script/start_workers.sh", *options], SCHEDULER=address, WORKERS=str(count))
+    program = begin(["bash", "script/start_workers.sh", *options], SCHEDULER=address, WORKERS=str(count))
     try:
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(count, timeout=30)
@@ -190,7 +158,7 @@ STRANGER = "import os, sys; os.chdir('/'); sys.path.remove(''); from dask.cli im
 def test_a_scheduler_that_cannot_import_this_project_is_refused(tmp_path, capsys):
     told = tmp_path / "scheduler.json"
     options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", told]
-    program = start([sys.executable, "-c", STRANGER, "scheduler", *options], PYTHONPATH="")
+    program = begin([sys.executable, "-c", STRANGER, "scheduler", *options], PYTHONPATH="")
     try:
         address = address_in(told)
         refused(address, capsys, "the scheduler: cannot import this project", "script/start_scheduler.sh")
@@ -200,7 +168,7 @@ def test_a_scheduler_that_cannot_import_this_project_is_refused(tmp_path, capsys
 
 def test_workers_that_cannot_import_this_project_are_refused(workers, tmp_path, capsys):
     options = ["--no-nanny", "--host", "127.0.0.1", "--no-dashboard", "--local-directory", tmp_path]
-    program = start([sys.executable, "-c", STRANGER, "worker", workers, *options], PYTHONPATH="")
+    program = begin([sys.executable, "-c", STRANGER, "worker", workers, *options], PYTHONPATH="")
     try:
         with Client(workers, set_as_default=False) as client:
             client.wait_for_workers(3, timeout=30)
@@ -250,7 +218,7 @@ def test_an_error_of_the_input_travels_back_as_such(workers, tmp_path):
 def test_simulated_frames_are_the_same_from_any_machine_and_survive_the_death_of_a_worker(workers, tmp_path):
     small = [*EXPERIMENT, "--frame-shape", 256, 256, "--frames", 1000, "--seed", 7]
     simulate_finaltest.main([str(word) for word in ["--output", tmp_path / "here.h5", *small, "--workers", 1]])
-    program = stage("simulate_finaltest", "--output", tmp_path / "there.h5", *small, "--scheduler", workers)
+    program = begin(stage("simulate_finaltest", "--output", tmp_path / "there.h5", *small, "--scheduler", workers))
     size = (tmp_path / "here.h5").stat().st_size
     wait_until(lambda: any(path.stat().st_size > size / 10 for path in tmp_path.glob(".there*")))
     victim = pids(workers)[0]
@@ -272,7 +240,7 @@ def test_shards_are_the_same_from_any_machine(workers, frames, tmp_path):
 def test_no_shard_is_lost_or_changed_by_the_death_of_a_worker(workers, frames, tmp_path):
     path, here = frames
     victim = pids(workers)[0]
-    program = stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers)
+    program = begin(stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers))
     wait_until(lambda: (tmp_path / "final_0_400.npz").exists())
     os.kill(victim, signal.SIGKILL)
     assert len(list(tmp_path.glob("final_*"))) < 14, "killed too late to tell anything"
@@ -282,7 +250,7 @@ def test_no_shard_is_lost_or_changed_by_the_death_of_a_worker(workers, frames, t
 
 
 def test_an_interrupt_ends_the_run_quietly_and_takes_its_work_off_the_workers(workers, frames, tmp_path):
-    program = stage("gen_finaltest_npy", *search(frames[0], tmp_path), "--scheduler", workers)
+    program = begin(stage("gen_finaltest_npy", *search(frames[0], tmp_path), "--scheduler", workers))
     wait_until(lambda: (tmp_path / "final_0_400.npz").exists())
     os.killpg(program.pid, signal.SIGINT)
     _, stderr = program.communicate(timeout=30)
@@ -297,7 +265,7 @@ def test_a_scheduler_that_goes_away_ends_the_run_in_one_line_and_the_next_one_go
     scheduler, workers, frames, tmp_path
 ):
     path, here = frames
-    program = stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers)
+    program = begin(stage("gen_finaltest_npy", *search(path, tmp_path), "--scheduler", workers))
     wait_until(lambda: (tmp_path / "final_0_400.npz").exists())
     scheduler[0].kill()
     _, stderr = program.communicate(timeout=60)

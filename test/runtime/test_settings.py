@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from truth import ROOT
 
+from support import ROOT
 from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.physics.sphere import Experiment
@@ -68,15 +68,19 @@ def test_a_tuple_of_any_length_may_be_empty(tmp_path):
         ("size = 0.25", "seize = 0.25", "unknown key 'parts[1].seize'"),
         ("count = 3", "", "key 'count' is missing; add it"),
         ("size = 0.5", "", "key 'parts[0].size' is missing; add it"),
-        ("count = 3", "count = 3.0", "expected int at 'count', found 3.0"),
-        ("count = 3", "count = true", "expected int at 'count', found True"),
-        ("count = 3", "count = 3\nready = 1", "expected bool at 'ready', found 1"),
-        ("size = 1", "size = '1'", "expected float at 'first.size', found '1'"),
-        ("size = 1", "size = true", "expected float at 'first.size', found True"),
-        ("name = \"half\"", "name = 5", "expected str at 'parts[0].name', found 5"),
+        ("count = 3", "count = 3.0", "expected an integer at 'count', found 3.0"),
+        ("count = 3", "count = true", "expected an integer at 'count', found True"),
+        ("count = 3", "count = 3\nready = 1", "expected true or false at 'ready', found 1"),
+        ("size = 1", "size = '1'", "expected a finite number at 'first.size', found '1'"),
+        ("size = 1", "size = true", "expected a finite number at 'first.size', found True"),
+        ("size = 1", "size = nan", "expected a finite number at 'first.size', found nan"),
+        ("size = 1", "size = -inf", "expected a finite number at 'first.size', found -inf"),
+        ("size = 1", "size = 1979-05-27", "expected a finite number at 'first.size', found datetime.date(1979, 5, 27)"),
+        ("count = 3", "count = " + 5000 * "[" + 5000 * "]", "nested too deeply; correct it"),
+        ("name = \"half\"", "name = 5", "expected text at 'parts[0].name', found 5"),
         ("pair = [1, 2]", "pair = 1", "expected a list at 'pair', found 1"),
-        ("pair = [1, 2]", "pair = [1, 2, 3]", "expected 2 values at 'pair', found 3"),
-        ("pair = [1, 2]", "pair = [1.5, 2]", "expected int at 'pair[0]', found 1.5"),
+        ("pair = [1, 2]", "pair = [1, 2, 3]", "expected 2 values at 'pair', found [1, 2, 3]"),
+        ("pair = [1, 2]", "pair = [1.5, 2]", "expected an integer at 'pair[0]', found 1.5"),
         ("[first]\nsize = 1", "first = 1", "expected a table at 'first', found 1; write it as [first]"),
         ("size = 1", "size = -1", "first: size must be above 0, found -1.0"),
         ("size = 0.25", "size = 0", "parts[1]: size must be above 0, found 0.0"),
@@ -106,12 +110,12 @@ def test_a_missing_file_is_named_with_a_remedy(tmp_path):
 @pytest.mark.parametrize(
     ("name", "cls", "old", "new", "message"),
     [
-        ("finder", FinderSettings, "seed = 0.35", "seed = 0", "settings: seed must be above 0, found 0.0"),
+        ("finder", FinderSettings, "seed = 0.35", "seed = 0", "seed must be above 0, found 0.0"),
         ("finder", FinderSettings, "\npenalty = ", "\npenalti = ", "unknown key 'penalti'"),
-        ("finder", FinderSettings, "[0.04, ", '["0.04", ', "expected float at 'annealing[0]', found '0.04'"),
-        ("finder", FinderSettings, "0.005, 0.004]", "0.0]", "settings: annealing needs at least one value, all above"),
+        ("finder", FinderSettings, "[0.04, ", '["0.04", ', "expected a finite number at 'annealing[0]', found '0.04'"),
+        ("finder", FinderSettings, "0.005, 0.004]", "0.0]", "annealing needs at least one value, all above"),
         ("phosphor", PhosphorRecipe, "std = 10.0", "std = -1", "A: std must be a finite number not below 0"),
-        ("phosphor", PhosphorRecipe, "[1024, 1024]", "[1024]", "expected 2 values at 'frame_shape', found 1"),
+        ("phosphor", PhosphorRecipe, "[1024, 1024]", "[1024]", "expected 2 values at 'frame_shape', found [1024]"),
         ("experiment", Experiment, "R = 0.8", "R = 0.99", "spheres[1]: R + 5 sigma_R must not exceed 1"),
         ("experiment", Experiment, "[0.1629,", "[9.0,", "spheres[0]: beta gives I(c) = "),
     ],

@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 from scipy.stats import chi2
-from truth import ROOT
 
 from src import simulate_finaltest
+from support import ROOT
 from util.fit.likelihood import fit
 from util.physics import pad
 from util.runtime.errors import InputError

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.camera.detector import Detector
 from util.camera.phosphor import Normal, PhosphorRecipe
 from util.finder.finder import FinderSettings

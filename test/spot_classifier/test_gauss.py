@@ -7,8 +7,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from test_run_model import Killed, kill_in_the_second_epoch
-from truth import ROOT
 
 from src import gen_gauss_data, run_gauss_model
 from src.network import training_step
@@ -17,6 +15,8 @@ from src.spot_classifier import finder
 from src.spot_classifier.net import SpotNet, losses, read_spot_net
 from src.spot_classifier.patch_file import read_patches, task_settings
 from src.spot_classifier.patches import ANYWHERE, NEAR, POSITIVE, nearest, to_cells
+from support import ROOT
+from support.training import Killed, kill_in_the_second_epoch
 from util.finder.matching import match
 from util.frames.course_file import FrameFile
 from util.runtime.errors import InputError

@@ -1,15 +1,14 @@
 """What the answer stage does beyond the fit, through the stage: knowledge, the finder's bias, other answers."""
 
-import json
-
 import h5py
 import numpy as np
 import pytest
-from test_gen_finaltest_answer import answer, parameters, run_folder  # noqa: F401 - a fixture
-from truth import DESIGN, ROOT
 
 from src import gen_finaltest_npy, simulate_finaltest
-from util.answer.final_h5 import read_answer
+from support import ROOT
+from support.answers import answer, parameters
+from support.truth import DESIGN
+from util.answer.final_h5 import read_answer, read_made_by
 from util.frames.course_file import FrameFile
 from util.physics import pad
 from util.runtime.errors import InputError
@@ -36,11 +35,11 @@ def searched(tmp_path_factory):
     return folder
 
 
-def test_orders_that_the_data_do_not_support_are_fixed_at_zero(run_folder, tmp_path):  # noqa: F811
+def test_orders_that_the_data_do_not_support_are_fixed_at_zero(run_folder, tmp_path):
     options = ("--orders", "auto", "--finaltest", run_folder / "finaltest.h5")
     printed = answer(run_folder / "shards", tmp_path / "final.h5", *options)
     found = open_answer(tmp_path / "final.h5")
-    orders = json.loads(found["MadeBy"][0])["orders"]
+    orders = read_made_by(tmp_path / "final.h5").orders
     assert f"degrees up to {orders[0]} and {orders[1]}" in printed
     beta = read_answer(tmp_path / "final.h5")["beta"]
     assert min(orders) >= 12 and min(orders) < 24
@@ -51,7 +50,7 @@ def test_orders_that_the_data_do_not_support_are_fixed_at_zero(run_folder, tmp_p
     assert np.count_nonzero(found["Unrefined"][0]["Value"]) == len(found["Parameters"][0])
 
 
-def test_a_prior_narrows_the_errors_and_tells_what_unsupported_orders_are_worth(run_folder, tmp_path):  # noqa: F811
+def test_a_prior_narrows_the_errors_and_tells_what_unsupported_orders_are_worth(run_folder, tmp_path):
     options = ("--orders", "auto", "--prior", PRIOR)
     printed = answer(run_folder / "shards", tmp_path / "final.h5", *options)
     found = open_answer(tmp_path / "final.h5")
@@ -68,7 +67,7 @@ def test_a_prior_narrows_the_errors_and_tells_what_unsupported_orders_are_worth(
     assert "rms distance" in printed
 
 
-def test_a_prior_that_the_data_contradict_is_named(run_folder, tmp_path, capsys):  # noqa: F811
+def test_a_prior_that_the_data_contradict_is_named(run_folder, tmp_path, capsys):
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(PRIOR.read_text().replace("mu = [0.1629,", "mu = [5.0,"))
     answer(run_folder / "shards", tmp_path / "final.h5", "--prior", wrong)
@@ -122,7 +121,7 @@ def test_the_bias_is_subtracted_when_told_to_and_its_error_added(measured, searc
     assert (never["FinderBias"][1]["subtracted"], always["FinderBias"][1]["subtracted"]) == (False, True)
 
 
-def test_a_bias_that_cannot_be_measured_is_refused_or_said_to_be_unknown(run_folder, tmp_path):  # noqa: F811
+def test_a_bias_that_cannot_be_measured_is_refused_or_said_to_be_unknown(run_folder, tmp_path):
     printed = answer(run_folder / "shards", tmp_path / "final.h5")
     assert "finder's bias not measured: the shards do not say what detector" in printed
     with pytest.raises(InputError, match="the shards do not say what detector and finder"):
@@ -170,7 +169,7 @@ def test_the_summed_frames_answer_without_any_shards(searched, tmp_path):
         answer(tmp_path, tmp_path / "other.h5", "--method", "integrated")
 
 
-def test_a_check_without_frames_or_events_is_refused(run_folder, tmp_path):  # noqa: F811
+def test_a_check_without_frames_or_events_is_refused(run_folder, tmp_path):
     with pytest.raises(InputError, match="--check-integrated: expected the file of the frames, found none"):
         answer(run_folder / "shards", tmp_path / "final.h5", "--check-integrated")
 

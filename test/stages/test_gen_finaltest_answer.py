@@ -1,10 +1,7 @@
 """The answer stage: from shards to final.h5, without a look at the truth."""
 
-import contextlib
 import dataclasses
 import hashlib
-import io
-import json
 import re
 import resource
 import subprocess
@@ -14,65 +11,21 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from shard_making import events_at, shard_of, write
-from truth import DESIGN, ROOT, hits
 
 from src import gen_finaltest_answer
-from util.answer.final_h5 import ANSWER_DTYPE, read_answer
+from support import ROOT
+from support.answers import CENTRE, ELECTRONS, MADE_BY, answer, parameters, write_run
+from support.shards import SETTINGS, events_at, shard_of, with_facts, write
+from support.truth import DESIGN
+from util.answer.final_h5 import ANSWER_DTYPE, read_answer, read_made_by
 from util.electrons.hits import read_hits
 from util.electrons.shards import list_shards, read_shard
 from util.fit.result import floor_distance
 from util.frames.course_file import FrameFile
-from util.frames.course_writer import pack_frame, writing_frames
 from util.frames.open import open_frames
 from util.physics import pad
 from util.runtime.errors import InputError
-from util.simulation.truth_tables import TRUTH, truth_rows
-
-ELECTRONS = 150_000  # of each sphere
-FRAMES = 30
-CUTS = ((0, 10), (10, 20), (20, 30))
-CENTRE = (0.0004, -0.0003)
-
-
-def write_finaltest(path, spheres):
-    """Write frames that nobody looks at, and the truth."""
-    frame = np.zeros((16, 16), np.uint8)
-    with writing_frames(path, frame.shape, FRAMES, {}) as writer:
-        rows = truth_rows(spheres)
-        writer.put(writer.create_table(TRUTH, rows.dtype, len(rows)), 0, rows)
-        for index in range(FRAMES):
-            writer.write(index, pack_frame(index, frame))
-    with FrameFile(path) as file:
-        return file.fingerprint()
-
-
-def write_run(folder, spheres, seed):
-    """Write finaltest.h5 and three shards of perfectly found electrons, whose flux spreads as real spots' does."""
-    rng = np.random.default_rng(seed)
-    source = write_finaltest(folder / "finaltest.h5", spheres)
-    positions = hits(spheres, (ELECTRONS,) * len(spheres), rng=rng) + np.array(CENTRE)[:, None]
-    weight = rng.normal(1, 0.17, positions.shape[1])
-    part = rng.integers(0, len(CUTS), positions.shape[1])
-    for number, (start, stop) in enumerate(CUTS):
-        events = events_at(*positions[:, part == number], weight[part == number], start)
-        write(folder / "shards", shard_of(events, start, stop, source=source, frames_in_source=FRAMES))
-
-
-@pytest.fixture(scope="session")
-def run_folder(tmp_path_factory):
-    """Give finaltest.h5 and shards/ of the two spheres of the final test; not to be changed."""
-    folder = tmp_path_factory.mktemp("run")
-    write_run(folder, DESIGN, seed=11)
-    return folder
-
-
-def answer(shards, output, *options):
-    """Run the stage in this process; give what it printed."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        gen_finaltest_answer.main([str(word) for word in ["--shards", shards, "--output", output, *options]])
-    return printed.getvalue()
+from util.simulation.truth_tables import TRUTH
 
 
 @pytest.fixture(scope="session")
@@ -97,12 +50,6 @@ def datasets(path):
     """Everything in final.h5 but how it was made."""
     with h5py.File(path) as file:
         return {name: file[name][()] for name in file if name != "MadeBy"}
-
-
-def parameters(path):
-    with h5py.File(path) as file:
-        rows = file["Parameters"][()]
-    return {row["Name"].decode(): row for row in rows}
 
 
 def test_the_answer_is_in_the_courses_format(answered):
@@ -173,18 +120,13 @@ def test_the_rest_of_the_fit_is_kept_as_well(answered):
 
 
 def test_the_answer_says_what_it_was_made_from(answered, run_folder):
-    with h5py.File(answered[0]) as file:
-        made_by = json.loads(file["MadeBy"].asstr()[()])
-    assert made_by["settings"] == {
-        **{"method": "likelihood", "spheres": 2, "order": 24, "weights": "flux", "seed": 0},
-        **{"orders": "all", "prior": None, "nonnegative": False, "check_integrated": False},
-        **{"bias": None, "subtract_bias": "clear", "bootstrap": None},
-    }
+    made_by = read_made_by(answered[0])
+    assert made_by.settings == MADE_BY.settings
     shards = (run_folder / "shards").iterdir()
-    assert made_by["shards"] == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
+    assert made_by.shards == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
     with FrameFile(run_folder / "finaltest.h5") as file:
-        assert made_by["source"] == file.fingerprint()
-    assert set(made_by["versions"]) == {"python", "numpy", "h5py"}
+        assert made_by.source == file.fingerprint()
+    assert set(made_by.versions) == {"python", "numpy", "h5py"}
 
 
 def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answered):
@@ -318,12 +260,15 @@ def test_missing_frames_are_named_unless_part_is_enough(run_folder, tmp_path):
     ("changes", "message"),
     [
         ({"source": "another"}, "expected the same file of frames as final_0_10.npz, found another"),
-        ({"settings": '{"finder": 2}'}, "expected the same settings of the finder as final_0_10.npz, found another"),
+        (
+            {"settings": dataclasses.replace(SETTINGS, spots="learn")},
+            "expected the same settings of the finder as final_0_10.npz, found another",
+        ),
     ],
 )
 def test_shards_that_do_not_belong_together_are_refused(run_folder, tmp_path, changes, message):
     shards = copy_shards(run_folder / "shards", tmp_path / "shards")
-    write(shards, dataclasses.replace(read_shard(shards / "final_10_20.npz"), **changes))
+    write(shards, with_facts(read_shard(shards / "final_10_20.npz"), **changes))
     with pytest.raises(InputError, match=rf"final_10_20\.npz: {message}"):
         answer(shards, tmp_path / "final.h5", "--partial")
     assert not (tmp_path / "final.h5").exists()

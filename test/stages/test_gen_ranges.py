@@ -6,11 +6,11 @@ import h5py
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
-from test_priors import prior_named
-from truth import ROOT
 
 from src import gen_ranges, gen_traindata_pretraining, simulate_finaltest
 from src.network.dataset import read_samples
+from support import ROOT
+from support.param import prior_named
 from util.physics import pad
 from util.runtime.errors import InputError
 from util.runtime.settings import load

@@ -1,46 +1,23 @@
 """Whatever stops a stage, the next run goes on to the same bytes, and what was whole is not done again."""
 
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 
 import h5py
 import pytest
-from frame_making import EXPERIMENT, make_frames
-from truth import ROOT
 
 from src import gen_finaltest_npy, simulate_finaltest
+from support.frames import make_frames
+from support.param import EXPERIMENT, FINDER
+from support.processes import contents, messages, stage, start, wait_until
 from util.electrons.search_block import release
 from util.electrons.shards import read_facts
 from util.frames.course_file import FRAMES
 from util.runtime.errors import InputError
 
-FINDER = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
 FRAMES_EACH = 130  # in a shard; more than two blocks of work
 SHARDS = 8
-
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
-
-
-def start(module, *options):
-    argv = [sys.executable, "-W", "error", "-m", f"src.{module}", *options]
-    return subprocess.Popen(
-        [str(word) for word in argv],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def search(path, output, *options):
@@ -58,18 +35,8 @@ def kill(program):
         program.communicate(timeout=30)
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def times(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("final_*.npz")}
-
-
-def messages(stderr):
-    """Give what a program said on standard error, without its progress bar."""
-    lines = stderr.replace("\r", "\n").splitlines()
-    return [line for line in lines if line.strip() and not re.search(r"\d+/\d+ \[.*frame", line)]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +51,7 @@ def frames(tmp_path_factory):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_search_that_is_killed_goes_on_to_the_same_bytes_and_keeps_what_was_whole(frames, tmp_path, workers):
     path, undisturbed = frames
-    program = start("gen_finaltest_npy", *search(path, tmp_path, "--workers", workers))
+    program = start(stage("gen_finaltest_npy", *search(path, tmp_path, "--workers", workers)))
     wait_until(lambda: len(times(tmp_path)) >= 2)
     kill(program)
     kept = times(tmp_path)
@@ -97,7 +64,7 @@ def test_a_search_that_is_killed_goes_on_to_the_same_bytes_and_keeps_what_was_wh
 def test_a_search_that_is_killed_again_and_again_comes_to_the_same_bytes(frames, tmp_path):
     path, undisturbed = frames
     for whole in range(1, 4):
-        program = start("gen_finaltest_npy", *search(path, tmp_path, "--workers", 1))
+        program = start(stage("gen_finaltest_npy", *search(path, tmp_path, "--workers", 1)))
         # Once as a shard is being written, which leaves a temporary file, else just after.
         wait_until(lambda: len(list(tmp_path.iterdir())) > whole or len(times(tmp_path)) >= whole)  # noqa: B023
         kill(program)
@@ -108,7 +75,7 @@ def test_a_search_that_is_killed_again_and_again_comes_to_the_same_bytes(frames,
 def test_a_simulation_that_is_killed_begins_anew_comes_to_the_same_bytes_and_leaves_nothing_else(tmp_path):
     small = [*EXPERIMENT, "--frame-shape", 256, 256, "--seed", 7, "--frames", 1000]
     path = tmp_path / "killed" / "f.h5"
-    program = start("simulate_finaltest", "--output", path, *small, "--workers", 2)
+    program = start(stage("simulate_finaltest", "--output", path, *small, "--workers", 2))
     wait_until(lambda: path.parent.exists() and any(file.stat().st_size > 1e6 for file in path.parent.iterdir()))
     kill(program)
     (left,) = path.parent.iterdir()
@@ -139,7 +106,7 @@ def test_damaged_frames_cost_their_own_shards_alone_and_once_mended_only_those_a
         flip(path, frame)
     undisturbed = tmp_path / "undisturbed"
     run(original, undisturbed, "--spots", "recipe")  # what is learnt from other frames differs by a hair
-    program = start("gen_finaltest_npy", *search(path, shards, "--workers", workers, "--spots", "recipe"))
+    program = start(stage("gen_finaltest_npy", *search(path, shards, "--workers", workers, "--spots", "recipe")))
     stdout, stderr = program.communicate(timeout=60)
     assert program.returncode == 2, stderr
     (line,) = messages(stderr)
@@ -169,7 +136,7 @@ def test_the_detector_that_was_learnt_beside_a_damaged_frame_stays_that_of_all_s
     run(path, shards)
     assert "detector: as learnt for the shards that are there" in capsys.readouterr().out
     assert len(times(shards)) == SHARDS and times(shards).items() >= kept.items()
-    assert len({json.dumps(read_facts(path)["settings"]) for path in shards.iterdir()}) == 1
+    assert len({read_facts(path).settings for path in shards.iterdir()}) == 1
     with pytest.raises(InputError, match="expected a shard of the same settings, found another"):
         run(path, shards, "--spots", "recipe")
 

@@ -6,26 +6,30 @@ import h5py
 import nbformat
 import numpy as np
 import pytest
-from browser import opened
-from test_final_notebook import run  # noqa: F401 - a fixture
-from truth import ROOT
 
-from src import gen_finaltest_answer, report
+from src import report
+from support import ROOT
+from support.answers import answer
+from support.browser import opened
 from util.report.html import CAPTIONS, figures, rounded
 from util.runtime.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("default")  # what Jupyter's own parts warn of is theirs
 
 
+def set_folders(patch, *, data, param, answer):
+    """Point the notebook at folders as the scripts do."""
+    for name, value in {"DATA_DIR": data, "PARAM_DIR": param, "ANSWER": answer, "PYTHONPATH": ROOT}.items():
+        patch.setenv(name, str(value))
+
+
 @pytest.fixture(scope="module")
-def page(run, tmp_path_factory):  # noqa: F811
+def page(sample_run, tmp_path_factory):
     """Give report.html of the sample that ships with the program."""
-    options = ["--shards", str(run / "finaltest_npy"), "--output", str(run / "final.h5")]
-    gen_finaltest_answer.main([*options, "--details", str(run / "figures")])
+    answer(sample_run / "finaltest_npy", sample_run / "final.h5", "--details", sample_run / "figures")
     path = tmp_path_factory.mktemp("report") / "report.html"
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"DATA_DIR": run, "PARAM_DIR": run, "ANSWER": run / "final.h5", "PYTHONPATH": ROOT}.items():
-            patch.setenv(name, str(value))
+        set_folders(patch, data=sample_run, param=sample_run, answer=sample_run / "final.h5")
         report.main(["--output", str(path)])
     return path
 
@@ -93,18 +97,14 @@ def test_no_answer_and_a_failing_cell_are_told_in_one_line(tmp_path, monkeypatch
     assert not (tmp_path / "report.html").exists()
 
 
-def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands_on_top(run, tmp_path, monkeypatch):  # noqa: F811
-    with h5py.File(run / "final.h5") as file, h5py.File(tmp_path / "final.h5", "w") as copy:
+def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands_on_top(
+    sample_run, tmp_path, monkeypatch
+):
+    with h5py.File(sample_run / "final.h5") as file, h5py.File(tmp_path / "final.h5", "w") as copy:
         for name in ("Answer", "Parameters", "MadeBy"):
             file.copy(name, copy)
         copy["Warnings"] = np.array(["the spheres < overlap"], dtype=h5py.string_dtype())
-    for name, value in {
-        "DATA_DIR": tmp_path,
-        "PARAM_DIR": run,
-        "ANSWER": tmp_path / "final.h5",
-        "PYTHONPATH": ROOT,
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    set_folders(monkeypatch, data=tmp_path, param=sample_run, answer=tmp_path / "final.h5")
     report.main(["--output", str(tmp_path / "report.html")])
     text = (tmp_path / "report.html").read_text()
     assert text.index("the spheres &lt; overlap") < text.index("Anisotropy parameters")
@@ -118,10 +118,9 @@ def test_numbers_are_rounded_to_two_digits_of_their_error():
     assert rounded(0.0, 0.0) == "0"
 
 
-def test_figures_of_another_answer_are_not_shown_with_this_one(run, page, tmp_path):  # noqa: F811
-    assert "<img" in figures(run / "figures", run / "final.h5")
-    options = ["--shards", str(run / "finaltest_npy"), "--output", str(tmp_path / "other.h5"), "--weights", "unit"]
-    gen_finaltest_answer.main(options)
-    text = figures(run / "figures", tmp_path / "other.h5")
+def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, page, tmp_path):
+    assert "<img" in figures(sample_run / "figures", sample_run / "final.h5")
+    answer(sample_run / "finaltest_npy", tmp_path / "other.h5", "--weights", "unit")
+    text = figures(sample_run / "figures", tmp_path / "other.h5")
     assert "<img" not in text
     assert "of another answer" in text

@@ -1,53 +1,20 @@
 """Training runs: resumption, inheritance, files, several processes."""
 
-import contextlib
 import json
 import socket
-import time
-import types
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
-from network_making import INPUT
-from test_priors import prior_named
-from torch.nn.parallel import DistributedDataParallel
-from truth import ROOT
 
-from src import run_model
-from src.network import trainer, training_step
-from src.network.dataset import FileBatches, FreshBatches, fresh_samples, seeded, tensors, write_samples
-from src.network.model import SphereNet, distance
+from src.network import training_step
+from src.network.dataset import FileBatches, FreshBatches, write_samples
+from src.network.model import distance
 from src.network.sample_files import draw_set
+from support.param import INPUT, prior_named
+from support.training import Killed, be_one_of_two, kill_in_the_second_epoch, problem, train
 from util.runtime.errors import InputError
-
-SMALL = (
-    *("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8"),
-    *("--validation", "6", "--first-samples", "400", "--device", "cpu"),
-)
-
-
-def train(folder, *options):
-    folder.mkdir(exist_ok=True)
-    run_model.main(["--param", f"{ROOT}/param", "--output", str(folder), "--losses", str(folder), *SMALL, *options])
-
-
-class Killed(Exception):
-    """Stands for whatever ends a process half way."""
-
-
-def kill_in_the_second_epoch(monkeypatch):
-    """Let every training raise `Killed` as its second epoch begins."""
-    whole = training_step.train_epoch
-
-    def killed_in_the_second_epoch(*args, epoch, **kwargs):
-        if epoch == 1:
-            raise Killed
-        return whole(*args, epoch=epoch, **kwargs)
-
-    monkeypatch.setattr(training_step, "train_epoch", killed_in_the_second_epoch)
 
 
 @pytest.fixture(scope="module")
@@ -163,45 +130,6 @@ def test_fresh_samples_are_never_seen_twice_and_do_not_depend_on_threads():
     assert len({value for batch in one + values(0, rank=1) for value in batch}) == 24
 
 
-def _problem():
-    inputs, betas = tensors(fresh_samples(prior_named("fine_tuning"), INPUT, 8, rng=seeded(0, 7)))
-    torch.manual_seed(0)
-    net = SphereNet("resnet18", 2, INPUT, betas.mean(0), betas.std(0)).eval()
-    torch.nn.init.normal_(net.net.fc.weight, std=0.05)  # a new network's inner gradients are 0
-    return net, inputs, betas
-
-
-class Kept(trainer.Trainer):
-    """Writes what each process holds at the end; only the first writes a checkpoint."""
-
-    def run(self, report):
-        super().run(report)
-        rates = torch.tensor([line["rate"] for line in self.facts["curve"]])
-        states = self.net.state_dict(), self.average.state_dict()
-        torch.save((*states, rates), self.outputs.losses / f"held{self.rank}.pt")
-
-
-def _be_one_of_two(rank, port, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    net, inputs, betas = _problem()
-    mine = slice(rank, None, 2)
-    model = DistributedDataParallel(net)
-    distance(model(inputs[mine]), betas[mine]).mean().backward()
-    if rank == 0:
-        torch.save([p.grad for p in net.parameters()], folder / "gradient.pt")
-    else:
-        trainer.time = types.SimpleNamespace(monotonic=lambda: 30 * time.monotonic())  # a clock that runs fast
-    run_model.Trainer = Kept
-    train(folder, "--epochs", "3", "--minutes", "1")
-    if rank == 1:
-        (folder / "lone").mkdir()
-    with contextlib.suppress(InputError):
-        train(folder, "--epochs", "4", *(("--output", str(folder / "lone")) if rank == 1 else ()))
-        (folder / f"agreed{rank}").touch()
-    dist.destroy_process_group()
-
-
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """Give the folder of what two gloo processes did."""
@@ -209,12 +137,12 @@ def pair(tmp_path_factory):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    mp.spawn(_be_one_of_two, (port, folder), nprocs=2)
+    mp.spawn(be_one_of_two, (port, folder), nprocs=2)
     return folder
 
 
 def test_two_gloo_processes_give_the_gradients_of_one_on_the_joint_batch(pair):
-    net, inputs, betas = _problem()
+    net, inputs, betas = problem()
     distance(net(inputs), betas).mean().backward()
     for found, parameter in zip(torch.load(pair / "gradient.pt"), net.parameters(), strict=True):
         assert torch.allclose(found, parameter.grad, rtol=1e-3, atol=1e-6 + 1e-4 * float(parameter.grad.abs().max()))

@@ -1,38 +1,14 @@
 """The stages as their users call them."""
 
-import os
 import re
-import signal
-import subprocess
 
 import h5py
 import pytest
-from truth import DESIGN, ROOT
 
+from support import ROOT
+from support.scripts import SCRIPTS, call
+from support.truth import DESIGN
 from util.answer.final_h5 import read_answer
-
-SCRIPTS = ROOT / "script"
-SETTINGS = ("DATA_DIR", "FINALTEST", "ANSWER", "PARAM_DIR", "METHOD", "SCHEDULER", "NGPU", "SEED", "CDPATH")
-
-
-def call(script, *options, cwd, **environment):
-    """Call a script with nothing in the environment but the settings given."""
-    inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    program = subprocess.Popen(
-        ["bash", str(script), *map(str, options)],
-        cwd=cwd,
-        env=inherited | {"WORKERS": "1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        stdout, stderr = program.communicate(timeout=200)
-    except subprocess.TimeoutExpired:
-        os.killpg(program.pid, signal.SIGKILL)  # the script's own programs too
-        raise
-    return subprocess.CompletedProcess(program.args, program.returncode, stdout, stderr)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -17,6 +15,9 @@ import numpy as np
 import pytest
 
 from src import simulate_finaltest
+from support import ROOT
+from support.param import EXPERIMENT
+from support.processes import messages, stage, start, wait_until
 from util.camera.phosphor import detector_to_pixel
 from util.frames.course_file import FrameFile, frame_dtype
 from util.runtime.errors import InputError
@@ -28,9 +29,7 @@ from util.simulation.truth_tables import (
     truth_dtype,
 )
 
-ROOT = Path(__file__).parents[2]
-PARAM = ["--experiment", str(ROOT / "param/experiment.toml"), "--phosphor", str(ROOT / "param/phosphor.toml")]
-SMALL = [*PARAM, "--frame-shape", "128", "128"]  # spots of one pixel
+SMALL = [*EXPERIMENT, "--frame-shape", "128", "128"]  # spots of one pixel
 
 
 def run(output, *options, workers=1, frames=8):
@@ -43,16 +42,8 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def start(output, *options, **how):
-    argv = [sys.executable, "-W", "error", "-m", "src.simulate_finaltest", "--output", output, *options]
-    return subprocess.Popen(
-        [str(word) for word in argv], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, **how
-    )
-
-
-def messages(stderr):
-    """Give what a program said on standard error, without its progress bar."""
-    return [line for line in stderr.replace("\r", "\n").splitlines() if line.strip() and "simulating:" not in line]
+def begin(output, *options, **how):
+    return start(stage("simulate_finaltest", "--output", output, *options), **how)
 
 
 def living(group):
@@ -66,13 +57,6 @@ def living(group):
         if int(pgrp) == group and state != "Z":
             found.append(int(stat.parent.name))
     return found
-
-
-def wait_until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_file_is_the_same_for_any_number_of_workers(tmp_path):
@@ -109,7 +93,7 @@ def test_file_has_the_courses_datasets_and_says_how_it_was_made(tmp_path):
 
 def unexplained_light(path, shape):
     """Give the frames, with the surroundings of each detected electron made dark; each must have lit its own."""
-    recipe = simulate_finaltest.resolve(simulate_finaltest.parse_args(["--output", "x", *PARAM]))[1]
+    recipe = simulate_finaltest.resolve(simulate_finaltest.parse_args(["--output", "x", *EXPERIMENT]))[1]
     recipe = dataclasses.replace(recipe, frame_shape=shape)
     reach = 2 + round(4 * recipe.sigma.mean / recipe.pitch)
     electrons = read_detected_electrons(path)
@@ -222,7 +206,7 @@ def test_disk_that_fills_up_ends_in_one_line_and_leaves_nothing(tmp_path, share)
     size = run(tmp_path / "whole.h5", frames=300).stat().st_size
     (tmp_path / "whole.h5").unlink()
     limit = int(share * size)
-    program = start(
+    program = begin(
         tmp_path / "f.h5",
         *SMALL,
         *("--frames", 300, "--workers", 1 if share < 0.9 else 2),
@@ -239,7 +223,9 @@ def test_disk_that_fills_up_ends_in_one_line_and_leaves_nothing(tmp_path, share)
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("when", ["at the start", "at work"])
 def test_interrupt_ends_everything_quietly_and_leaves_nothing(tmp_path, workers, when):
-    program = start(tmp_path / "f.h5", *PARAM, "--frames", 20000, "--workers", workers)
+    program = start(
+        stage("simulate_finaltest", "--output", tmp_path / "f.h5", *EXPERIMENT, "--frames", 20000, "--workers", workers)
+    )
     enough = 0 if when == "at the start" else 5e6  # at the start: the file is there, the workers are not
     wait_until(lambda: any(file.stat().st_size >= enough for file in tmp_path.iterdir()))
     os.killpg(program.pid, signal.SIGINT)  # as the terminal does
@@ -252,7 +238,9 @@ def test_interrupt_ends_everything_quietly_and_leaves_nothing(tmp_path, workers,
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
-    program = start(tmp_path / "f.h5", *PARAM, "--frames", 20000, "--workers", 2)
+    program = start(
+        stage("simulate_finaltest", "--output", tmp_path / "f.h5", *EXPERIMENT, "--frames", 20000, "--workers", 2)
+    )
     wait_until(lambda: any(file.stat().st_size > 5e6 for file in tmp_path.iterdir()))
     assert len(living(program.pid)) >= 3
     program.kill()

@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from truth import ROOT
 
 from src import (
     gen_finaltest_answer,
@@ -17,6 +16,7 @@ from src import (
     simulate_finaltest,
 )
 from src.network.dataset import read_samples
+from support import ROOT
 from util.answer.final_h5 import read_answer
 from util.physics.sphere import Experiment
 from util.runtime.errors import InputError

@@ -3,8 +3,8 @@
 import json
 import shutil
 
-from test_scripts import SCRIPTS, call
-from truth import ROOT
+from support import ROOT
+from support.scripts import SCRIPTS, call
 
 SMALL = ("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8", "--epochs", "1")
 FEW = ("--validation", "8", "--first-samples", "300")

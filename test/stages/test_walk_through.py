@@ -4,9 +4,9 @@ import re
 
 import h5py
 import pytest
-from test_scripts import SCRIPTS, call
-from truth import ROOT
 
+from support import ROOT
+from support.scripts import SCRIPTS, call
 from util.answer.final_h5 import read_answer
 from util.runtime.settings import load
 from util.training.priors import Prior

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import truth
 
+from support import truth
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe, draw_spots, light, mean_flux, render
 from util.finder.finder import Finder, FinderSettings

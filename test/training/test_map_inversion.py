@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from network_making import INPUT
-from test_priors import prior_named
-from truth import DESIGN, with_beta
 
+from support.param import INPUT, prior_named
+from support.truth import DESIGN, with_beta
 from util.physics.shell_maps import expected_maps
 from util.training.map_inversion import InputSettings, inversion, tuned
 from util.training.priors import draw

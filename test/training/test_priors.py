@@ -5,16 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp, kstest
-from truth import DESIGN, ROOT
 
+from support import ROOT
+from support.param import prior_named
+from support.truth import DESIGN
 from util.physics import pad
 from util.runtime.errors import InputError
 from util.runtime.settings import load
 from util.training.priors import Prior, around, draw, write_prior
-
-
-def prior_named(name):
-    return load(Prior, ROOT / "param" / f"{name}.toml")
 
 
 @pytest.mark.parametrize("name", ["pretraining", "fine_tuning"])

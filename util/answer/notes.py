@@ -1,6 +1,7 @@
 """What an answer carries beside its numbers: what is printed, what is warned of, and what goes into final.h5."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,13 @@ class Notes:
     datasets : dict of name to (array, attributes)
         For final.h5.
     facts : dict
-        For its `MadeBy`; must be JSON.
+        For its `util.answer.made_by.MadeBy`: fields by name.
     """
 
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     datasets: dict[str, tuple[NDArray, dict[str, object]]] = field(default_factory=dict)
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def keep(self, name: str, array: NDArray, **attributes: object) -> None:
         """Take an array for final.h5."""

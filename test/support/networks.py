@@ -3,17 +3,12 @@
 from dataclasses import asdict
 
 import torch
-from test_priors import prior_named
-from truth import ROOT
 
 from src.network.checkpoint import write_checkpoint
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet
 from src.network.weights import half
-from util.runtime.settings import load
-from util.training.map_inversion import InputSettings
-
-INPUT = load(InputSettings, ROOT / "param" / "network_input.toml")
+from support.param import INPUT, prior_named
 
 
 def facts_of(prior, spheres=2, arch="resnet18", **changes):

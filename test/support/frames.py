@@ -1,12 +1,9 @@
 """Many small frames in next to no time: twenty simulated ones, over and over."""
 
-from truth import ROOT
-
 from src import simulate_finaltest
+from support.param import EXPERIMENT
 from util.frames.course_file import FrameFile
 from util.frames.course_writer import pack_frame, writing_frames
-
-EXPERIMENT = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
 
 
 def make_frames(folder, count):

@@ -1,14 +1,12 @@
 """Truth that the tests share: PADs and spheres whose answers are known by construction."""
 
-from pathlib import Path
-
 import numpy as np
 
+from support import ROOT
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.settings import load
 
-ROOT = Path(__file__).resolve().parents[1]
 # The two spheres of the final test, as the program itself reads them.
 DESIGN = load(Experiment, ROOT / "param" / "experiment.toml").spheres
 

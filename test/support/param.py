@@ -1,0 +1,17 @@
+"""The settings in param/, as options of the programs and as what they are read into."""
+
+from support import ROOT
+from util.runtime.settings import load
+from util.training.map_inversion import InputSettings
+from util.training.priors import Prior
+
+PARAM = ROOT / "param"
+PHOSPHOR = ["--phosphor", f"{PARAM}/phosphor.toml"]
+EXPERIMENT = ["--experiment", f"{PARAM}/experiment.toml", *PHOSPHOR]
+FINDER = [*PHOSPHOR, "--finder", f"{PARAM}/finder.toml"]
+INPUT = load(InputSettings, PARAM / "network_input.toml")
+
+
+def prior_named(name):
+    """Return the prior of a file in param/."""
+    return load(Prior, PARAM / f"{name}.toml")
