@@ -1,17 +1,16 @@
 """README.md and doc/ are true: the commands, options, settings, paths and links in them exist, and examples run."""
 
-import os
 import re
 import shutil
-import subprocess
 import tomllib
 
 import h5py
 import numpy as np
 import pytest
-from documented_commands import (
+
+from support import ROOT
+from support.documented_commands import (
     FENCE,
-    ROOT,
     commands_in,
     commands_of,
     every_option,
@@ -20,7 +19,7 @@ from documented_commands import (
     options_in,
     spans_of,
 )
-
+from support.scripts import SCRIPTS, call
 from util.finder.finder import EVENT
 
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "doc").glob("*.md"))]
@@ -187,10 +186,10 @@ def test_the_sample_is_answered_as_the_network_page_says(tmp_path):
     (block,) = [code for code in blocks(text, "bash") if "DATA_DIR=data/sample" in code]
     shutil.copytree(ROOT / "data" / "sample" / "finaltest_npy", tmp_path / "data" / "sample" / "finaltest_npy")
     (tmp_path / "script").mkdir()
-    for script in (ROOT / "script").glob("*.sh"):  # the block runs here; what it calls is the project's own
+    for script in SCRIPTS.glob("*.sh"):  # the block runs here; what it calls is the project's own
         (tmp_path / "script" / script.name).write_text(f'exec bash "{script}" "$@"\n')
-    shell = ["bash", "-euo", "pipefail", "-c", block]
-    done = subprocess.run(shell, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True)
+    (tmp_path / "block.sh").write_text(f"set -euo pipefail\n{block}")
+    done = call(tmp_path / "block.sh", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     promised = [span for span in spans_of(text) if re.search(r"[a-z] 0\.\d{4}$", span)]
     assert len(promised) == 2

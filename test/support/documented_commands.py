@@ -8,12 +8,11 @@ import re
 import shlex
 import subprocess
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ROOT / "script"
+from support import ROOT
+from support.scripts import SCRIPTS
 
 # Words of the shell, and programs that are not the project's.
 SHELL = {"do", "exec", "export", "nice", "time"}
