@@ -1,4 +1,4 @@
-"""The published account, step by step: every command of the README's table, at small size, as a user calls it."""
+"""The published account, step by step: every command of doc/published.md, at small size, as a user calls it."""
 
 import re
 
@@ -29,7 +29,7 @@ STEPS = [
     ("gen_ranges.sh", (), KIND_2),
     ("gen_traindata_pretraining.sh", ("--training", 8, "--validation", 4), {}),
     (
-        "gen_traindata_pretraining.sh --method electrons",
+        "gen_traindata_pretraining.sh --sampling electrons",
         ("--training", 1, "--validation", 1, "--prior", "{here}/ranges.toml"),
         {"SEED": "1"},
     ),
@@ -52,9 +52,8 @@ IN_THE_QUICK_START = "gen_finaltest_answer.sh"
 
 
 def table_commands():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = text.split("## The published account, step by step")[1].split("\n## ")[0]
-    cells = [line.split("|")[2] for line in table.splitlines() if line.startswith("|")][2:]
+    page = (ROOT / "doc" / "published.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[2] for line in page.splitlines() if line.startswith("|")][2:]
     return [command for cell in cells for command in re.findall(r"`([a-z_]+\.sh[^`]*)`", cell)]
 
 
