@@ -20,6 +20,7 @@ from pathlib import Path
 
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
+from util.runtime.options import as_options
 from util.training.released import Piece, ReleasedWeights, read_manifest
 
 _CHUNK = 1 << 20
@@ -106,7 +107,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--param", type=Path, default=Path("param"), metavar="DIR")
     parser.add_argument("--base", default="", metavar="URL", help="address of the folder with the files")
-    return Options(**vars(parser.parse_args(argv)))
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

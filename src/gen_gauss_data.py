@@ -17,7 +17,7 @@ from typing import get_args
 from src.spot_classifier.patch_file import TaskName, task_settings, write_patches
 from util.frames.course_file import FrameFile
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--bright", type=number(float, 0), metavar="C", help="counts from which a cell is asked about")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
     add("--overwrite", action="store_true", help="replace files that were made otherwise")
-    return Options(**vars(parser.parse_args(argv)))
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from src.network.sample_files import SetOptions, add_options, make_sets
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.training.answer_prior import prior_of_answer
 from util.training.priors import Prior, write_prior
@@ -24,12 +24,17 @@ WIDEN = 10.0
 
 
 @dataclass(frozen=True)
-class Options(SetOptions):
+class Options:
     """Those of the command line; `--help` says what they mean."""
 
     answer: Path | None
     prior: Path | None
     widen: float
+    sets: SetOptions
+
+    def __post_init__(self) -> None:
+        if (self.answer is None) == (self.prior is None):
+            raise ValueError("give --answer or --prior, one of the two")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -47,10 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         help="errors per standard deviation (default %(default)s)",
     )
     add_options(parser)
-    options = Options(**vars(parser.parse_args(argv)))
-    if (options.answer is None) == (options.prior is None):
-        parser.error("give --answer or --prior, one of the two")
-    return options
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def prior_of(options: Options) -> Prior:
@@ -64,12 +66,12 @@ def prior_of(options: Options) -> Prior:
     if options.prior is not None:
         return load(Prior, options.prior)
     answer, widen = options.answer, options.widen
-    assert answer is not None  # one of the two, says parse_args
+    assert answer is not None  # one of the two is given
     try:
         prior = prior_of_answer(answer, widen=widen)
     except ValueError as error:
         raise InputError(f"{answer}: no prior about this answer ({error}); try a smaller --widen") from None
-    path = options.data / "fine_tuning.toml"
+    path = options.sets.data / "fine_tuning.toml"
     write_prior(path, prior, f"Prior about {answer.name}, {widen:g} times as wide as its errors.")
     print(f"{path}: prior about {answer}")
     return prior
@@ -78,7 +80,7 @@ def prior_of(options: Options) -> Prior:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     options = parse_args(argv)
-    make_sets("fine_tuning", prior_of(options), options)
+    make_sets("fine_tuning", prior_of(options), options.sets)
 
 
 if __name__ == "__main__":

@@ -16,15 +16,17 @@ from pathlib import Path
 
 from src.network.sample_files import SetOptions, add_options, make_sets
 from util.runtime.errors import run_program
+from util.runtime.options import as_options
 from util.runtime.settings import load
 from util.training.priors import Prior
 
 
 @dataclass(frozen=True)
-class Options(SetOptions):
+class Options:
     """Those of the command line; `--help` says what they mean."""
 
     prior: Path
+    sets: SetOptions
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -34,13 +36,13 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--prior", type=Path, default=Path("param/pretraining.toml"), metavar="FILE")
     add_options(parser)
-    return Options(**vars(parser.parse_args(argv)))
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     options = parse_args(argv)
-    make_sets("pretraining", load(Prior, options.prior), options)
+    make_sets("pretraining", load(Prior, options.prior), options.sets)
 
 
 if __name__ == "__main__":

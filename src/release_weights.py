@@ -17,6 +17,7 @@ from src.network.weights import read_facts
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.facts import to_json
+from util.runtime.options import as_options
 from util.training.released import Manifest, Piece, ReleasedWeights
 
 PART_BYTES = 15_000_000
@@ -26,7 +27,7 @@ PART_BYTES = 15_000_000
 class Options:
     """Those of the command line; `--help` says what they mean."""
 
-    weights: list[Path]
+    weights: tuple[Path, ...]
     manifest: Path
     base: str
     parts: Path | None
@@ -69,7 +70,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--manifest", type=Path, default=Path("param/weights.json"), metavar="FILE")
     parser.add_argument("--base", default="", metavar="URL", help="where the files will be found")
     parser.add_argument("--parts", type=Path, metavar="DIR", help="write parts under 16 MB there")
-    return Options(**vars(parser.parse_args(argv)))
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

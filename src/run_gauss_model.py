@@ -20,7 +20,7 @@ from typing import get_args
 from src.spot_classifier.patch_file import TaskName, task_settings
 from src.spot_classifier.training import train
 from util.runtime.errors import run_program
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--rate", type=number(float, 1e-9, 10), metavar="X", help="highest learning rate")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
     add("--restart", action="store_true", help="do not go on from a checkpoint")
-    return Options(**vars(parser.parse_args(argv)))
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

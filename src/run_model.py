@@ -17,13 +17,12 @@ own prior, and fits the shortcut to it first.
 """
 
 import argparse
-import dataclasses
 import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -36,15 +35,33 @@ from src.network.training_run import Outputs, train_network
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior
 from util.training.recipe import Precision, Schedule, Stage, TrainingSettings, TrainingStages, file_stem
 
 
 @dataclass(frozen=True)
+class Changes:
+    """What the command line changes of training.toml; None: nothing."""
+
+    arch: str | None
+    window: int | None
+    first_samples: int | None
+    batch: int | None
+    epoch_samples: int | None
+    epochs: int | None
+    rate: float | None
+    weight_decay: float | None
+    ema: float | None
+    frozen: float | None
+    schedule: Schedule | None
+    precision: Precision | None
+
+
+@dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean. `changes` are those of training.toml, by name."""
+    """Those of the command line; `--help` says what they mean."""
 
     stage: Stage
     param: Path
@@ -62,7 +79,15 @@ class Options:
     device: Literal["auto", "cpu", "cuda"]
     seed: int
     restart: bool
-    changes: dict[str, Any]
+    changes: Changes
+
+    def __post_init__(self) -> None:
+        if self.train and self.valid is None:
+            raise ValueError("--train: samples in files need --valid, a file of others to validate on")
+        if self.minutes and self.rounds > 1:
+            raise ValueError(
+                "--minutes: the rate of one round follows the clock; leave --rounds out, or start each by itself"
+            )
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -94,15 +119,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: cuda where there is one)")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
     add("--restart", action="store_true", help="do not go on from a checkpoint")
-    given = vars(parser.parse_args(argv))
-    names = [field.name for field in dataclasses.fields(TrainingSettings)]
-    changes = {name: value for name in names if (value := given.pop(name, None)) is not None}
-    options = Options(**{**given, "train": tuple(given["train"])}, changes=changes)
-    if options.train and options.valid is None:
-        parser.error("--train: samples in files need --valid, a file of others to validate on")
-    if options.minutes and options.rounds > 1:
-        parser.error("--minutes: the rate of one round follows the clock; leave --rounds out, or start each by itself")
-    return options
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -150,7 +167,9 @@ def source_of(options: Options, training: TrainingSettings, device: torch.device
 
 def train(options: Options, device: torch.device) -> None:
     """Train as the options say; in several processes, in each of them."""
-    training = settings.load(TrainingStages, options.param / "training.toml").stage(options.stage, options.changes)
+    training = settings.load(TrainingStages, options.param / "training.toml").stage(
+        options.stage, vars(options.changes)
+    )
     output = options.output or options.param
     init = options.init
     if init is None and options.stage == "fine_tuning":
@@ -165,7 +184,7 @@ def train(options: Options, device: torch.device) -> None:
             source=source_of(options, training, device),
             seed=options.seed,
             init=init,
-            arch_given="arch" in options.changes,
+            arch_given=options.changes.arch is not None,
         ),
         Outputs(stage, output, options.losses),
         Duration(training.epochs, options.rounds, options.minutes),
