@@ -9,7 +9,6 @@ hours on 64, 256 and 1024 workers, each with what limits them. Milliseconds are 
 """
 
 import argparse
-import dataclasses
 import json
 import platform
 import tempfile
@@ -26,7 +25,8 @@ from src import simulate_finaltest
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.search_block import Task, find_block, release
-from util.electrons.shards import FrameCounts, Shard, distribution_of, read_shard, shard_path, write_shard
+from util.electrons.shard_facts import FrameCounts, SearchSettings, ShardFacts
+from util.electrons.shards import Shard, distribution_of, read_shard, shard_path, write_shard
 from util.finder.finder import EVENT, FinderSettings
 from util.frames.open import open_frames
 from util.runtime import settings
@@ -42,13 +42,18 @@ BLOCKS = (50, 500)
 COMMANDS = (1, 8)  # that share the frames by --range
 
 
+def read_settings() -> SearchSettings:
+    """Read how the published frames are searched, without learning from them."""
+    recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
+    return SearchSettings(recipe, finder, detector=Detector.of_recipe(recipe))
+
+
 def search(path: Path, frames: int) -> tuple[float, NDArray]:
     """Milliseconds a frame of a worker's part, and the electrons found."""
-    finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
-    recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
+    told = read_settings()
     with open_frames(path) as file:
-        recipe = dataclasses.replace(recipe, frame_shape=file.frame_shape)
-        whole = Task(path, file.dataset, file.fingerprint(), (0, frames), 0, frames, Detector.of_recipe(recipe), finder)
+        whole = Task(path, file.dataset, file.fingerprint(), (0, frames), 0, frames, told.detector, told.finder)
     find_block(whole._replace(stop=10))  # compiles, and opens the file
     begin = time.process_time()
     found = find_block(whole)
@@ -79,22 +84,12 @@ def hand_out(block: int, electrons_a_frame: float) -> float:
 
 def write(events: NDArray, frames: int, folder: Path, *, keep_events: bool) -> dict[str, float]:
     """Milliseconds and bytes a frame of a shard, and milliseconds a shard to read it again."""
+    told = read_settings()
     begin = time.process_time()
     distribution, counts = distribution_of(events)
-    shard = Shard(
-        start=0,
-        stop=frames,
-        source="",
-        frames_in_source=frames,
-        settings="{}",
-        counts_of_frames=FrameCounts(frames, 0, 0, 0),
-        events=events if keep_events else None,
-        distribution=distribution,
-        counts=counts,
-        squared_weights=0.0,
-    )
+    facts = ShardFacts(0, frames, "", frames, told, FrameCounts(frames, 0, 0, 0), squared_weights=0.0)
     path = shard_path(folder, 0, frames)
-    write_shard(path, shard)
+    write_shard(path, Shard(facts, events if keep_events else None, distribution, counts))
     written = time.process_time()
     read_shard(path)
     read = time.process_time()

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kind2.h5"
         options = ["--kind", "2", "--output", str(path), "--workers", "1", "--prior", f"{ROOT}/param/pretraining.toml"]
-        sizes = ["--spheres", str(args.spheres), "--electrons", str(args.electrons)]
+        sizes = ["--distributions", str(args.spheres), "--electrons", str(args.electrons)]
         begin = time.process_time()
         simulate_finaltest.main([*options, *sizes])
         print(f"simulated and written: {time.process_time() - begin:.2f} s")

@@ -8,8 +8,8 @@ writes  FILE: `Events`, one row an electron in the order of the frames, with the
 """
 
 import argparse
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ from tqdm import tqdm
 from util.electrons.shards import check_together, list_shards, read_facts, read_shard
 from util.finder.finder import EVENT
 from util.runtime.errors import InputError, run_program
+from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
+from util.runtime.options import as_options
 
 EVENTS = "Events"
 UNITS = {
@@ -35,7 +37,7 @@ UNITS = {
 
 
 def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int]:
-    """Write the electrons of all shards of a folder; give the numbers of electrons and of frames.
+    """Write the electrons of all shards of a folder; return the numbers of electrons and of frames.
 
     Parameters
     ----------
@@ -53,12 +55,12 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
     paths = list_shards(folder)
     facts = [read_facts(path) for path in paths]
     check_together(paths, facts, partial=partial)
-    ranges = [(fact["start"], fact["stop"]) for fact in facts]
-    attributes = {
-        "source": facts[0]["source"],
-        "settings": json.dumps(facts[0]["settings"], sort_keys=True),
-        "frames_in_source": facts[0]["frames_in_source"],
-        "ranges_of_frames": json.dumps(ranges),
+    ranges = [(fact.start, fact.stop) for fact in facts]
+    attributes: dict[str, str | int] = {
+        "source": facts[0].source,
+        "settings": to_json(facts[0].settings, sort_keys=True),
+        "frames_in_source": facts[0].frames_in_source,
+        "ranges_of_frames": to_json(ranges),
     }
     with writing_tables(output, attributes) as writer:
         table = writer.create_table(EVENTS, EVENT, packed=True)
@@ -69,20 +71,30 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
         return len(table), sum(stop - start for start, stop in ranges)
 
 
-def _events_of(path: Path) -> NDArray:
+def _events_of(path: Path) -> NDArray[np.void]:
     events = read_shard(path).events
     if events is None:
         raise InputError(f"{path}: expected events, found none; search its frames again without --no-events")
-    missing = set(EVENT.names) - set(events.dtype.names)
+    names = EVENT.names or ()
+    missing = set(names) - set(events.dtype.names or ())
     if missing:
         raise InputError(f"{path}: its events lack {', '.join(sorted(missing))}; search its frames again")
     rows = np.empty(len(events), EVENT)
-    for name in EVENT.names:
+    for name in names:
         rows[name] = events[name]
     return rows
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """Which shards go where, and whether some may be missing."""
+
+    shards: Path
+    output: Path
+    partial: bool
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="gen_events_h5.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -90,15 +102,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder of final_START_STOP.npz")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
     parser.add_argument("--partial", action="store_true", help="write although shards are missing")
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    args = parse_args(argv)
-    electrons, frames = write_events(args.shards, args.output, partial=args.partial)
-    size = args.output.stat().st_size
-    print(f"{args.output}: {electrons} electrons of {frames} frames, {size / 1e6:.1f} MB")
+    options = parse_args(argv)
+    electrons, frames = write_events(options.shards, options.output, partial=options.partial)
+    size = options.output.stat().st_size
+    print(f"{options.output}: {electrons} electrons of {frames} frames, {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

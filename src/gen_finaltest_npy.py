@@ -15,13 +15,13 @@ end. Frames without an electron, and frames too bright to tell electrons apart, 
 import argparse
 import contextlib
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.search import add_counts, find_shards, ranges_over, wanted_shards
+from util.electrons.shard_facts import SearchSettings
 from util.electrons.shards import read_facts, shard_path, write_shard
 from util.finder.calibration import learn_detector
 from util.finder.finder import FinderSettings
@@ -44,24 +44,16 @@ def describe_lacking(output: Path, lacking: Sequence[tuple[tuple[int, int], Fram
     return f"{lacking[0][1]}; no shard was made of frames {', '.join(ranges)}; those of all others are in {output}"
 
 
-def detector_of_shards(folder: Path, source: str, how: dict) -> Detector | None:
-    """Give the detector of shards of the same file that were made in the same way; None where there are none.
+def detector_of_shards(folder: Path, source: str, asked: SearchSettings) -> Detector | None:
+    """Return the detector of shards of the same file that were made in the same way; None where there are none.
 
     Learnt anew it would differ by a hair once a frame has been mended, and the shards would not go together.
     """
-    how = json.loads(json.dumps(how))
     for path in sorted(folder.glob("final_*_*.npz")):
         facts = read_facts(path)
-        told = dict(facts["settings"])
-        detector = told.pop("detector", None)
-        if facts["source"] == source and told == how and detector is not None:
-            try:
-                return Detector.from_facts(detector)
-            except (KeyError, TypeError, ValueError):
-                raise InputError(
-                    f"{path}: expected a detector as this version learns it, found one of an earlier version; "
-                    "search again with --overwrite, or choose another --output"
-                ) from None
+        detector = facts.settings.detector
+        if facts.source == source and detector and facts.settings == dataclasses.replace(asked, detector=detector):
+            return detector
     return None
 
 
@@ -126,22 +118,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.range:
             frames.check_range(*args.range)
         source = frames.fingerprint()
-        told = {"spots": args.spots, "phosphor": dataclasses.asdict(recipe), "finder": dataclasses.asdict(finder)}
-        how = {"dataset": frames.dataset} | told
-        known = None if args.overwrite else detector_of_shards(args.output, source, how)
+        asked = SearchSettings(recipe, finder, frames.dataset, args.spots)
+        known = None if args.overwrite else detector_of_shards(args.output, source, asked)
         detector = choose_detector(frames, recipe, finder, spots=args.spots, known=known)
         ranges = ranges_over(*(args.range or (0, frames.count)), args.shards or (1 if args.range else SHARDS))
-        how = json.dumps(how | {"detector": detector.facts()}, sort_keys=True)
-        wanted = wanted_shards(args.output, ranges, source, how, overwrite=args.overwrite)
+        search = dataclasses.replace(asked, detector=detector)
+        wanted = wanted_shards(args.output, ranges, source, search, overwrite=args.overwrite)
         if len(wanted) < len(ranges):
             print(f"{args.output}: {len(ranges) - len(wanted)} of {len(ranges)} shards are already there")
         shards = find_shards(
             frames,
             wanted,
-            detector,
-            finder,
+            search,
             source=source,
-            how=how,
             keep_events=not args.no_events,
             workers=args.workers,
             scheduler=args.scheduler,
@@ -154,8 +143,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 if isinstance(shard, FrameError):
                     lacking.append((frames_range, shard))
                     continue
-                write_shard(shard_path(args.output, shard.start, shard.stop), shard)
-                seen.append(shard.counts_of_frames)
+                write_shard(shard_path(args.output, *frames_range), shard)
+                seen.append(shard.facts.counts_of_frames)
                 electrons += float(shard.distribution.sum(dtype=float))
                 hits += int(shard.counts.sum())
     if seen:

@@ -1,13 +1,13 @@
 """final.h5, written and read back, and files that are none."""
 
-import json
 import re
 
 import h5py
 import numpy as np
 import pytest
 
-from util.answer.final_h5 import ANSWER_DTYPE, answer_rows, read_answer, table, write_answer
+from support.answers import MADE_BY
+from util.answer.final_h5 import ANSWER_DTYPE, answer_rows, read_answer, read_made_by, table, write_answer
 from util.fit.result import FitResult
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
@@ -47,7 +47,7 @@ def result_of(spheres=2, betas=12):
 
 def test_the_answer_is_read_back_as_it_was_written(tmp_path):
     result = result_of()
-    write_answer(tmp_path / "new" / "final.h5", result, {})
+    write_answer(tmp_path / "new" / "final.h5", result, MADE_BY)
     rows = read_answer(tmp_path / "new" / "final.h5")
     assert rows.dtype == np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (12,))])
     assert rows["SphereId"].tolist() == [0, 1]
@@ -57,7 +57,7 @@ def test_the_answer_is_read_back_as_it_was_written(tmp_path):
 
 def test_all_of_the_fit_is_in_the_file(tmp_path):
     result = result_of()
-    write_answer(tmp_path / "final.h5", result, {"settings": {"order": 24}})
+    write_answer(tmp_path / "final.h5", result, MADE_BY)
     with h5py.File(tmp_path / "final.h5") as file:
         assert np.array_equal(file["AnswerField"]["beta"], 2 * result.beta)
         assert np.array_equal(file["Parameters"]["Value"], result.values)
@@ -68,12 +68,12 @@ def test_all_of_the_fit_is_in_the_file(tmp_path):
         assert np.array_equal(file["FloorCovariance"], result.floor_covariance)
         assert np.array_equal(file["Centre"], result.centre)
         assert file["Goodness"][0].tolist() == (1234.5, 1200, 17.0)
-        assert json.loads(file["MadeBy"].asstr()[()]) == {"settings": {"order": 24}}
+    assert read_made_by(tmp_path / "final.h5") == MADE_BY
 
 
 def test_the_same_answer_is_the_same_bytes(tmp_path):
     for name in ("a.h5", "b.h5"):
-        write_answer(tmp_path / name, result_of(), {"b": 1, "a": 2})
+        write_answer(tmp_path / name, result_of(), MADE_BY)
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
@@ -116,7 +116,7 @@ def write_text(path):
 
 
 def write_part(path):
-    write_answer(path, result_of(), {})
+    write_answer(path, result_of(), MADE_BY)
     path.write_bytes(path.read_bytes()[:-200])
 
 
@@ -169,3 +169,30 @@ def test_a_file_that_holds_no_answer_is_refused(tmp_path, write, message):
     with pytest.raises(InputError, match=re.escape(f"{path}: {message}")) as told:
         read_answer(path)
     assert "\n" not in str(told.value)
+
+
+def with_made_by(path, **datasets):
+    write_answer(path, result_of(), MADE_BY)
+    with h5py.File(path, "r+") as file:
+        del file["MadeBy"]
+        for name, value in datasets.items():
+            file[name] = value
+
+
+@pytest.mark.parametrize(
+    ("datasets", "message"),
+    [
+        ({}, "expected a dataset MadeBy, found Answer, AnswerField"),
+        ({"MadeBy": [1.0, 2.0]}, "MadeBy: expected a text, found shape (2,) of float64"),
+        ({"MadeBy": "{"}, "MadeBy: expected JSON, found none"),
+        ({"MadeBy": "{}"}, "MadeBy: key 'settings' is missing"),
+        ({"MadeBy": MADE_BY.to_json().replace("24", "true")}, "MadeBy: expected an integer at 'settings.order', found"),
+        ({"MadeBy": MADE_BY.to_json().replace("likelihood", "guess")}, "MadeBy: expected 'likelihood' or 'resnet' or "),
+    ],
+)
+def test_what_does_not_say_what_made_the_answer_is_refused(tmp_path, datasets, message):
+    path = tmp_path / "final.h5"
+    with_made_by(path, **datasets)
+    with pytest.raises(InputError, match=re.escape(f"{path}: {message}")) as told:
+        read_made_by(path)
+    assert "\n" not in str(told.value) and "script/gen_finaltest_answer.sh" in str(told.value)

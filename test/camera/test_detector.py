@@ -1,14 +1,15 @@
 import dataclasses
-import json
+import re
 
 import numpy as np
 import pytest
 
 from support import truth
 from util.camera.detector import Detector
-from util.camera.phosphor import PhosphorRecipe, draw_spots, light, mean_flux
+from util.camera.phosphor import Normal, PhosphorRecipe, draw_spots, light, mean_flux
 from util.finder.finder import Finder, FinderSettings
 from util.runtime import settings
+from util.runtime.facts import from_json, to_json
 
 PARAM = truth.ROOT / "param"
 RECIPE = settings.load(PhosphorRecipe, PARAM / "phosphor.toml")
@@ -32,7 +33,26 @@ def lone(events):
 
 def test_a_detector_survives_its_facts_as_json():
     detector = dataclasses.replace(DETECTOR, noise=1.5, background=(3.0, -1.0, 0.5), hot_pixels=((3, 4), (5, 6)))
-    assert Detector.from_facts(json.loads(json.dumps(detector.facts()))) == detector
+    assert from_json(Detector, to_json(detector), "here") == detector
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frame_shape": (0, 1024)}, "frame_shape must be at least 1 x 1 pixel"),
+        ({"sample_centre": 1.5}, "sample_centre must lie in the pixel"),
+        ({"flux": Normal(0.0, 0.1)}, "flux.mean must be above 0, found 0.0"),
+        ({"sigma": Normal(-0.01, 0.1)}, "sigma.mean must be above 0, found -0.01"),
+        ({"noise": -1.0}, "noise must be a finite number not below 0"),
+        ({"noise": float("nan")}, "noise must be a finite number not below 0"),
+        ({"background": (0.0, float("inf"), 0.0)}, "background must be finite"),
+        ({"saturation": 0}, "saturation must be at least 1"),
+        ({"hot_pixels": ((3, 4), (5, 1024))}, "hot_pixels must lie within (1024, 1024), found (5, 1024)"),
+    ],
+)
+def test_what_no_camera_is_like_is_refused(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        dataclasses.replace(DETECTOR, **changes)
 
 
 def test_a_recipes_detector_has_its_geometry_and_flux():

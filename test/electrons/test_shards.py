@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pytest
 
+from support import ROOT
 from support.shards import SETTINGS, events_at, shard_of, write
+from util.electrons.shard_facts import FrameCounts, SearchSettings
 from util.electrons.shards import (
     MAP_SIZE,
-    FrameCounts,
     check_together,
     distribution_of,
     empty_events,
@@ -55,9 +56,10 @@ def test_a_shard_without_events_or_without_electrons_is_a_normal_one(tmp_path, s
 
 def test_facts_are_read_without_the_arrays(tmp_path, shard):
     facts = read_facts(write(tmp_path, shard))
-    assert (facts["start"], facts["stop"], facts["source"], facts["frames_in_source"]) == (0, 10, "0123", 10)
-    assert facts["settings"] == json.loads(SETTINGS)
-    assert facts["counts_of_frames"] == {"frames": 10, "dark": 1, "empty": 2, "saturated": 3}
+    assert facts == shard.facts
+    assert (facts.start, facts.stop, facts.source, facts.frames_in_source) == (0, 10, "0123", 10)
+    assert facts.settings == SETTINGS
+    assert facts.counts_of_frames == FrameCounts(10, 1, 2, 3)
 
 
 def test_a_shard_is_the_same_bytes_whenever_it_is_written(tmp_path, shard):
@@ -163,21 +165,72 @@ def rewrite(path, **changes):
         ({"events": np.zeros((5, 3))}, "expected events with ImageId, x, z, weight, found float64"),
         ({"events": np.zeros(5, [("x", "f4"), ("z", "f4")])}, "expected events with ImageId, x, z, weight, found"),
         ({"facts": None}, "its facts cannot be read"),
-        ({"facts": np.array("[1, 2]")}, "its facts cannot be read"),
-        ({"facts": np.array("{no json")}, "its facts cannot be read"),
-        ({"source": None}, "its facts lack source"),
-        ({"counts_of_frames": {"frames": 10}}, "its facts cannot be read"),
-        ({"counts_of_frames": None}, "its facts cannot be read ('counts_of_frames')"),
-        ({"stop": 9}, "expected frames as its name says, found 0..9"),
     ],
 )
-def test_arrays_and_facts_that_are_not_a_shards_are_refused(tmp_path, shard, changes, message):
+def test_arrays_that_are_not_a_shards_are_refused(tmp_path, shard, changes, message):
     path = write(tmp_path, shard)
     rewrite(path)
     read_shard(path)
     rewrite(path, **changes)
     with pytest.raises(InputError, match=re.escape(f"{path}: not a whole shard: {message}")):
         read_shard(path)
+
+
+COUNTS = {"frames": 10, "dark": 1, "empty": 2, "saturated": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"facts": np.array("[1, 2]")}, "expected a table, found [1, 2]"),
+        ({"facts": np.array("{no json")}, "expected JSON, found none"),
+        ({"facts": np.array("[" * 100_000)}, "nested too deeply"),
+        ({"source": None}, "key 'source' is missing"),
+        ({"source": 5}, "expected text at 'source', found 5"),
+        ({"start": "0"}, "expected an integer at 'start', found '0'"),
+        ({"start": -1}, "expected a range of the 10 frames in the file, found -1..10"),
+        ({"stop": 0}, "expected a range of the 10 frames in the file, found 0..0"),
+        ({"frames_in_source": 9}, "expected a range of the 9 frames in the file, found 0..10"),
+        ({"squared_weights": -1.0}, "expected a finite squared_weights of at least 0, found -1.0"),
+        ({"squared_weights": float("nan")}, "expected a finite number at 'squared_weights', found nan"),
+        ({"squared_weights": float("inf")}, "expected a finite number at 'squared_weights', found inf"),
+        ({"counts_of_frames": {"frames": 10}}, "key 'counts_of_frames.dark' is missing"),
+        ({"counts_of_frames": None}, "key 'counts_of_frames' is missing"),
+        ({"counts_of_frames": COUNTS | {"frames": 9}}, "expected counts of the 10 frames 0..10, found 9"),
+        ({"counts_of_frames": COUNTS | {"empty": -2}}, "counts_of_frames: expected no number of frames below 0"),
+        ({"counts_of_frames": COUNTS | {"empty": 8}}, "counts_of_frames: expected no more frames of a kind"),
+        ({"counts_of_frames": COUNTS | {"frames": True}}, "expected an integer at 'counts_of_frames.frames'"),
+        ({"settings": {}}, "key 'settings.phosphor' is missing"),
+        ({"settings": "{}"}, "expected a table at 'settings', found '{}'"),
+    ],
+)
+def test_facts_that_make_no_sense_are_refused_before_an_array_is_read(tmp_path, shard, changes, message):
+    path = write(tmp_path, shard)
+    rewrite(path, counts=None, **changes)
+    for read in (read_facts, read_shard):
+        with pytest.raises(InputError, match=re.escape(f"{path}: facts: {message}")) as told:
+            read(path)
+        assert "\n" not in str(told.value)
+        assert str(told.value).endswith("; search its frames again with script/gen_finaltest_npy.sh --overwrite")
+
+
+def test_a_shard_of_other_frames_than_its_name_says_is_refused(tmp_path, shard):
+    path = write(tmp_path, shard).rename(tmp_path / "final_0_9.npz")
+    with pytest.raises(InputError, match=r"final_0_9\.npz: not a whole shard: expected frames as its name says"):
+        read_facts(path)
+
+
+def test_facts_are_written_in_the_order_of_the_fields_and_settings_in_alphabetical_order(shard):
+    content = json.loads(shard.facts.to_json())
+    assert list(content) == [field.name for field in dataclasses.fields(shard.facts)]
+    for table in (content["settings"], content["settings"]["phosphor"], content["settings"]["phosphor"]["A"]):
+        assert list(table) == sorted(table)
+
+
+def test_the_sample_that_ships_with_the_program_is_read(tmp_path):
+    facts = read_facts(ROOT / "data" / "sample" / "finaltest_npy" / "final_0_10000.npz")
+    assert facts.counts_of_frames == FrameCounts(10_000, 0, 0, 0)
+    assert facts.settings == SearchSettings(SETTINGS.phosphor, SETTINGS.finder, dataset=None, detector=None)
 
 
 def test_shards_are_listed_by_number_and_other_files_are_left_out(tmp_path):
@@ -194,15 +247,12 @@ def test_a_folder_without_shards_is_refused(tmp_path):
             list_shards(folder)
 
 
-def facts_of(*ranges, source="0123", settings="{}", frames=30):
-    return [
-        {"start": start, "stop": stop, "source": source, "settings": settings, "frames_in_source": frames}
-        for start, stop in ranges
-    ]
+def facts_of(*ranges, **changes):
+    return [shard_of(empty_events(), *each, **{"frames_in_source": 30} | changes).facts for each in ranges]
 
 
 def check(folder, facts, **options):
-    check_together([shard_path(folder, fact["start"], fact["stop"]) for fact in facts], facts, **options)
+    check_together([shard_path(folder, fact.start, fact.stop) for fact in facts], facts, **options)
 
 
 def test_shards_that_cover_the_file_once_belong_together(tmp_path):
@@ -234,7 +284,10 @@ def test_frames_in_two_shards_are_refused_even_of_a_part(tmp_path, ranges, parti
 
 @pytest.mark.parametrize(
     ("other", "what"),
-    [({"source": "4567"}, "the same file of frames as"), ({"settings": "[]"}, "the same settings of the finder as")],
+    [
+        ({"source": "4567"}, "the same file of frames as"),
+        ({"settings": dataclasses.replace(SETTINGS, spots="learn")}, "the same settings of the finder as"),
+    ],
 )
 def test_shards_of_another_file_or_search_do_not_belong(tmp_path, other, what):
     facts = facts_of((0, 10)) + facts_of((10, 30), **other)

@@ -1,7 +1,5 @@
 """What the answer stage does beyond the fit, through the stage: knowledge, the finder's bias, other answers."""
 
-import json
-
 import h5py
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from support import ROOT
 from support.answers import answer, parameters
 from support.figures import saved_figures
 from support.truth import DESIGN
-from util.answer.final_h5 import read_answer
+from util.answer.final_h5 import read_answer, read_made_by
 from util.electrons.shards import list_shards, read_shard
 from util.frames.course_file import FrameFile
 from util.physics import pad
@@ -43,7 +41,7 @@ def test_orders_that_the_data_do_not_support_are_fixed_at_zero(run_folder, tmp_p
     options = ("--orders", "auto", "--finaltest", run_folder / "finaltest.h5")
     printed = answer(run_folder / "shards", tmp_path / "final.h5", *options)
     found = open_answer(tmp_path / "final.h5")
-    orders = json.loads(found["MadeBy"][0])["orders"]
+    orders = read_made_by(tmp_path / "final.h5").orders
     assert f"degrees up to {orders[0]} and {orders[1]}" in printed
     beta = read_answer(tmp_path / "final.h5")["beta"]
     assert min(orders) >= 12 and min(orders) < 24

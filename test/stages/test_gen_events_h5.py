@@ -13,8 +13,10 @@ import pytest
 from src import gen_events_h5
 from support import ROOT
 from support.shards import SETTINGS, events_at, shard_of, write
+from util.electrons.shard_facts import SearchSettings
 from util.finder.finder import EVENT
 from util.runtime.errors import InputError
+from util.runtime.facts import from_json
 
 
 def electrons(n, first, seed):
@@ -51,7 +53,7 @@ def test_the_table_holds_the_electrons_of_all_shards_in_order(shards, tmp_path, 
         assert table.compression == "gzip"
         assert {name: table.attrs[f"{name}_unit"] for name in EVENT.names} == gen_events_h5.UNITS
         assert file.attrs["source"] == "0123"
-        assert json.loads(file.attrs["settings"]) == json.loads(SETTINGS)
+        assert from_json(SearchSettings, file.attrs["settings"], "events.h5") == SETTINGS
         assert json.loads(file.attrs["ranges_of_frames"]) == [[0, 10], [10, 20], [20, 30]]
         assert file.attrs["frames_in_source"] == 30
     assert f"{path}: 40007 electrons of 30 frames" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from support import ROOT
 from support.param import EXPERIMENT, FINDER
 from support.processes import contents, messages, stage, start, wait_until
 from util.camera.phosphor import PhosphorRecipe, render
-from util.electrons.shards import distribution_of, list_shards, read_facts, read_shard, write_shard
+from util.electrons.shards import distribution_of, list_shards, read_facts, read_shard
 from util.finder.finder import EVENT
 from util.finder.matching import match
 from util.frames.course_file import FRAMES, FrameFile, frame_dtype
@@ -73,7 +73,7 @@ def ten(small, tmp_path_factory):
 def test_electrons_of_a_run_are_found_and_kept_in_ten_shards(simulated, tmp_path, capsys):
     run(simulated, tmp_path / "new" / "shards")
     shards = [read_shard(path) for path in list_shards(tmp_path / "new" / "shards")]
-    assert [(shard.start, shard.stop) for shard in shards] == [(6 * i, 6 * i + 6) for i in range(10)]
+    assert [(shard.facts.start, shard.facts.stop) for shard in shards] == [(6 * i, 6 * i + 6) for i in range(10)]
     events = np.concatenate([shard.events for shard in shards])
     assert events.dtype == EVENT
     electrons = read_detected_electrons(simulated)
@@ -86,7 +86,8 @@ def test_electrons_of_a_run_are_found_and_kept_in_ten_shards(simulated, tmp_path
     distribution = sum(shard.distribution.astype(float) for shard in shards)
     assert distribution.sum() == pytest.approx(len(electrons), rel=0.01)
     assert sum(shard.counts.sum() for shard in shards) == len(events)
-    assert sum(shard.squared_weights for shard in shards) == pytest.approx((events["weight"].astype(float) ** 2).sum())
+    squares = sum(shard.facts.squared_weights for shard in shards)
+    assert squares == pytest.approx((events["weight"].astype(float) ** 2).sum())
     assert (
         f"60 frames searched: {len(events)} hits, {distribution.sum():.0f} electrons by flux" in capsys.readouterr().out
     )
@@ -94,7 +95,7 @@ def test_electrons_of_a_run_are_found_and_kept_in_ten_shards(simulated, tmp_path
 
 def test_a_shards_maps_are_those_of_its_events(ten):
     shard = read_shard(list_shards(ten)[3])
-    assert set(shard.events["ImageId"].tolist()) <= set(range(shard.start, shard.stop))
+    assert set(shard.events["ImageId"].tolist()) <= set(range(shard.facts.start, shard.facts.stop))
     assert shard.events.size > 50
     for found, expected in zip((shard.distribution, shard.counts), distribution_of(shard.events), strict=True):
         assert found.dtype == expected.dtype
@@ -104,11 +105,12 @@ def test_a_shards_maps_are_those_of_its_events(ten):
 def test_a_shard_says_what_it_was_made_from(small, ten):
     facts = read_facts(list_shards(ten)[0])
     with FrameFile(small) as file:
-        assert facts["source"] == file.fingerprint()
-    assert facts["frames_in_source"] == 130
-    assert facts["settings"]["detector"]["frame_shape"] == list(SMALL)
-    assert facts["settings"]["detector"]["A"]["mean"] == pytest.approx(100, rel=0.02)
-    assert "annealing" in facts["settings"]["finder"]
+        assert facts.source == file.fingerprint()
+        assert facts.settings.dataset == file.dataset
+    assert facts.frames_in_source == 130
+    assert facts.settings.spots == "learn"
+    assert facts.settings.detector.frame_shape == SMALL
+    assert facts.settings.detector.A.mean == pytest.approx(100, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -261,12 +263,13 @@ def test_shards_of_another_file_or_other_settings_are_refused_and_replaced_where
 
 
 def test_shards_of_an_earlier_version_are_refused_and_replaced_where_asked(small, ten, tmp_path):
-    shard = read_shard(ten / "final_0_13.npz")
-    told = json.loads(shard.settings)
-    del told["detector"]["flux"]
-    write_shard(tmp_path / "final_0_13.npz", dataclasses.replace(shard, settings=json.dumps(told)))
+    with np.load(ten / "final_0_13.npz") as archive:
+        arrays = dict(archive)
+    facts = json.loads(str(arrays["facts"]))
+    del facts["settings"]["detector"]["flux"]
+    np.savez(tmp_path / "final_0_13.npz", **arrays | {"facts": np.array(json.dumps(facts))})
     before = contents(tmp_path)
-    with pytest.raises(InputError, match=r"final_0_13\.npz: .* found one of an earlier version; .*--overwrite"):
+    with pytest.raises(InputError, match=r"final_0_13\.npz: .* key 'settings.detector.flux' is missing; .*--overwrite"):
         run(small, tmp_path, "--range", 0, 13)
     assert contents(tmp_path) == before
     run(small, tmp_path, "--range", 0, 13, "--overwrite")
@@ -279,7 +282,7 @@ def test_shards_without_events_keep_the_rest(small, ten, tmp_path):
     assert bare.events is None
     assert np.array_equal(bare.distribution, whole.distribution)
     assert np.array_equal(bare.counts, whole.counts)
-    assert bare.squared_weights == whole.squared_weights
+    assert bare.facts == whole.facts
     assert (tmp_path / "final_0_13.npz").stat().st_size < (ten / "final_0_13.npz").stat().st_size
 
 
@@ -293,8 +296,8 @@ def test_dark_empty_and_saturated_frames_are_normal_counted_and_reported(tmp_pat
     path = write_frames(tmp_path / "f.h5", [light, dark, faint, saturated, dark, light])
     run(path, tmp_path / "shards", "--shards", 2)
     first, second = (read_shard(path) for path in list_shards(tmp_path / "shards"))
-    assert dataclasses.astuple(first.counts_of_frames) == (3, 1, 2, 0)
-    assert dataclasses.astuple(second.counts_of_frames) == (3, 1, 1, 1)
+    assert dataclasses.astuple(first.facts.counts_of_frames) == (3, 1, 2, 0)
+    assert dataclasses.astuple(second.facts.counts_of_frames) == (3, 1, 1, 1)
     assert len(first.events) == len(second.events) == 2
     said = capsys.readouterr().out
     assert "6 frames searched: 4 hits, 4 electrons by flux, 0.66 a frame" in said
@@ -421,7 +424,7 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_keeps_the_shards_before(small
     assert line == f"error: {shard}: cannot be written (File too large); make room there or name another file"
     assert "searched" not in stdout
     assert names(tmp_path / "shards") == ["final_0_20.npz"]
-    assert read_shard(tmp_path / "shards" / "final_0_20.npz").counts_of_frames.dark == 20
+    assert read_shard(tmp_path / "shards" / "final_0_20.npz").facts.counts_of_frames.dark == 20
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -449,4 +452,5 @@ def test_the_spot_is_learnt_unless_the_recipe_is_asked_for(small, tmp_path, caps
     run(small, tmp_path / "told", "--range", 0, 4, "--spots", "recipe")
     assert "as the recipe says" in capsys.readouterr().out
     facts = read_facts(tmp_path / "told" / "final_0_4.npz")
-    assert facts["settings"]["detector"]["A"] == {"mean": 100.0, "std": 10.0}
+    assert facts.settings.spots == "recipe"
+    assert facts.settings.detector.A == RECIPE.A

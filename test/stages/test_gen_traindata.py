@@ -10,6 +10,7 @@ from src import gen_traindata_fine_tuning, gen_traindata_pretraining
 from src.network.dataset import read_samples
 from src.network.sample_files import draw_set, sample_electrons
 from support import ROOT
+from support.answers import MADE_BY
 from support.param import INPUT, prior_named
 from support.truth import DESIGN, with_beta
 from util.answer.final_h5 import write_answer
@@ -95,7 +96,7 @@ def test_the_fine_tuning_prior_is_made_from_the_answer_and_its_errors(tmp_path):
     rng = np.random.default_rng(5)
     x, z = sample_electrons(*parameters([s.beta for s in DESIGN]), rng=rng)
     result = fit(x, z)
-    write_answer(tmp_path / "final.h5", result, {})
+    write_answer(tmp_path / "final.h5", result, MADE_BY)
     common = ["--data", str(tmp_path), "--input", f"{ROOT}/param/network_input.toml", "--workers", "1"]
     sizes = ["--training", "2", "--validation", "2"]
     gen_traindata_fine_tuning.main([*common, *sizes, "--answer", str(tmp_path / "final.h5"), "--widen", "4"])

@@ -9,6 +9,7 @@ import numpy as np
 from src import gen_finaltest_answer
 from support.shards import events_at, shard_of, write
 from support.truth import hits
+from util.answer.made_by import AnswerSettings, MadeBy
 from util.frames.course_file import FrameFile
 from util.frames.course_writer import pack_frame, writing_frames
 from util.simulation.truth_tables import TRUTH, truth_rows
@@ -17,6 +18,25 @@ ELECTRONS = 150_000  # of each sphere
 FRAMES = 30
 CUTS = ((0, 10), (10, 20), (20, 30))
 CENTRE = (0.0004, -0.0003)
+MADE_BY = MadeBy(
+    AnswerSettings(
+        method="likelihood",
+        spheres=2,
+        order=24,
+        hit_weights="flux",
+        orders="all",
+        nonnegative=False,
+        bias=None,
+        subtract_bias="clear",
+        bootstrap=None,
+        check_integrated=False,
+        seed=0,
+        prior=None,
+    ),
+    {"python": "3.11"},
+    "0123",
+    {"final_0_10.npz": "4567"},
+)
 
 
 def write_finaltest(path, spheres):

@@ -1,23 +1,25 @@
 """final.h5: the answer in the course's format, and beside it all that one needs to trust and reproduce it."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from util.answer.made_by import MadeBy
+from util.answer.tables import Table, named_rows
 from util.fit.result import FitResult
 from util.physics import pad
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import open_hdf5
 
+_REMEDY = "make it with script/gen_finaltest_answer.sh"
 BETAS = 12  # of each sphere in `Answer`
 ANSWER_DTYPE = np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (BETAS,))])
-PARAMETER_DTYPE = np.dtype([("Name", "S16"), ("Value", "<f8"), ("Error", "<f8"), ("Floor", "<f8")])
 
 
 def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
@@ -37,11 +39,22 @@ def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
     return rows
 
 
+def answer_tables(R: NDArray[np.float64], beta: NDArray[np.float64]) -> dict[str, Table]:
+    """Return `Answer` and `AnswerField`, which repeats it in the field's normalisation; arguments as `answer_rows`."""
+    rows = answer_rows(R, beta)
+    field = rows.copy()
+    field["beta"] = pad.to_field(rows["beta"])
+    return {
+        "Answer": Table(rows, {"convention": "I(c) = 1/2 + sum beta_2i P_2i(c)"}),
+        "AnswerField": Table(field, {"convention": "I(c) proportional to 1 + sum beta P(c)"}),
+    }
+
+
 def write_answer(
     path: Path,
     result: FitResult,
-    made_by: Mapping[str, object],
-    further: Mapping[str, tuple[NDArray, Mapping[str, object]]] | None = None,
+    made_by: MadeBy,
+    tables: Mapping[str, Table] | None = None,
     warnings: Sequence[str] = (),
 ) -> None:
     """Write final.h5.
@@ -50,45 +63,41 @@ def write_answer(
     names every parameter of the fit, with its value, its error and the error that perfect hits would have left;
     ``Covariance`` and ``FloorCovariance`` (P, P) are in that order. ``Centre`` (2,) is the image of the laser focus.
     ``Goodness`` carries deviance, degrees of freedom and the condition number; ``Warnings`` what speaks against the
-    answer; ``MadeBy`` is a JSON text.
+    answer; ``MadeBy`` is the JSON text of `util.answer.made_by.MadeBy`.
 
     Parameters
     ----------
     path : Path
     result : FitResult
-    made_by : mapping
-        Settings and checksums; must be JSON.
-    further : mapping of a dataset's name to its array and attributes, or None
+    made_by : MadeBy
+    tables : mapping of a dataset's name to its table, or None
         Kept beside the rest.
     warnings : sequence of str
     """
-    rows = answer_rows(result.R, result.beta)
-    field = rows.copy()
-    field["beta"] = pad.to_field(rows["beta"])
-    parameters = np.zeros(len(result.names), PARAMETER_DTYPE)
-    parameters["Name"] = [name.encode() for name in result.names]
-    parameters["Value"] = result.values
-    parameters["Error"] = result.errors
-    parameters["Floor"] = np.sqrt(np.diag(result.floor_covariance))
+    floor = np.sqrt(np.diag(result.floor_covariance))
     goodness = np.array(
         [(result.deviance, result.dof, result.condition)],
         [("Deviance", "<f8"), ("DegreesOfFreedom", "<i8"), ("Condition", "<f8")],
     )
+    own = {
+        "Parameters": Table(named_rows(result.names, Value=result.values, Error=result.errors, Floor=floor)),
+        "Covariance": Table(result.covariance),
+        "FloorCovariance": Table(result.floor_covariance),
+        "Centre": Table(result.centre, {"unit": "half the screen; (x, z)"}),
+        "Goodness": Table(goodness),
+        "Warnings": Table(np.array(warnings, dtype=h5py.string_dtype())),
+    }
+    write_tables(path, {**answer_tables(result.R, result.beta), **own, **(tables or {})}, made_by)
+
+
+def write_tables(path: Path, tables: Mapping[str, Table], made_by: MadeBy) -> None:
+    """Write tables and `MadeBy` into a file, whole or not at all."""
     # In memory first: HDF5, once it meets a full disk, cannot even close its file.
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
-        file.create_dataset("Answer", data=rows).attrs["convention"] = "I(c) = 1/2 + sum beta_2i P_2i(c)"
-        file.create_dataset("AnswerField", data=field).attrs["convention"] = "I(c) proportional to 1 + sum beta P(c)"
-        file.create_dataset("Parameters", data=parameters)
-        file.create_dataset("Covariance", data=result.covariance)
-        file.create_dataset("FloorCovariance", data=result.floor_covariance)
-        centre = file.create_dataset("Centre", data=result.centre)
-        centre.attrs["unit"] = "half the screen; (x, z)"
-        file.create_dataset("Goodness", data=goodness)
-        file.create_dataset("Warnings", data=np.array(warnings, dtype=h5py.string_dtype()))
-        for name, (array, attributes) in (further or {}).items():
-            file.create_dataset(name, data=array).attrs.update(attributes)
-        file.create_dataset("MadeBy", data=json.dumps(made_by, sort_keys=True), dtype=h5py.string_dtype())
+        for name, kept in tables.items():
+            file.create_dataset(name, data=kept.array).attrs.update(kept.attributes)
+        file.create_dataset("MadeBy", data=made_by.to_json(), dtype=h5py.string_dtype())
     with replacing(path) as temporary:
         temporary.write_bytes(image.getbuffer())
 
@@ -101,21 +110,50 @@ def read_answer(path: Path) -> NDArray:
     InputError
         Missing, not HDF5, damaged, or no `Answer` of that type.
     """
-    remedy = "make it with script/gen_finaltest_answer.sh"
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {remedy}")
-    with open_hdf5(path) as file:
-        found = file.get("Answer")
-        if not isinstance(found, h5py.Dataset):
-            raise InputError(f"{path}: expected a dataset Answer, found {', '.join(file) or 'an empty file'}; {remedy}")
+    with _opened(path) as file:
+        found = _dataset(path, file, "Answer")
         if found.dtype != ANSWER_DTYPE or found.ndim != 1:
             raise InputError(
-                f"{path}: Answer: expected rows of {ANSWER_DTYPE}, found shape {found.shape} of {found.dtype}; {remedy}"
+                f"{path}: Answer: expected rows of {ANSWER_DTYPE}, found shape {found.shape} of {found.dtype}; "
+                f"{_REMEDY}"
             )
-        try:
-            return found[()]
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"{path}: Answer: damaged ({str(error).splitlines()[0]}); {remedy}") from None
+        return _content(path, found)
+
+
+def read_made_by(path: Path) -> MadeBy:
+    """Read what an answer was made by.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5, damaged, or no `MadeBy` of that kind.
+    """
+    with _opened(path) as file:
+        found = _dataset(path, file, "MadeBy")
+        if found.shape != () or h5py.check_string_dtype(found.dtype) is None:
+            raise InputError(f"{path}: MadeBy: expected a text, found shape {found.shape} of {found.dtype}; {_REMEDY}")
+        return MadeBy.from_json(_content(path, found), path)
+
+
+def _opened(path: Path) -> h5py.File:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {_REMEDY}")
+    return open_hdf5(path)
+
+
+def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise InputError(f"{path}: expected a dataset {name}, found {', '.join(file) or 'an empty file'}; {_REMEDY}")
+    return found
+
+
+def _content(path: Path, dataset: h5py.Dataset) -> Any:
+    try:
+        return dataset[()]
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: {dataset.name[1:]}: damaged ({reason}); {_REMEDY}") from None
 
 
 def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDArray] | None = None) -> str:

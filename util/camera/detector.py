@@ -1,7 +1,7 @@
 """A detector as the finder needs to know it: what one electron looks like, and the camera's own light and noise."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +37,11 @@ class Detector:
         Counts at which the camera clips.
     hot_pixels : tuple of (int, int)
         Pixels that are bright without light.
+
+    Raises
+    ------
+    ValueError
+        A value that no camera has, a hot pixel outside the frame.
     """
 
     frame_shape: tuple[int, int]
@@ -50,37 +55,34 @@ class Detector:
     saturation: int = CAMERA_MAXIMUM
     hot_pixels: tuple[tuple[int, int], ...] = ()
 
+    def __post_init__(self) -> None:
+        if min(self.frame_shape) < 1:
+            raise ValueError(f"frame_shape must be at least 1 x 1 pixel, found {self.frame_shape}")
+        if not 0 <= self.sample_centre <= 1:
+            raise ValueError(f"sample_centre must lie in the pixel, from 0 to 1, found {self.sample_centre}")
+        for name in ("A", "sigma", "flux"):
+            if not getattr(self, name).mean > 0:
+                raise ValueError(f"{name}.mean must be above 0, found {getattr(self, name).mean}")
+        if not 0 <= self.noise < math.inf:
+            raise ValueError(f"noise must be a finite number not below 0, found {self.noise}")
+        if not all(map(math.isfinite, self.background)):
+            raise ValueError(f"background must be finite, found {self.background}")
+        if self.saturation < 1:
+            raise ValueError(f"saturation must be at least 1, found {self.saturation}")
+        for pixel in self.hot_pixels:
+            if not all(0 <= index < size for index, size in zip(pixel, self.frame_shape, strict=True)):
+                raise ValueError(f"hot_pixels must lie within {self.frame_shape}, found {pixel}")
+
     @classmethod
     def of_recipe(cls, recipe: PhosphorRecipe) -> "Detector":
         """Give the detector that a phosphor recipe describes: an eight-bit camera without background."""
         A, sigma, rho = recipe.A, recipe.sigma, recipe.rho
         return cls(recipe.frame_shape, recipe.sample_centre, A, sigma, rho, _flux_law(recipe), recipe.camera_noise)
 
-    @classmethod
-    def from_facts(cls, facts: dict) -> "Detector":
-        """Rebuild a detector from what `facts` gave, by way of JSON.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            No facts of a detector.
-        """
-        facts = dict(facts)
-        for name in ("A", "sigma", "rho", "flux"):
-            facts[name] = Normal(**facts[name])
-        facts["frame_shape"] = tuple(facts["frame_shape"])
-        facts["background"] = tuple(facts["background"])
-        facts["hot_pixels"] = tuple((i, j) for i, j in facts["hot_pixels"])
-        return cls(**facts)
-
     def with_spot(self, A: Normal, sigma: Normal, rho: Normal) -> "Detector":
         """Give the same camera with another spot, of independent A, sigma and rho."""
         other = replace(self, A=A, sigma=sigma, rho=rho)
         return replace(other, flux=_flux_law(other))
-
-    def facts(self) -> dict:
-        """Give all attributes as JSON holds them."""
-        return asdict(self)
 
     @property
     def pitch(self) -> float:

@@ -99,7 +99,9 @@ class PhosphorRecipe:
 class Geometry(Protocol):
     """How pixels lie on the screen: what `PhosphorRecipe` and `util.camera.detector.Detector` have in common."""
 
-    frame_shape: tuple[int, int]
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Pixels along x (axis 0) and z (axis 1)."""
 
     @property
     def pitch(self) -> float:
@@ -113,9 +115,17 @@ class Geometry(Protocol):
 class SpotLaw(Protocol):
     """The laws of one electron's spot, of `PhosphorRecipe` and of `util.camera.detector.Detector`."""
 
-    A: Normal
-    sigma: Normal
-    rho: Normal
+    @property
+    def A(self) -> Normal:
+        """Peak brightness [counts]."""
+
+    @property
+    def sigma(self) -> Normal:
+        """Size [detector units]."""
+
+    @property
+    def rho(self) -> Normal:
+        """Obliqueness."""
 
 
 def pixel_to_detector(camera: Geometry, index: ArrayLike, axis: int = 0) -> NDArray[np.float64]:

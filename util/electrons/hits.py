@@ -2,43 +2,56 @@
 
 import hashlib
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from util.camera.detector import Detector
+from util.electrons.shard_facts import SearchSettings
 from util.electrons.shards import MAP_SIZE, check_together, list_shards, read_facts, read_shard
 from util.finder.weighting import weigh
 
 
-class Hits(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Hits:
     """The electrons of all shards.
 
-    count: number of hits.
-    x, z, weight, variance: (n,) arrays; variance is what a hit adds to the variance of a sum of weights.
-    events: (count,) array of dtype `util.finder.finder.EVENT`, or None where a shard kept none.
-    distribution: (1024, 1024) sum of weights. frames: searched ones. source: fingerprint of the file of frames.
-    search: what the finder was told. checksums: of the shards.
+    Attributes
+    ----------
+    count : int
+        Number of hits.
+    x, z, weight, variance : (n,) float64
+        Positions [detector units]; `variance` is what a hit adds to the variance of a sum of weights.
+    events : (count,) structured array, or None
+        Of dtype `util.finder.finder.EVENT`; None where a shard kept none.
+    distribution : (1024, 1024) float64
+        Sum of weights per pixel.
+    frames : int
+        Searched ones.
+    source : str
+        Fingerprint of the file of frames.
+    search : SearchSettings
+    checksums : dict of str to str
+        Of each shard, by its name.
     """
 
     count: int
-    x: NDArray
-    z: NDArray
-    weight: NDArray
-    variance: NDArray
-    events: NDArray | None
-    distribution: NDArray
+    x: NDArray[np.float64]
+    z: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    events: NDArray[np.void] | None
+    distribution: NDArray[np.float64]
     frames: int
     source: str
-    search: dict
+    search: SearchSettings
     checksums: dict[str, str]
 
     @property
     def dataset(self) -> str | None:
         """Which dataset of the file the frames are, as `util.frames.open.open_frames` takes it."""
-        return self.search.get("dataset")
+        return self.search.dataset
 
 
 def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
@@ -60,7 +73,8 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     paths = list_shards(folder)
     facts = [read_facts(path) for path in paths]
     check_together(paths, facts, partial=partial)
-    columns, events = [np.zeros((4, 0))], []
+    columns: list[NDArray[np.float64]] = [np.zeros((4, 0))]
+    events: list[NDArray[np.void]] = []
     total, without_events = np.zeros((2, MAP_SIZE, MAP_SIZE))
     squares, count, frames = 0.0, 0, 0
     for path in paths:
@@ -68,41 +82,41 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
         matrix = shard.distribution if weights == "flux" else shard.counts
         total += matrix
         count += int(shard.counts.sum()) if shard.events is None else len(shard.events)
-        frames += shard.counts_of_frames.frames - shard.counts_of_frames.saturated
+        frames += shard.facts.counts_of_frames.frames - shard.facts.counts_of_frames.saturated
         if shard.events is not None:
             x, z = shard.events["x"].astype(float), shard.events["z"].astype(float)
             weight = shard.events["weight"].astype(float) if weights == "flux" else np.ones(len(x))
-            columns.append((x, z, weight, weight**2))
+            columns.append(np.stack((x, z, weight, weight**2)))
             events.append(shard.events)
         else:
             without_events += matrix
-            squares += shard.squared_weights if weights == "flux" else float(matrix.sum())
+            squares += shard.facts.squared_weights if weights == "flux" else float(matrix.sum())
     if without_events.any():
         columns.append(_hits_of_pixels(without_events, squares / without_events.sum()))
-    x, z, weight, variance = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    x, z, weight, variance = np.concatenate(columns, axis=1)
     checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     all_events = np.concatenate(events) if len(events) == len(paths) else None
-    told = all_events is not None and "flux" in all_events.dtype.names and "detector" in facts[0]["settings"]
-    if weights == "flux" and told:
+    source, settings = facts[0].source, facts[0].settings
+    detector = settings.detector
+    if weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
         # All hits together know one electron's flux better than what was learnt before the search.
-        detector = Detector.from_facts(facts[0]["settings"]["detector"])
         weight = weigh(all_events, detector.sigma.mean, detector.flux_spread)
         variance = weight**2
-    return Hits(count, x, z, weight, variance, all_events, total, frames, shard.source, facts[0]["settings"], checksums)
+    return Hits(count, x, z, weight, variance, all_events, total, frames, source, settings, checksums)
 
 
-def _hits_of_pixels(matrix: NDArray, variance: float) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    """Spread each pixel's content over 3 x 3 points in it, as its neighbours slope.
+def _hits_of_pixels(matrix: NDArray[np.float64], variance: float) -> NDArray[np.float64]:
+    """Spread each pixel's content over 3 x 3 points in it, as its neighbours slope: x, z, weight, variance (4, n).
 
     Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. `variance` is that of a unit of
     content.
     """
     pitch = 2 / matrix.shape[0]
-    slope_x, slope_z = np.gradient(np.pad(matrix, 1))
-    slope_x, slope_z = slope_x[1:-1, 1:-1], slope_z[1:-1, 1:-1]
+    slope_x, slope_z = (np.gradient(np.pad(matrix, 1), axis=axis)[1:-1, 1:-1] for axis in (0, 1))
     i, j = np.nonzero((matrix != 0) | (slope_x != 0) | (slope_z != 0))
     columns = []
     for u, v in itertools.product((-1 / 3, 0, 1 / 3), repeat=2):  # pixels from the middle
         weight = (matrix[i, j] + u * slope_x[i, j] + v * slope_z[i, j]) / 9
-        columns.append((-1 + pitch * (i + 0.5 + u), -1 + pitch * (j + 0.5 + v), weight, matrix[i, j] * variance / 9))
-    return tuple(np.concatenate(parts) for parts in zip(*columns, strict=True))
+        x, z = -1 + pitch * (i + 0.5 + u), -1 + pitch * (j + 0.5 + v)
+        columns.append(np.stack((x, z, weight, matrix[i, j] * variance / 9)))
+    return np.concatenate(columns, axis=1)

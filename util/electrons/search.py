@@ -3,17 +3,16 @@
 import contextlib
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from util.camera.detector import Detector
-from util.electrons.search_block import Task, find_block, release
-from util.electrons.shards import FrameCounts, Shard, distribution_of, read_facts, shard_path
-from util.finder.finder import Finder, FinderSettings
+from util.electrons.search_block import FoundBlock, Task, find_block, release
+from util.electrons.shard_facts import FrameCounts, SearchSettings, ShardFacts
+from util.electrons.shards import Shard, distribution_of, read_facts, shard_path
+from util.finder.finder import Finder
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError, InputError
 from util.runtime.executor import map_in_order, open_executor
@@ -31,9 +30,9 @@ def ranges_over(start: int, stop: int, shards: int) -> list[tuple[int, int]]:
 
 
 def wanted_shards(
-    folder: Path, ranges: Sequence[tuple[int, int]], source: str, how: str, *, overwrite: bool
+    folder: Path, ranges: Sequence[tuple[int, int]], source: str, settings: SearchSettings, *, overwrite: bool
 ) -> list[tuple[int, int]]:
-    """Give the ranges that are still to be searched.
+    """Return the ranges that are still to be searched.
 
     Raises
     ------
@@ -45,8 +44,8 @@ def wanted_shards(
         path = shard_path(folder, start, stop)
         if path.exists() and not overwrite:
             facts = read_facts(path)
-            for key, mine, what in (("source", source, "file of frames"), ("settings", json.loads(how), "settings")):
-                if facts[key] != mine:
+            for same, what in ((facts.source == source, "file of frames"), (facts.settings == settings, "settings")):
+                if not same:
                     raise InputError(
                         f"{path}: expected a shard of the same {what}, found another; remove it, choose another "
                         "--output, or replace it with --overwrite"
@@ -59,20 +58,22 @@ def wanted_shards(
 def find_shards(
     frames: FrameSource,
     ranges: Sequence[tuple[int, int]],
-    detector: Detector,
-    finder: FinderSettings,
+    settings: SearchSettings,
     *,
     source: str,
-    how: str,
     keep_events: bool,
     workers: int,
     scheduler: str = "",
     block: int = 50,
 ) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
-    """Search ranges of frames and give a shard for each, in order, as soon as it is complete.
+    """Search ranges of frames and yield a shard for each, in order, as soon as it is complete.
 
-    Where a frame cannot be used, give that error in place of its range's shard, and go on with the next range.
+    Where a frame cannot be used, yield that error in place of its range's shard, and go on with the next range. The
+    `settings` must name the detector.
     """
+    detector, finder = settings.detector, settings.finder
+    if detector is None:
+        raise ValueError("expected settings with a detector, found none")
     path = frames.path.resolve()
     failed: set[tuple[int, int]] = set()
 
@@ -94,7 +95,7 @@ def find_shards(
     ):
         stack.callback(release)  # with one worker, this process itself has opened the file
         results = map_in_order(executor, find_block, tasks(), in_flight=lambda: 4 * executor.concurrency)
-        blocks = []
+        blocks: list[FoundBlock] = []
         for found in results:
             bar.update(found.counts.frames)
             start, stop = found.shard
@@ -109,17 +110,14 @@ def find_shards(
                 continue
             events = np.concatenate([part.events for part in blocks])
             distribution, counts = distribution_of(events)
-            shard = Shard(
+            facts = ShardFacts(
                 start=start,
                 stop=stop,
                 source=source,
                 frames_in_source=frames.count,
-                settings=how,
+                settings=settings,
                 counts_of_frames=add_counts([part.counts for part in blocks]),
-                events=events if keep_events else None,
-                distribution=distribution,
-                counts=counts,
                 squared_weights=float(np.sum(events["weight"].astype(float) ** 2)),
             )
             blocks.clear()
-            yield (start, stop), shard
+            yield (start, stop), Shard(facts, events if keep_events else None, distribution, counts)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
-from util.electrons.shards import FrameCounts, empty_events
+from util.electrons.shard_facts import FrameCounts
+from util.electrons.shards import empty_events
 from util.finder.finder import Finder, FinderSettings
 from util.frames.open import open_frames
 from util.frames.source import FrameSource
@@ -32,7 +33,7 @@ class FoundBlock(NamedTuple):
     """Result of a `Task`: electrons, dtype `util.finder.finder.EVENT`, and kinds of frames; or what was in the way."""
 
     shard: tuple[int, int]
-    events: NDArray
+    events: NDArray[np.void]
     counts: FrameCounts
     damage: FrameError | None = None
 

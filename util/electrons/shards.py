@@ -1,6 +1,5 @@
 """Shards: the electrons found in a range of frames, one ``final_START_STOP.npz`` each."""
 
-import json
 import re
 import zipfile
 import zlib
@@ -8,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from util.electrons.shard_facts import ShardFacts
 from util.finder.finder import EVENT
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
@@ -23,58 +24,32 @@ _DAMAGE = (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zip
 
 
 @dataclass(frozen=True)
-class FrameCounts:
-    """How many frames were searched, and how many of them were out of the ordinary."""
-
-    frames: int
-    dark: int  # all pixels zero
-    empty: int  # no electron found; dark ones are among them
-    saturated: int  # clipped so widely that no electron could be told; not searched
-
-
-@dataclass(frozen=True)
 class Shard:
-    """What was found in frames `start` .. `stop` - 1 of one file.
+    """What was found in a range of frames of one file.
 
     Attributes
     ----------
-    start, stop : int
-        Range of frames, `stop` excluded.
-    source : str
-        Fingerprint of the file of frames (`FrameFile.fingerprint`).
-    frames_in_source : int
-        Frames in that file.
-    settings : str
-        JSON of what the finder was told.
-    counts_of_frames : FrameCounts
+    facts : ShardFacts
     events : (n,) structured array
         Electrons, of dtype `util.finder.finder.EVENT`; None where they were not kept.
     distribution : (1024, 1024) float32
-        Sum of weights a pixel; axis 0 is x, axis 1 is z.
+        Sum of weights per pixel; axis 0 is x, axis 1 is z.
     counts : (1024, 1024) int32
-        Number of hits a pixel.
-    squared_weights : float
-        Sum of the squares of all weights.
+        Number of hits per pixel.
     """
 
-    start: int
-    stop: int
-    source: str
-    frames_in_source: int
-    settings: str
-    counts_of_frames: FrameCounts
-    events: NDArray | None
+    facts: ShardFacts
+    events: NDArray[np.void] | None
     distribution: NDArray[np.float32]
     counts: NDArray[np.int32]
-    squared_weights: float
 
 
 def shard_path(folder: Path, start: int, stop: int) -> Path:
-    """Give the name under which a shard is kept."""
+    """Return the name under which a shard is kept."""
     return folder / f"final_{start}_{stop}.npz"
 
 
-def distribution_of(events: NDArray) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def distribution_of(events: NDArray[np.void]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Sum weights and hits, both (1024, 1024), on the detector's pixels; hits off the screen are left out."""
     # As np.histogram2d, which takes five times as long: a pixel is its lower edge up to, but not at, its upper one.
     half = MAP_SIZE // 2
@@ -89,29 +64,21 @@ def distribution_of(events: NDArray) -> tuple[NDArray[np.float32], NDArray[np.in
 
 def write_shard(path: Path, shard: Shard) -> None:
     """Write a shard whole or not at all."""
-    facts = {
-        "start": shard.start,
-        "stop": shard.stop,
-        "source": shard.source,
-        "frames_in_source": shard.frames_in_source,
-        "settings": json.loads(shard.settings),
-        "counts_of_frames": vars(shard.counts_of_frames),
-        "squared_weights": shard.squared_weights,
-    }
-    arrays = {"distribution": shard.distribution, "counts": shard.counts, "facts": np.array(json.dumps(facts))}
+    facts = np.array(shard.facts.to_json())
+    arrays: dict[str, Any] = {"distribution": shard.distribution, "counts": shard.counts, "facts": facts}
     if shard.events is not None:
         arrays["events"] = shard.events
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 
 
-def read_facts(path: Path) -> dict:
+def read_facts(path: Path) -> ShardFacts:
     """Read what a shard says of itself, without its arrays.
 
     Raises
     ------
     InputError
-        Missing, or no whole shard.
+        Missing, no whole shard, or facts that make no sense.
     """
     with _opened(path) as archive:
         return _facts(path, archive)
@@ -123,7 +90,7 @@ def read_shard(path: Path) -> Shard:
     Raises
     ------
     InputError
-        Missing, no whole shard, or arrays of another shape than expected.
+        As of `read_facts`, or arrays of another shape than expected.
     """
     with _opened(path) as archive:
         facts = _facts(path, archive)
@@ -138,18 +105,7 @@ def read_shard(path: Path) -> Shard:
     events = arrays.get("events")
     if events is not None and not {"ImageId", "x", "z", "weight"} <= set(events.dtype.names or ()):
         raise _broken(path, f"expected events with ImageId, x, z, weight, found {events.dtype}")
-    return Shard(
-        start=facts["start"],
-        stop=facts["stop"],
-        source=facts["source"],
-        frames_in_source=facts["frames_in_source"],
-        settings=json.dumps(facts["settings"], sort_keys=True),
-        counts_of_frames=FrameCounts(**facts["counts_of_frames"]),
-        events=events,
-        distribution=arrays["distribution"],
-        counts=arrays["counts"],
-        squared_weights=facts["squared_weights"],
-    )
+    return Shard(facts, events, arrays["distribution"], arrays["counts"])
 
 
 @contextmanager
@@ -168,19 +124,15 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
         yield archive
 
 
-def _facts(path: Path, archive: np.lib.npyio.NpzFile) -> dict:
+def _facts(path: Path, archive: np.lib.npyio.NpzFile) -> ShardFacts:
     try:
-        facts = json.loads(str(archive["facts"]))
-        wanted = {"start", "stop", "source", "frames_in_source", "settings", "counts_of_frames", "squared_weights"}
-        missing = wanted - set(facts)
-        FrameCounts(**facts["counts_of_frames"])
-    except (KeyError, TypeError, *_DAMAGE) as error:
+        text = str(archive["facts"])
+    except (KeyError, *_DAMAGE) as error:
         raise _broken(path, f"its facts cannot be read ({error})") from None
-    if missing:
-        raise _broken(path, f"its facts lack {', '.join(sorted(missing))}")
+    facts = ShardFacts.from_json(text, path)
     named = _NAME.fullmatch(path.name)
-    if named and (facts["start"], facts["stop"]) != tuple(map(int, named.groups())):
-        raise _broken(path, f"expected frames as its name says, found {facts['start']}..{facts['stop']}")
+    if named and (facts.start, facts.stop) != tuple(map(int, named.groups())):
+        raise _broken(path, f"expected frames as its name says, found {facts.start}..{facts.stop}")
     return facts
 
 
@@ -190,7 +142,7 @@ def _broken(path: Path, found: str) -> InputError:
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """Give the shards of a folder, ordered by the first frame.
+    """Return the shards of a folder, ordered by the first frame.
 
     Raises
     ------
@@ -203,15 +155,15 @@ def list_shards(folder: Path) -> list[Path]:
     return [path for _, path in sorted(named, key=lambda item: (int(item[0][1]), int(item[0][2])))]
 
 
-def check_together(paths: Sequence[Path], facts: Sequence[dict], *, partial: bool) -> None:
+def check_together(paths: Sequence[Path], facts: Sequence[ShardFacts], *, partial: bool) -> None:
     """Check that shards are of one file and one kind of search, do not overlap and leave no frame out.
 
     Parameters
     ----------
     paths : sequence of Path
         Ordered by the first frame.
-    facts : sequence of dict
-        What `read_facts` gave for each.
+    facts : sequence of ShardFacts
+        Those of each.
     partial : bool
         Whether frames may be missing.
 
@@ -222,24 +174,27 @@ def check_together(paths: Sequence[Path], facts: Sequence[dict], *, partial: boo
     """
     first = facts[0]
     for path, fact in zip(paths, facts, strict=True):
-        for key, what in (("source", "file of frames"), ("settings", "settings of the finder")):
-            if fact[key] != first[key]:
+        for same, what in (
+            (fact.source == first.source, "file of frames"),
+            (fact.settings == first.settings, "settings of the finder"),
+        ):
+            if not same:
                 raise InputError(
                     f"{path}: expected the same {what} as {paths[0].name}, found another; "
                     "remove the shards that do not belong and run script/gen_finaltest_npy.sh again"
                 )
     covered = 0
     for path, fact in zip(paths, facts, strict=True):
-        if fact["start"] < covered:
+        if fact.start < covered:
             raise InputError(
-                f"{path}: expected frames from {covered} on, found {fact['start']}..{fact['stop']}, which are in "
+                f"{path}: expected frames from {covered} on, found {fact.start}..{fact.stop}, which are in "
                 "another shard too; remove one of them"
             )
-        if fact["start"] > covered and not partial:
-            raise _missing(paths[0].parent, covered, fact["start"], first["frames_in_source"])
-        covered = fact["stop"]
-    if covered < first["frames_in_source"] and not partial:
-        raise _missing(paths[0].parent, covered, first["frames_in_source"], first["frames_in_source"])
+        if fact.start > covered and not partial:
+            raise _missing(paths[0].parent, covered, fact.start, first.frames_in_source)
+        covered = fact.stop
+    if covered < first.frames_in_source and not partial:
+        raise _missing(paths[0].parent, covered, first.frames_in_source, first.frames_in_source)
 
 
 def _missing(folder: Path, start: int, stop: int, frames: int) -> InputError:
@@ -249,6 +204,6 @@ def _missing(folder: Path, start: int, stop: int, frames: int) -> InputError:
     )
 
 
-def empty_events() -> NDArray:
-    """No electrons."""
+def empty_events() -> NDArray[np.void]:
+    """Return no electrons, dtype `util.finder.finder.EVENT`."""
     return np.zeros(0, EVENT)

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from util.answer.final_h5 import read_answer
+from util.answer.final_h5 import read_answer, read_made_by
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import open_hdf5
 
@@ -81,8 +81,8 @@ def headline(path: Path) -> Html:
             f'<div class="sphere"><h2>Sphere {s}</h2><p class="radius">R = {radius}</p>'
             f"<p>σ<sub>R</sub> = {width}<br>{leading}<br>{values[f'N_{s}'][0]:,.0f} electrons</p></div>"
         )
-    made = json.loads(found["MadeBy"])["settings"]
-    how = f"By {made['method']}, Legendre degrees up to {made['order']}."
+    settings = read_made_by(path).settings
+    how = f"By {settings.method}, Legendre degrees up to {settings.order}."
     note = "In brackets: the standard error of the last digits. Lengths in units of half the screen."
     warnings = "".join(f"<li>{html.escape(text.decode())}</li>" for text in found.get("Warnings", ()))
     beware = f'<div class="beware"><p>Beware:</p><ul>{warnings}</ul></div>' if warnings else ""

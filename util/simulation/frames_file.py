@@ -1,7 +1,5 @@
 """Simulated frames of an experiment, in the course's format."""
 
-import dataclasses
-import json
 import math
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from util.camera.phosphor import PhosphorRecipe
 from util.frames.course_writer import writing_frames
 from util.physics.sphere import Experiment
 from util.runtime.executor import map_in_order, open_executor
+from util.runtime.facts import to_json
 from util.simulation.frame_block import Block, simulate_block
 from util.simulation.provenance import attributes_of, check_room
 from util.simulation.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTYPE, TRUTH, truth_rows
@@ -33,7 +32,7 @@ def simulate(
         for number, start in enumerate(range(0, experiment.frames, BLOCK))
     ]
     _check_room(output, blocks[0])
-    attributes = attributes_of(_settings_text(experiment, recipe), seed)
+    attributes = attributes_of(settings_text(experiment, recipe), seed)
     with (
         writing_frames(output, recipe.frame_shape, experiment.frames, attributes) as writer,
         open_executor(workers, scheduler) as executor,
@@ -61,5 +60,6 @@ def _check_room(output: Path, block: Block) -> None:
     check_room(output, needed, "fewer frames")
 
 
-def _settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
-    return json.dumps({"experiment": dataclasses.asdict(experiment), "phosphor": dataclasses.asdict(recipe)})
+def settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
+    """Return as JSON what decides the file, but for the seed."""
+    return to_json({"experiment": experiment, "phosphor": recipe})

@@ -1,6 +1,5 @@
 """What all simulated files have in common: they say how they were made, are kept when made so, and need room."""
 
-import json
 import platform
 import shutil
 from pathlib import Path
@@ -10,11 +9,12 @@ import numba
 import numpy as np
 
 from util.runtime.errors import InputError
+from util.runtime.facts import to_json
 from util.runtime.hdf5 import open_hdf5
 
 
 def attributes_of(settings: str, seed: int) -> dict[str, str | int]:
-    """Attributes of the root of a file made with these settings (JSON) and this seed."""
+    """Return the attributes of the root of a file made with these settings (JSON) and this seed."""
     versions = {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -22,11 +22,11 @@ def attributes_of(settings: str, seed: int) -> dict[str, str | int]:
         "h5py": h5py.__version__,
         "hdf5": h5py.version.hdf5_version,
     }
-    return {"settings": settings, "seed": seed, "versions": json.dumps(versions)}
+    return {"settings": settings, "seed": seed, "versions": to_json(versions)}
 
 
 def is_made_with(path: Path, settings: str, seed: int) -> bool:
-    """Whether `path` exists and was made with these settings and this seed.
+    """Return whether `path` exists and was made with these settings (JSON) and this seed.
 
     Raises
     ------

@@ -4,8 +4,6 @@
 random numbers of its own, so that the file does not depend on the number of workers.
 """
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +14,7 @@ from tqdm import tqdm
 from util.physics.sampling import project, sample_sphere
 from util.runtime.errors import InputError
 from util.runtime.executor import map_in_order, open_executor
+from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
 from util.simulation.provenance import attributes_of, check_room
 from util.simulation.training_tables import (
@@ -43,7 +42,7 @@ class Piece(NamedTuple):
     seed: int
 
 
-def draw_piece(piece: Piece) -> tuple[NDArray, NDArray]:
+def draw_piece(piece: Piece) -> tuple[NDArray[np.void], NDArray[np.void]]:
     """Draw generated and detected electrons; those that miss the screen are generated alone."""
     sphere = int(piece.row["DistributionId"])
     key = (_ELECTRONS, sphere, piece.number)
@@ -62,7 +61,7 @@ def draw_piece(piece: Piece) -> tuple[NDArray, NDArray]:
     return generated, detected
 
 
-def draw_parameters(prior: Prior, spheres: int, *, seed: int) -> tuple[NDArray, NDArray[np.int64]]:
+def draw_parameters(prior: Prior, spheres: int, *, seed: int) -> tuple[NDArray[np.void], NDArray[np.int64]]:
     """Draw ``DistributionParameters`` of `spheres` spheres, and how many electrons each holds.
 
     A prior of several spheres gives them in turn: row i is of its sphere i modulo their number.
@@ -122,5 +121,5 @@ def simulate_spheres(output: Path, prior: Prior, spheres: int, *, seed: int, wor
 
 
 def settings_text(prior: Prior, spheres: int) -> str:
-    """Say as JSON what decides the file, but for the seed."""
-    return json.dumps({"kind": 2, "prior": dataclasses.asdict(prior), "spheres": spheres})
+    """Return as JSON what decides the file, but for the seed."""
+    return to_json({"kind": 2, "prior": prior, "spheres": spheres})

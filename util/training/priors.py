@@ -1,8 +1,7 @@
 """What spheres a network is trained on: priors of the parameters, and draws from them."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from scipy.special import log_ndtr, ndtri_exp
 
 from util.physics import pad
 from util.runtime.atomic_file import replacing
+from util.runtime.facts import to_json, unstructure
 
 # Redrawing for ever would hide a prior that allows nothing.
 _MOST_ROUNDS = 200
@@ -232,9 +232,11 @@ def around(
 
 def write_prior(path: Path, prior: Prior, heading: str) -> None:
     """Write a prior as TOML that `util.runtime.settings.load` reads; `heading` becomes its comment."""
-    table = asdict(prior)
-    lines = [f"# {heading}", *(f"{key} = {json.dumps(table[key])}" for key in ("training", "validation", "closest"))]
-    for sphere in table["spheres"]:
-        lines += ["", "[[spheres]]", *(f"{key} = {json.dumps(value)}" for key, value in sphere.items())]
+    keys = unstructure(prior)
+    spheres = keys.pop("spheres")
+    # A list or number of JSON is one of TOML too.
+    lines = [f"# {heading}", *(f"{key} = {to_json(value)}" for key, value in keys.items())]
+    for sphere in spheres:
+        lines += ["", "[[spheres]]", *(f"{key} = {to_json(value)}" for key, value in sphere.items())]
     with replacing(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")

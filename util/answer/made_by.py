@@ -1,0 +1,103 @@
+"""What an answer was made from, and how: `MadeBy` of final.h5."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from util.runtime import facts
+from util.training.priors import Prior
+
+Method = Literal["likelihood", "resnet", "integrated"]
+HitWeights = Literal["flux", "unit"]
+Orders = Literal["all", "auto"]
+SubtractBias = Literal["clear", "always", "never"]
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """The options of the answer stage that an answer depends on; `prior` is the name of a file."""
+
+    method: Method
+    spheres: int
+    order: int
+    hit_weights: HitWeights
+    orders: Orders
+    nonnegative: bool
+    bias: int | None
+    subtract_bias: SubtractBias
+    bootstrap: int | None
+    check_integrated: bool
+    seed: int
+    prior: str | None
+
+
+@dataclass(frozen=True)
+class UsedPrior:
+    """A prior of the betas that went into an answer: normal, mean and spread of each sphere's betas.
+
+    `p` is the probability that data which agree with it lie as far from it.
+    """
+
+    file: str
+    mu: tuple[tuple[float, ...], ...]
+    sigma: tuple[tuple[float, ...], ...]
+    p: float
+
+
+@dataclass(frozen=True)
+class UsedNetwork:
+    """The network that answered: how it was trained (`src.network`)."""
+
+    stage: str
+    arch: str
+    seed: int
+    samples: int
+    prior: Prior | None
+
+
+@dataclass(frozen=True)
+class MadeBy:
+    """All that one needs to make an answer again.
+
+    Attributes
+    ----------
+    settings : AnswerSettings
+    versions : dict of str to str
+        Of Python and the libraries, by name.
+    source : str
+        Fingerprint of the file of frames.
+    shards : dict of str to str, or None
+        Checksum of each shard by its name; None where the frames themselves were summed.
+    orders : tuple of int, or None
+        Highest Legendre degree that the data support, of each sphere; None where that was not asked.
+    prior : UsedPrior or None
+    weights : str or None
+        Name of the file of the network's weights.
+    network : UsedNetwork or None
+    """
+
+    settings: AnswerSettings
+    versions: dict[str, str]
+    source: str
+    shards: dict[str, str] | None = None
+    orders: tuple[int, ...] | None = None
+    prior: UsedPrior | None = None
+    weights: str | None = None
+    network: UsedNetwork | None = None
+
+    def to_json(self) -> str:
+        """Return the text that `from_json` reads, keys in alphabetical order; what an answer lacks is left out."""
+        told = {name: value for name, value in facts.unstructure(self).items() if value is not None}
+        return facts.to_json(told, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, path: Path) -> "MadeBy":
+        """Read what the answer `path` was made by.
+
+        Raises
+        ------
+        InputError
+            No such facts.
+        """
+        remedy = "answer again with script/gen_finaltest_answer.sh"
+        return facts.from_json(cls, text, f"{path}: MadeBy", remedy=remedy)
