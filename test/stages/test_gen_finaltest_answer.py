@@ -16,6 +16,7 @@ from src.answer_steps import outcome
 from src.answer_steps.truth import truth_of
 from support import ROOT
 from support.answers import CENTRE, ELECTRONS, MADE_BY, answer, parameters, write_run
+from support.figures import check_answer_figure
 from support.shards import SETTINGS, events_at, shard_of, with_facts, write
 from support.truth import DESIGN
 from util.answer.final_h5 import ANSWER_DTYPE, read_answer, read_made_by
@@ -153,9 +154,7 @@ def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answe
 
 
 def test_a_figure_is_drawn(answered):
-    figure = (answered[0].parent / "answer.png").read_bytes()
-    assert figure.startswith(b"\x89PNG")
-    assert len(figure) > 50_000
+    check_answer_figure(answered[0].parent / "answer.png")
     assert sorted(path.name for path in answered[0].parent.iterdir()) == ["answer.png", "final.h5"]
 
 
