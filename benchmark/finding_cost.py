@@ -21,9 +21,9 @@ import numpy as np
 from numpy.polynomial import legendre
 
 from src.answer_steps.bias_and_bootstrap import without_bias
-from src.gen_finaltest_answer import distance_to
+from src.answer_steps.options import Simulation
+from src.answer_steps.truth import distance_to
 from src.gen_finaltest_npy import main as find_main
-from util.answer.notes import Notes
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.hits import read_hits
 from util.fit.likelihood import fit
@@ -70,16 +70,15 @@ def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: P
     hits = read_hits(shards, weights="flux", partial=False)
     ours = fit(hits.x, hits.z, hits.weight, variance=hits.variance)
     unit = fit(hits.x, hits.z)
-    options = argparse.Namespace(bias=None, subtract_bias="clear", workers=workers, weights="flux", seed=seed)
-    final, _ = without_bias(ours, hits, options, Notes())
+    final = without_bias(ours, hits, Simulation(seed=seed), hit_weights="flux", workers=workers).answer
     electrons = read_detected_electrons(path)
     best = fit(electrons["x"], electrons["z"])
     floor = floor_distance(best.beta_covariance(floor=True), 4000, np.random.default_rng(0))
     return {
         "spheres": [dataclasses.asdict(sphere) for sphere in experiment.spheres],
         "floor": floor,
-        "distance": distance_to(final, experiment.spheres),
-        "distance_of_true_positions": distance_to(best, experiment.spheres),
+        "distance": distance_to(experiment.spheres, final.R, final.beta),
+        "distance_of_true_positions": distance_to(experiment.spheres, best.R, best.beta),
         "cost": float(pad.distance(ours.beta, best.beta)) / floor,
         "final_cost": float(pad.distance(final.beta, best.beta)) / floor,
         "cost_with_unit_weights": float(pad.distance(unit.beta, best.beta)) / floor,

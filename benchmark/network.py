@@ -26,27 +26,31 @@ from util.fit.map_model import MapModel, variance_floor
 from util.fit.result import floor_distance
 from util.physics.polar_map import PolarBins
 from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
 from util.runtime.options import number
 from util.runtime.settings import load
-from util.training.priors import Draws, Prior, SpherePrior
+from util.training.course import TrainingFacts
+from util.training.priors import Draws, Prior
 
 SEED = 20_000  # far from any that is trained or validated with
 FLOOR_BINS = PolarBins(500, 96)
 
 
-def prior_of(facts: dict) -> Prior:
-    """Rebuild the prior that weights were trained on."""
-    spheres = tuple(
-        SpherePrior(
-            **{key: tuple(tuple(v) if isinstance(v, list) else v for v in value) for key, value in sphere.items()}
-        )
-        for sphere in facts["prior"]["spheres"]
-    )
-    return Prior(**{**facts["prior"], "spheres": spheres})
+def prior_of(weights: Path, facts: TrainingFacts) -> Prior:
+    """Return the prior that weights were trained on.
+
+    Raises
+    ------
+    InputError
+        They were trained on files.
+    """
+    if facts.prior is None:
+        raise InputError(f"{weights}: expected weights trained on a prior, found {', '.join(facts.files)}; use others")
+    return facts.prior
 
 
 def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> float:
-    """Mean distance that the Cramer-Rao bound of sample `i` allows, the spread of the weights included."""
+    """Mean distance that the Cramér-Rao bound of sample `i` allows, the spread of the weights included."""
     spheres, betas = draws.beta.shape[1:]
     model = MapModel(FLOOR_BINS, 2 * betas, spheres, False)
     q = np.concatenate(
@@ -77,7 +81,7 @@ def measure(weights: Path, prior: Prior | None, samples: int, electrons: float |
     """Evaluate one file of weights."""
     net, facts = read_weights(weights)
     net.eval()
-    prior = prior or prior_of(facts)
+    prior = prior or prior_of(weights, facts)
     changes = {"electrons": (electrons, electrons)} if electrons else {}
     prior = dataclasses.replace(
         prior, closest=closest, spheres=tuple(dataclasses.replace(s, **changes) for s in prior.spheres)
@@ -104,7 +108,7 @@ def measure(weights: Path, prior: Prior | None, samples: int, electrons: float |
         "predicting_the_mean": distance(betas.mean(0).expand_as(betas), betas).mean().item(),
         "floor": float(np.mean(floors)),
         "ms_a_sample": 1e3 * seconds / samples,
-        "trained_on_samples": facts["samples"],
+        "trained_on_samples": facts.samples,
     }
 
 
@@ -136,4 +140,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -27,11 +27,12 @@ from torch import Tensor, nn
 
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, backbone, distance
-from src.network.training_step import TrainingStages, rate_at, stage_of
+from src.network.schedule import rate_at
 from util.runtime.atomic_file import replacing
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings, tuned
 from util.training.priors import Prior, draw
+from util.training.recipe import Architecture, Schedule, TrainingStages
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, FILE = 64, 4000
@@ -50,10 +51,10 @@ class Variant:
     name: str
     prior: str = "pretraining"
     input: str = "windows"
-    arch: str | None = "resnet18"
+    arch: Architecture | None = "resnet18"
     shortcut: bool = True
     rate: float = 6e-4
-    schedule: str = "onecycle"
+    schedule: Schedule = "onecycle"
     samples: int = 12_800
     files: int = 0
     by_cell: bool = False
@@ -173,7 +174,7 @@ def train(variant: Variant) -> dict:
     prior = load(Prior, ROOT / "param" / f"{variant.prior}.toml")
     inputs = load(InputSettings, ROOT / "param" / "network_input.toml")
     stages = load(TrainingStages, ROOT / "param" / "training.toml")
-    settings = stage_of(stages, "pretraining", {"rate": variant.rate, "schedule": variant.schedule})
+    settings = stages.stage("pretraining", {"rate": variant.rate, "schedule": variant.schedule})
     whole, some = first_network(variant, prior, inputs)
     net = Reader(whole, variant, some)
     parameters = [{"params": list(net.inner.parameters()), "pace": 1.0}] if net.inner is not None else []

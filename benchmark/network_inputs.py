@@ -30,11 +30,11 @@ from scipy.stats import chi2, norm
 
 from benchmark.network import prior_of
 from src.answer_steps.network import fold_hits
-from src.gen_finaltest_answer import read_hits
 from src.gen_finaltest_npy import main as find_main
 from src.network.model import SphereNet
 from src.network.weights import read_weights
 from util.camera.phosphor import PhosphorRecipe
+from util.electrons.hits import read_hits
 from util.physics import pad
 from util.physics.shell_maps import expected_maps, observe
 from util.physics.sphere import Experiment, Sphere
@@ -243,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"{args.run / FRAMES}: expected the truth of a simulated run, found none")
         cases.append(measure(net, Experiment(1, tuple(spheres)), args.run, 500))
     else:
-        for i, experiment in enumerate(experiments(prior_of(facts), args.frames, args.cases)):
+        for i, experiment in enumerate(experiments(prior_of(args.weights, facts), args.frames, args.cases)):
             with tempfile.TemporaryDirectory() as folder:
                 play(Path(folder), experiment, 500 + i)
                 cases.append(measure(net, experiment, Path(folder), 500 + i))

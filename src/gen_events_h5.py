@@ -9,6 +9,7 @@ writes  FILE: `Events`, one row an electron in the order of the frames, with the
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from util.finder.finder import EVENT
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
+from util.runtime.options import as_options
 
 EVENTS = "Events"
 UNITS = {
@@ -35,7 +37,7 @@ UNITS = {
 
 
 def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int]:
-    """Write the electrons of all shards of a folder; give the numbers of electrons and of frames.
+    """Write the electrons of all shards of a folder; return the numbers of electrons and of frames.
 
     Parameters
     ----------
@@ -83,7 +85,16 @@ def _events_of(path: Path) -> NDArray[np.void]:
     return rows
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """Which shards go where, and whether some may be missing."""
+
+    shards: Path
+    output: Path
+    partial: bool
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="gen_events_h5.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -91,15 +102,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder of final_START_STOP.npz")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
     parser.add_argument("--partial", action="store_true", help="write although shards are missing")
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    args = parse_args(argv)
-    electrons, frames = write_events(args.shards, args.output, partial=args.partial)
-    size = args.output.stat().st_size
-    print(f"{args.output}: {electrons} electrons of {frames} frames, {size / 1e6:.1f} MB")
+    options = parse_args(argv)
+    electrons, frames = write_events(options.shards, options.output, partial=options.partial)
+    size = options.output.stat().st_size
+    print(f"{options.output}: {electrons} electrons of {frames} frames, {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

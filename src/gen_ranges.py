@@ -12,6 +12,7 @@ Files of kind 1 tell which sphere is which, by their radii. Those of kind 2 do n
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from util.report.ranges_figure import draw_ranges
 from util.runtime.errors import InputError, run_program
 from util.runtime.hdf5 import open_hdf5
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 from util.simulation.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
 from util.simulation.truth_tables import GENERATED, TRUTH, read_table
 from util.training.prior_ranges import Ranges, Spheres, estimate, prior_of
@@ -106,7 +107,21 @@ def table(index: int, spheres: Spheres, ranges: Ranges) -> str:
     return "\n".join(lines)
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """Files to read, prior and figures to write, and how many spheres and samples the prior is for."""
+
+    files: tuple[Path, ...]
+    output: Path
+    figures: Path
+    spheres: int
+    boundaries: tuple[float, ...] | None
+    training: int
+    validation: int
+    seed: int
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="gen_ranges.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -120,35 +135,37 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--training", type=number(int, 1), default=4000, metavar="N", help="samples (default %(default)s)")
     add("--validation", type=number(int, 1), default=500, metavar="N", help="samples (default %(default)s)")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="of the integration (default %(default)s)")
-    args = parser.parse_args(argv)
-    parted = len(args.boundaries) + 1 if args.boundaries else 2
-    if args.boundaries and args.spheres not in (None, parted):
-        parser.error(f"--spheres {args.spheres}: {len(args.boundaries)} boundaries part {parted} spheres; leave it out")
-    args.spheres = args.spheres or parted
-    return args
+    parsed = vars(parser.parse_args(argv))
+    boundaries, spheres = parsed["boundaries"], parsed["spheres"]
+    parted = len(boundaries) + 1 if boundaries else 2
+    if boundaries and spheres not in (None, parted):
+        parser.error(
+            f"--spheres {spheres} contradicts --boundaries, which part {parted} spheres; leave one of them out"
+        )
+    return as_options(Options, parser, parsed | {"spheres": spheres or parted})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
-    args = parse_args(argv)
-    groups = gather(args.files, args.spheres, args.boundaries)
+    options = parse_args(argv)
+    groups = gather(options.files, options.spheres, options.boundaries)
     found: list[Ranges] = []
     for index, group in enumerate(groups):
         if index and group is groups[0]:
             found.append(found[0])
             continue
         try:
-            found.append(estimate(group, seed=args.seed))
+            found.append(estimate(group, seed=options.seed))
         except ValueError as error:
             raise InputError(f"sphere {index + 1}: {error}; give more or other files") from None
         print(table(index, group, found[-1]))
     try:
-        prior = prior_of(found, args.training, args.validation)
+        prior = prior_of(found, options.training, options.validation)
     except ValueError as error:
-        raise InputError(f"{args.files[0]}: {error}; part the spheres with --boundaries") from None
-    write_prior(args.output, prior, f"Ranges of {len(args.files)} training file(s), by gen_ranges.sh.")
-    draw_ranges(args.figures, groups, found, seed=args.seed)
-    print(f"prior {args.output}; figures {args.figures / 'ranges.png'} and .pdf")
+        raise InputError(f"{options.files[0]}: {error}; part the spheres with --boundaries") from None
+    write_prior(options.output, prior, f"Ranges of {len(options.files)} training file(s), by gen_ranges.sh.")
+    draw_ranges(options.figures, groups, found, seed=options.seed)
+    print(f"prior {options.output}; figures {options.figures / 'ranges.png'} and .pdf")
 
 
 if __name__ == "__main__":

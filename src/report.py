@@ -9,6 +9,7 @@ writes  report.html: no scripts, images within, nothing loaded from anywhere
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -20,13 +21,14 @@ from traitlets.config import Config
 from util.report.html import read_tables
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
+from util.runtime.options import as_options
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 600  # for one cell
 
 
 def page_of(notebook: Path) -> str:
-    """Run a notebook from top to bottom and give it as HTML, without its code.
+    """Run a notebook from top to bottom and return it as HTML, without its code.
 
     Raises
     ------
@@ -46,27 +48,35 @@ def page_of(notebook: Path) -> str:
     return exporter.from_notebook_node(cells)[0]
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """The page to write, and the notebook to make it of."""
+
+    output: Path
+    notebook: Path
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="report.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--output", type=Path, required=True, help="report.html")
     parser.add_argument("--notebook", type=Path, default=ROOT / "final.ipynb", help="(default: final.ipynb)")
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the page."""
-    args = parse_args(argv)
-    if not args.notebook.exists():
-        raise InputError(f"{args.notebook}: no such notebook; name one with --notebook")
+    options = parse_args(argv)
+    if not options.notebook.exists():
+        raise InputError(f"{options.notebook}: no such notebook; name one with --notebook")
     if "ANSWER" in os.environ:
         read_tables(Path(os.environ["ANSWER"]))  # before a kernel is started in vain
-    page = page_of(args.notebook)
-    with replacing(args.output) as temporary:
+    page = page_of(options.notebook)
+    with replacing(options.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    print(f"report {args.output}")
+    print(f"report {options.output}")
 
 
 if __name__ == "__main__":

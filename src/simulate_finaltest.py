@@ -1,7 +1,7 @@
 """Play the experiment: camera frames of known spheres, with the tables that tell what is in them.
 
 usage: python -m src.simulate_finaltest --output FILE [--frames N] [--electrons N1 N2] [--seed S] [--workers N] ...
-       python -m src.simulate_finaltest --output FILE --kind 2 [--spheres N] [--electrons LOW HIGH] [--prior FILE] ...
+       python -m src.simulate_finaltest --output FILE --kind 2 [--distributions N] [--electrons LOW HIGH] ...
 
 reads   param/experiment.toml (spheres, frames), param/phosphor.toml (spots, camera); options override both
         kind 2: param/pretraining.toml (prior)
@@ -14,10 +14,11 @@ was made with the same settings is kept.
 """
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,19 +28,66 @@ from util.physics.sphere import Experiment
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import add_scheduler, number
-from util.simulation import sphere_file
-from util.simulation.frames_file import settings_text, simulate
+from util.runtime.options import add_scheduler, as_options, number, option_name
+from util.simulation import frames_file, sphere_file
 from util.simulation.provenance import is_made_with
 from util.simulation.truth_tables import truth_rows
 from util.training.priors import Prior
 
-SPHERES = 100
-ELECTRONS = (10_000, 10_000)
-_FRAMES_ONLY = ("frames", "radii", "sigma_R", "camera_noise", "frame_shape")
+Number = TypeVar("Number", int, float)
+ELECTRONS = (10_000,)  # of a sphere of kind 2
+# What each kind of file has no use for, and why.
+_NOT_OF_KIND = {
+    1: (("distributions",), "a file of kind 1 holds the spheres of --experiment; add --kind 2, or name another one"),
+    2: (
+        ("frames", "radii", "sigma_R", "camera_noise", "frame_shape"),
+        "files of kind 2 have no frames; leave it out, or make a file of --kind 1",
+    ),
+}
 
 
-def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
+@dataclass(frozen=True)
+class Options:
+    """What files of both kinds are made with."""
+
+    output: Path
+    electrons: tuple[int, ...] | None
+    seed: int
+    workers: int
+    scheduler: str
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class FrameOptions(Options):
+    """Options of kind 1; None: as the files of settings say."""
+
+    experiment: Path
+    phosphor: Path
+    frames: int | None
+    radii: tuple[float, ...] | None
+    sigma_R: tuple[float, ...] | None
+    camera_noise: float | None
+    frame_shape: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class DistributionOptions(Options):
+    """Options of kind 2; `electrons` of a sphere: all the same number, or between two."""
+
+    prior: Path
+    distributions: int
+
+    def __post_init__(self) -> None:
+        electrons = self.electrons
+        if electrons and (len(electrons) > 2 or electrons[0] > electrons[-1]):
+            raise ValueError(
+                "--electrons: expected N, or LOW HIGH with LOW <= HIGH, for a file of kind 2, "
+                f"found {' '.join(map(str, electrons))}; give the electrons of a sphere"
+            )
+
+
+def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
     """Read the settings files and put the options over them.
 
     Raises
@@ -47,37 +95,26 @@ def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
     InputError
         A settings file or an option is at fault, or the two contradict each other.
     """
-    if args.spheres is not None:
-        raise InputError(
-            f"--spheres: a file of kind 1 holds the spheres of {args.experiment}; "
-            "add --kind 2, or name another --experiment"
-        )
-    experiment = settings.load(Experiment, args.experiment)
-    recipe = settings.load(PhosphorRecipe, args.phosphor)
-    changes: list[dict[str, float]] = [{} for _ in experiment.spheres]
-    for option, field, values in (
-        ("--electrons", "electrons_a_frame", args.electrons),
-        ("--radii", "R", args.radii),
-        ("--sigma-R", "sigma_R", args.sigma_R),
-    ):
-        if values is None:
-            continue
-        if len(values) != len(changes):
-            raise InputError(
-                f"{option}: expected {len(changes)} values, one for each sphere of {args.experiment}, "
-                f"found {len(values)}; give as many"
-            )
-        for change, value in zip(changes, values, strict=True):
-            change[field] = value
-    camera = {"camera_noise": args.camera_noise, "frame_shape": args.frame_shape and tuple(args.frame_shape)}
+    experiment = settings.load(Experiment, options.experiment)
+    recipe = settings.load(PhosphorRecipe, options.phosphor)
+    noise, shape = options.camera_noise, options.frame_shape
+    electrons = _of_each(options.electrons, "electrons", [s.electrons_a_frame for s in experiment.spheres])
+    radii = _of_each(options.radii, "radii", [s.R for s in experiment.spheres])
+    widths = _of_each(options.sigma_R, "sigma_R", [s.sigma_R for s in experiment.spheres])
     try:
-        pairs = zip(experiment.spheres, changes, strict=True)
-        spheres = [dataclasses.replace(sphere, **change) for sphere, change in pairs]
+        spheres = tuple(
+            replace(sphere, R=R, sigma_R=width, electrons_a_frame=n)
+            for sphere, R, width, n in zip(experiment.spheres, radii, widths, electrons, strict=True)
+        )
         truth_rows(spheres)  # refuses what the table cannot hold
-        experiment = Experiment(args.frames or experiment.frames, tuple(spheres))
-        recipe = dataclasses.replace(recipe, **{key: value for key, value in camera.items() if value is not None})
+        experiment = Experiment(options.frames or experiment.frames, spheres)
+        recipe = replace(
+            recipe,
+            camera_noise=recipe.camera_noise if noise is None else noise,
+            frame_shape=shape or recipe.frame_shape,
+        )
     except ValueError as error:
-        raise InputError(f"{args.experiment} and {args.phosphor} with the options given: {error}") from None
+        raise InputError(f"{options.experiment} and {options.phosphor} with the options given: {error}") from None
     if min(recipe.frame_shape) < SMALLEST_FRAME:
         raise InputError(f"frame shape: expected at least {SMALLEST_FRAME} pixels a side, found {recipe.frame_shape}")
     if experiment.frames * experiment.electrons_a_frame > np.iinfo(np.int32).max:
@@ -85,59 +122,42 @@ def resolve(args: argparse.Namespace) -> tuple[Experiment, PhosphorRecipe]:
     return experiment, recipe
 
 
-def resolve_kind_2(args: argparse.Namespace) -> tuple[Prior, int]:
-    """Read the prior and put the options over it: prior and number of spheres.
+def _of_each(given: Sequence[Number] | None, name: str, known: Sequence[Number]) -> Sequence[Number]:
+    """Return one number for each sphere: those given, or else those known."""
+    if given is None:
+        return known
+    if len(given) != len(known):
+        raise InputError(
+            f"{option_name(name)}: expected {len(known)} values, one for each sphere of --experiment, "
+            f"found {len(given)}; give as many"
+        )
+    return given
+
+
+def prior_of(path: Path, electrons: tuple[int, ...]) -> Prior:
+    """Read a prior; each sphere holds a number of electrons between the first and the last of `electrons`.
 
     Raises
     ------
     InputError
-        The prior is at fault, or an option speaks of frames, of which this kind has none.
+        The prior is at fault.
     """
-    for name in _FRAMES_ONLY:
-        if getattr(args, name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise InputError(f"{option}: files of kind 2 have no frames; leave it out, or make a file of --kind 1")
-    electrons = args.electrons or ELECTRONS
-    if len(electrons) > 2 or electrons[0] > electrons[-1]:
-        raise InputError(
-            f"--electrons: expected N, or LOW HIGH with LOW <= HIGH, for a file of kind 2, found {electrons}; "
-            "give the electrons of a sphere"
-        )
-    prior = settings.load(Prior, args.prior)
+    prior = settings.load(Prior, path)
     limits = (float(electrons[0]), float(electrons[-1]))
-    prior = dataclasses.replace(
-        prior, spheres=tuple(dataclasses.replace(sphere, electrons=limits) for sphere in prior.spheres)
-    )
-    return prior, args.spheres or SPHERES
+    return replace(prior, spheres=tuple(replace(sphere, electrons=limits) for sphere in prior.spheres))
 
 
-def add_kind_2_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that files of the second kind have for themselves."""
-    group = parser.add_argument_group("kind 2: many spheres of random parameters, no frames")
-    group.add_argument("--spheres", type=number(int, 1), metavar="N", help=f"(default {SPHERES})")
-    group.add_argument("--prior", type=Path, default=Path("param/pretraining.toml"), metavar="FILE")
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> FrameOptions | DistributionOptions:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="simulate_finaltest.sh", description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
     parser.add_argument("--kind", type=int, choices=(1, 2), default=1, help="of file (default %(default)s: frames)")
-    parser.add_argument("--experiment", type=Path, default=Path("param/experiment.toml"), metavar="FILE")
-    parser.add_argument("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE")
-    parser.add_argument("--frames", type=number(int, 1), metavar="N", help="frames (default: of the experiment)")
     parser.add_argument(
         "--electrons",
         type=number(int, 1),
         nargs="+",
         metavar="N",
-        help="electrons a frame, for each sphere; kind 2: of a sphere, N or LOW HIGH",
-    )
-    parser.add_argument("--radii", type=number(float, 0), nargs="+", metavar="R", help="R of each sphere")
-    parser.add_argument("--sigma-R", type=number(float, 0), nargs="+", metavar="S", help="sigma_R of each sphere")
-    parser.add_argument("--camera-noise", type=number(float, 0), metavar="S", help="std of a pixel's noise [counts]")
-    parser.add_argument(
-        "--frame-shape", type=number(int, SMALLEST_FRAME), nargs=2, metavar=("H", "W"), help="pixels along x and z"
+        help="electrons per frame, for each sphere; kind 2: of a sphere, N or LOW HIGH",
     )
     parser.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="S", help="default: 0")
     parser.add_argument(
@@ -145,30 +165,73 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_scheduler(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a file made with other settings")
-    add_kind_2_options(parser)
-    return parser.parse_args(argv)
+    add = parser.add_argument_group("kind 1: camera frames").add_argument
+    add("--experiment", type=Path, default=Path("param/experiment.toml"), metavar="FILE")
+    add("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE")
+    add("--frames", type=number(int, 1), metavar="N", help="frames (default: of the experiment)")
+    add("--radii", type=number(float, 0), nargs="+", metavar="R", help="R of each sphere")
+    add("--sigma-R", type=number(float, 0), nargs="+", metavar="S", help="sigma_R of each sphere")
+    add("--camera-noise", type=number(float, 0), metavar="S", help="std of a pixel's noise [counts]")
+    shape = number(int, SMALLEST_FRAME)
+    add("--frame-shape", type=shape, nargs=2, metavar=("H", "W"), help="pixels along x and z")
+    add = parser.add_argument_group("kind 2: many spheres of random parameters, no frames").add_argument
+    add("--distributions", type=number(int, 1), default=100, metavar="N", help="spheres (default %(default)s)")
+    add("--prior", type=Path, default=Path("param/pretraining.toml"), metavar="FILE", help="of their parameters")
+    parsed = vars(parser.parse_args(argv))
+    names, why = _NOT_OF_KIND[parsed["kind"]]
+    for name in names:
+        if parsed[name] != parser.get_default(name):
+            parser.error(f"{option_name(name)}: {why}")
+    if parsed["kind"] == 1:
+        return as_options(FrameOptions, parser, parsed)
+    return as_options(DistributionOptions, parser, parsed)
+
+
+def is_there(options: Options, how: str) -> bool:
+    """Whether the file is there already, made with the same settings, and is to be kept.
+
+    Raises
+    ------
+    InputError
+        It was made with others, and is not to be replaced.
+    """
+    if options.overwrite or not is_made_with(options.output, how, options.seed):
+        return False
+    print(f"{options.output}: already there, made with the same settings", file=sys.stderr)
+    return True
+
+
+def simulate_frames(options: FrameOptions) -> None:
+    """Make a file of kind 1."""
+    experiment, recipe = resolve(options)
+    if is_there(options, frames_file.settings_text(experiment, recipe)):
+        return
+    frames_file.simulate(
+        options.output, experiment, recipe, seed=options.seed, workers=options.workers, scheduler=options.scheduler
+    )
+    size = options.output.stat().st_size / 1e6
+    print(f"{options.output}: {experiment.frames} frames, {size:.1f} MB, seed {options.seed}")
+
+
+def simulate_distributions(options: DistributionOptions) -> None:
+    """Make a file of kind 2."""
+    prior, spheres = prior_of(options.prior, options.electrons or ELECTRONS), options.distributions
+    if is_there(options, sphere_file.settings_text(prior, spheres)):
+        return
+    electrons = sphere_file.simulate_spheres(
+        options.output, prior, spheres, seed=options.seed, workers=options.workers, scheduler=options.scheduler
+    )
+    size = options.output.stat().st_size / 1e6
+    print(f"{options.output}: {spheres} spheres, {electrons} electrons, {size:.1f} MB, seed {options.seed}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
-    args = parse_args(argv)
-    if args.kind == 2:
-        prior, spheres = resolve_kind_2(args)
-        if not args.overwrite and is_made_with(args.output, sphere_file.settings_text(prior, spheres), args.seed):
-            print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
-            return
-        where = {"workers": args.workers, "scheduler": args.scheduler}
-        n = sphere_file.simulate_spheres(args.output, prior, spheres, seed=args.seed, **where)
-        size = args.output.stat().st_size / 1e6
-        print(f"{args.output}: {spheres} spheres, {n} electrons, {size:.1f} MB, seed {args.seed}")
-        return
-    experiment, recipe = resolve(args)
-    if not args.overwrite and is_made_with(args.output, settings_text(experiment, recipe), args.seed):
-        print(f"{args.output}: already there, made with the same settings", file=sys.stderr)
-        return
-    simulate(args.output, experiment, recipe, seed=args.seed, workers=args.workers, scheduler=args.scheduler)
-    size = args.output.stat().st_size
-    print(f"{args.output}: {experiment.frames} frames, {size / 1e6:.1f} MB, seed {args.seed}")
+    options = parse_args(argv)
+    if isinstance(options, FrameOptions):
+        simulate_frames(options)
+    else:
+        simulate_distributions(options)
 
 
 if __name__ == "__main__":

@@ -1,54 +1,43 @@
-"""Options of the answer stage that simulate the measurement at the answer: the finder's bias, and a bootstrap."""
+"""The measurement simulated at the answer: the finder's bias, and a bootstrap of the errors."""
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
+from src.answer_steps.options import FEWEST_FRAMES, Simulation
+from src.answer_steps.step import Step
 from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, seen_in, subtract
-from util.answer.notes import Notes, named_rows
+from util.answer.tables import Table, named_rows
 from util.camera.detector import Detector
 from util.electrons.hits import Hits
 from util.finder.finder import FinderSettings
 from util.fit.result import FitResult
 from util.runtime.errors import InputError
 from util.runtime.executor import open_executor
-from util.runtime.options import number
 from util.simulation.virtual_experiment import Chain
 
-_FEWEST_FRAMES = 400
 _SHARE = 10  # of the frames searched; the bias is then known to about a third of the statistical error, or better
 
 
-def _bias_frames(text: str) -> int:
-    frames = number(int, 0)(text)
-    if 0 < frames < _FEWEST_FRAMES:
-        raise argparse.ArgumentTypeError(f"expected 0 or at least {_FEWEST_FRAMES}, found {frames}")
-    return frames
+@dataclass(frozen=True, kw_only=True)
+class Unbiased(Step):
+    """The answer without the finder's bias, where that is known and subtracted.
 
+    Attributes
+    ----------
+    bias : FinderBias or None
+        None: not measured.
+    further : array (P, P) or None
+        Covariance that subtracting it added.
+    """
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    parser.add_argument(
-        "--bias",
-        type=_bias_frames,
-        metavar="FRAMES",
-        help=f"simulated frames that measure the finder's bias, at least {_FEWEST_FRAMES} (default: a tenth of those "
-        "searched; 0: none)",
-    )
-    parser.add_argument(
-        "--subtract-bias",
-        choices=("clear", "always", "never"),
-        nargs="?",
-        const="always",
-        default="clear",
-        help="clear: where it stands out of its own error (default %(default)s)",
-    )
-    parser.add_argument("--bootstrap", type=number(int, 2), metavar="N", help="measure again N times in simulation")
-    parser.add_argument("--workers", type=number(int, 1), default=1, help="processes (default %(default)s)")
-    parser.add_argument("--seed", type=number(int, 0), default=0, help="of what is simulated (default %(default)s)")
+    bias: FinderBias | None = None
+    further: NDArray[np.float64] | None = None
 
 
 def finder_of(hits: Hits) -> tuple[Detector, FinderSettings]:
@@ -67,66 +56,86 @@ def finder_of(hits: Hits) -> tuple[Detector, FinderSettings]:
     return hits.search.detector, hits.search.finder
 
 
-@contextmanager
-def _chain(hits: Hits, workers: int) -> Iterator[Chain]:
+def events_of(hits: Hits) -> NDArray[Any]:
+    """Return the events of the hits, at least one.
+
+    Raises
+    ------
+    InputError
+        The shards hold none.
+    """
     if hits.events is None or not hits.events.size:
         raise InputError("the shards hold no events, which tell how many electrons a frame has; make them with events")
+    return hits.events
+
+
+@contextmanager
+def _virtual_experiment(hits: Hits, workers: int) -> Iterator[Chain]:
     detector, finder = finder_of(hits)
     with open_executor(workers) as executor:
         yield Chain(detector, finder, executor)
 
 
-def without_bias(
-    result: FitResult, hits: Hits, args: argparse.Namespace, notes: Notes
-) -> tuple[FitResult, FinderBias | None]:
+def without_bias(result: FitResult, hits: Hits, options: Simulation, *, hit_weights: str, workers: int) -> Unbiased:
     """Measure the finder's bias and, where it is to be, subtract it.
 
     Raises
     ------
     InputError
-        A bias was asked for that cannot be measured; one that was not asked for is noted as unknown.
+        A bias was asked for that cannot be measured; one that was not asked for is said to be unknown.
     """
-    if args.bias == 0:
-        return result, None
-    frames = args.bias or max(hits.frames // _SHARE, _FEWEST_FRAMES)
+    if options.bias == 0:
+        return Unbiased(result)
+    frames = options.bias or max(hits.frames // _SHARE, FEWEST_FRAMES)
     try:
-        with _chain(hits, args.workers) as chain:
-            seen = seen_in(hits.events, hits.frames)
-            bias = measure_bias(result, seen, frames, chain, seed=1 + args.seed, weights=args.weights)
+        seen = seen_in(events_of(hits), hits.frames)
+        with _virtual_experiment(hits, workers) as experiment:
+            bias = measure_bias(result, seen, frames, experiment, seed=1 + options.seed, weights=hit_weights)
     except InputError as error:
-        if args.bias is not None:
+        if options.bias is not None:
             raise
-        notes.lines.append(f"finder's bias not measured: {error}")
-        return result, None
-    subtracted = args.subtract_bias == "always" or (args.subtract_bias == "clear" and bias.clear)
+        return Unbiased(result, (f"finder's bias not measured: {error}",))
+    subtracted = options.subtract_bias == "always" or (options.subtract_bias == "clear" and bias.clear)
     what = "subtracted" if subtracted else "not subtracted"
-    notes.lines.append(f"finder's bias, from {frames} simulated frames: p = {bias.p:.2g}, {what}")
-    notes.warnings += bias.unlike
     rows = named_rows(bias.names, Bias=bias.bias, Error=bias.error)
-    notes.keep("FinderBias", rows, frames=frames, p=bias.p, subtracted=subtracted)
-    return (subtract(result, bias) if subtracted else result), bias
+    return Unbiased(
+        subtract(result, bias) if subtracted else result,
+        lines=(f"finder's bias, from {frames} simulated frames: p = {bias.p:.2g}, {what}",),
+        warnings=bias.unlike,
+        tables={"FinderBias": Table(rows, {"frames": frames, "p": bias.p, "subtracted": subtracted})},
+        bias=bias,
+        further=bias.covariance if subtracted else None,
+    )
 
 
-def check_errors(result: FitResult, hits: Hits, args: argparse.Namespace, notes: Notes) -> None:
-    """Compare the errors with the scatter of a parametric bootstrap through the whole chain."""
-    with _chain(hits, args.workers) as chain:
-        seen = seen_in(hits.events, hits.frames)
+def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weights: str, workers: int) -> Step:
+    """Compare the errors with the scatter of a parametric bootstrap through frames and finder.
+
+    Raises
+    ------
+    InputError
+        Shards without events, or without what their hits were found with.
+    """
+    repetitions = options.bootstrap or 0
+    seen = seen_in(events_of(hits), hits.frames)
+    with _virtual_experiment(hits, workers) as experiment:
         drawn = bootstrap(
             result,
             seen,
             hits.frames,
-            args.bootstrap,
-            chain,
-            seed=1 + args.seed,
-            weights=args.weights,
-            progress=lambda runs: tqdm(runs, total=args.bootstrap, unit="measurement"),
+            repetitions,
+            experiment,
+            seed=1 + options.seed,
+            weights=hit_weights,
+            progress=lambda runs: tqdm(runs, total=repetitions, unit="measurement"),
         )
     moved = np.array([name.startswith(("R_", "sigma_R_", "beta_")) for name in result.names])
     ratio = drawn.std(axis=0, ddof=1)[moved] / result.errors[moved]
     # Parameters are correlated: the scatter of N numbers alone would know each to 1 / sqrt(2 N - 2).
-    notes.lines.append(
-        f"bootstrap of {args.bootstrap} measurements of {hits.frames} frames: scatter over reported error "
+    line = (
+        f"bootstrap of {repetitions} measurements of {hits.frames} frames: scatter over reported error "
         f"{np.sqrt(np.mean(ratio**2)):.3f} (R, sigma_R and beta together; each alone is known to "
-        f"{1 / np.sqrt(2 * args.bootstrap - 2):.2f})"
+        f"{1 / np.sqrt(2 * repetitions - 2):.2f})"
     )
-    notes.keep("Bootstrap", drawn, columns=list(result.names), frames=hits.frames)
+    table = Table(drawn, {"columns": list(result.names), "frames": hits.frames})
+    return Step(result, (line,), tables={"Bootstrap": table})

@@ -1,13 +1,15 @@
-"""Options of the answer stage that put knowledge into an answer: supported orders, a prior, I(c) >= 0."""
+"""Knowledge put into an answer: the orders that the data support, a prior, I(c) >= 0."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.answer_steps.options import Knowledge
+from src.answer_steps.step import Step, join
 from util.answer.made_by import UsedPrior
-from util.answer.notes import Notes, named_rows
+from util.answer.tables import Table, named_rows, value_rows
 from util.fit.cautions import cautions
 from util.fit.constraints import choose_orders, nonnegative, prior_conflict, with_orders, with_prior
 from util.fit.result import FitResult
@@ -19,25 +21,17 @@ from util.training.priors import Prior
 _CONFLICT = 1e-3  # p of the prior, given the data, below which a warning is due
 
 
-OPTIONS = ("orders", "prior", "nonnegative")
+@dataclass(frozen=True)
+class BetaPrior:
+    """Independent normal priors of the betas: mu and sigma, arrays (S, n), and the file that they are from."""
+
+    path: Path
+    mu: NDArray[np.float64]
+    sigma: NDArray[np.float64]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
-    parser.add_argument(
-        "--orders",
-        choices=("all", "auto"),
-        default="all",
-        help="auto: only the betas that the data support, by Akaike's criterion (default %(default)s)",
-    )
-    parser.add_argument(
-        "--prior", type=Path, metavar="FILE", help="normal prior of the betas, as param/fine_tuning.toml"
-    )
-    parser.add_argument("--nonnegative", action="store_true", help="the likeliest answer with I(c) >= 0")
-
-
-def read_prior(path: Path, result: FitResult) -> tuple[NDArray, NDArray]:
-    """Give mu and sigma, arrays (S, n), for the betas of an answer.
+def read_prior(path: Path, result: FitResult) -> BetaPrior:
+    """Read the prior of the betas of an answer.
 
     Raises
     ------
@@ -51,71 +45,78 @@ def read_prior(path: Path, result: FitResult) -> tuple[NDArray, NDArray]:
             f"{path}: expected {spheres} sphere(s) of at least {n} betas, found {len(prior.spheres)} of {prior.betas}; "
             "name another prior, or fit as many with --spheres and --order"
         )
-    return tuple(np.array([getattr(sphere, key)[:n] for sphere in prior.spheres]) for key in ("mu", "sigma"))
+    mu, sigma = (np.array([getattr(sphere, key)[:n] for sphere in prior.spheres]) for key in ("mu", "sigma"))
+    return BetaPrior(path, mu, sigma)
 
 
-def refine(result: FitResult, args: argparse.Namespace, notes: Notes) -> FitResult:
-    """Apply what was asked for; the answer of the hits alone goes into `Unrefined` of final.h5."""
-    free = result
-    prior = None if args.prior is None else read_prior(args.prior, result)
-    if args.orders == "auto":
-        result = _supported(result, prior, args.prior, notes)
+def apply(result: FitResult, known: Knowledge) -> Step:
+    """Apply what is known; the answer of the hits alone goes into `Unrefined` of final.h5."""
+    prior = None if known.prior is None else read_prior(known.prior, result)
+    steps = [Step(result)]
+    if known.orders == "auto":
+        steps.append(_supported(result) if prior is None else _judge_orders(result, prior))
     if prior is not None:
-        result = _with_prior(result, *prior, args.prior, notes)
-    if args.nonnegative:
-        result = _nonnegative(result, notes)
-    if result is not free:
-        notes.keep_values("Unrefined", free)
-    notes.warnings += cautions(result)
-    return result
+        steps.append(_with_prior(steps[-1].answer, prior))
+    if known.nonnegative:
+        steps.append(_nonnegative(steps[-1].answer))
+    after = steps[-1].answer
+    tables = {} if after is result else {"Unrefined": Table(value_rows(result))}
+    return join([*steps, Step(after, warnings=tuple(cautions(after)), tables=tables)])
 
 
-def _supported(result: FitResult, prior: tuple[NDArray, NDArray] | None, path: Path | None, notes: Notes) -> FitResult:
+def _supported(result: FitResult) -> Step:
     orders = choose_orders(result)
-    notes.facts["orders"] = tuple(orders)
-    degrees = " and ".join(map(str, orders))
-    unsupported = np.concatenate([index[order // 2 :] for index, order in zip(result.beta_index, orders, strict=True)])
-    if prior is None:
-        notes.lines.append(f"the data support Legendre degrees up to {degrees}; betas beyond are taken as 0")
-        return with_orders(result, orders)
-    notes.lines.append(f"the data support Legendre degrees up to {degrees}; what those beyond are worth under {path}:")
-    if not unsupported.size:
-        notes.lines.append("  all are supported")
-        return result
-    after = with_prior(result, *prior)
-    place = {index: np.unravel_index(k, result.beta.shape) for k, index in enumerate(result.beta_index.ravel())}
-    rows = []
-    for index in unsupported:
-        mu, sigma = (part[place[index]] for part in prior)
-        data, error = result.values[index], result.errors[index]
-        both, both_error = after.values[index], after.errors[index]
-        # 0: the data add nothing to the prior; 1: they replace it.
-        learnt = 1 - both_error**2 / sigma**2
-        rows.append((data, error, mu, sigma, both, both_error, learnt))
-        notes.lines.append(
-            f"  {result.names[index]:<10} data {data:+.4f} +- {error:.4f}, prior {mu:+.4f} +- {sigma:.4f}, "
-            f"together {both:+.4f} +- {both_error:.4f}: {100 * learnt:.0f} % from the data"
-        )
-    columns = ("Data", "DataError", "Prior", "PriorSigma", "Together", "TogetherError", "ShareOfData")
-    names = tuple(result.names[index] for index in unsupported)
-    notes.keep("Unsupported", named_rows(names, **dict(zip(columns, np.array(rows).T, strict=True))))
-    # The prior says of them what zero would only pretend.
-    return result
+    line = f"the data support Legendre degrees up to {_and(orders)}; betas beyond are taken as 0"
+    return Step(with_orders(result, orders), (line,), facts={"orders": orders})
 
 
-def _with_prior(result: FitResult, mu: NDArray, sigma: NDArray, path: Path, notes: Notes) -> FitResult:
-    chi2, p = prior_conflict(result, mu, sigma)
-    after = with_prior(result, mu, sigma)
-    before_error, after_error = (np.sqrt(_mean_square(part)) for part in (result, after))
-    moved = float(pad.distance(after.beta, result.beta))
-    notes.lines.append(
-        f"prior {path}: expected error (rms distance) {before_error:.4f} -> {after_error:.4f}, the answer moves by "
-        f"{moved:.4f}; chi-square of the data against the prior {chi2:.1f} of {mu.size}, p = {p:.2g}"
+def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
+    """Say what the betas that the data do not support are worth under a prior, which says more of them than 0 would."""
+    orders = choose_orders(result)
+    head = f"the data support Legendre degrees up to {_and(orders)}; what those beyond are worth under {prior.path}:"
+    facts = {"orders": orders}
+    beyond = np.arange(1, result.beta.shape[1] + 1) > np.array(orders)[:, None] // 2
+    index = result.beta_index[beyond]
+    if not index.size:
+        return Step(result, (head, "  all are supported"), facts=facts)
+    after = with_prior(result, prior.mu, prior.sigma)
+    columns = {
+        "Data": result.values[index],
+        "DataError": result.errors[index],
+        "Prior": prior.mu[beyond],
+        "PriorSigma": prior.sigma[beyond],
+        "Together": after.values[index],
+        "TogetherError": after.errors[index],
+    }
+    # 0: the data add nothing to the prior; 1: they replace it.
+    columns["ShareOfData"] = 1 - columns["TogetherError"] ** 2 / columns["PriorSigma"] ** 2
+    rows = named_rows(tuple(result.names[i] for i in index), **columns)
+    lines = (
+        f"  {row['Name'].decode():<10} data {row['Data']:+.4f} +- {row['DataError']:.4f}, "
+        f"prior {row['Prior']:+.4f} +- {row['PriorSigma']:.4f}, "
+        f"together {row['Together']:+.4f} +- {row['TogetherError']:.4f}: {100 * row['ShareOfData']:.0f} % from the data"
+        for row in rows
     )
-    if p < _CONFLICT:
-        notes.warnings.append(f"the data contradict the prior {path} (p = {p:.1g}): answer without it")
-    notes.facts["prior"] = UsedPrior(path.name, *(tuple(map(tuple, part.tolist())) for part in (mu, sigma)), p)
-    return after
+    return Step(result, (head, *lines), tables={"Unsupported": Table(rows)}, facts=facts)
+
+
+def _and(orders: tuple[int, ...]) -> str:
+    return " and ".join(map(str, orders))
+
+
+def _with_prior(result: FitResult, prior: BetaPrior) -> Step:
+    chi2, p = prior_conflict(result, prior.mu, prior.sigma)
+    after = with_prior(result, prior.mu, prior.sigma)
+    before_error, after_error = (np.sqrt(_mean_square(part)) for part in (result, after))
+    line = (
+        f"prior {prior.path}: expected error (rms distance) {before_error:.4f} -> {after_error:.4f}, the answer moves "
+        f"by {float(pad.distance(after.beta, result.beta)):.4f}; chi-square of the data against the prior {chi2:.1f} "
+        f"of {prior.mu.size}, p = {p:.2g}"
+    )
+    against = f"the data contradict the prior {prior.path} (p = {p:.1g}): answer without it"
+    mu, sigma = (tuple(map(tuple, part.tolist())) for part in (prior.mu, prior.sigma))
+    facts = {"prior": UsedPrior(prior.path.name, mu, sigma, p)}
+    return Step(after, (line,), (against,) if p < _CONFLICT else (), facts=facts)
 
 
 def _mean_square(result: FitResult) -> float:
@@ -124,13 +125,10 @@ def _mean_square(result: FitResult) -> float:
     return float(norm @ np.diag(result.beta_covariance()))
 
 
-def _nonnegative(result: FitResult, notes: Notes) -> FitResult:
-    lowest = [float(pad.minimum(beta)) for beta in result.beta]
+def _nonnegative(result: FitResult) -> Step:
     after = nonnegative(result)
     if after is result:
-        notes.lines.append("I(c) >= 0: so it is already")
-        return result
+        return Step(result, ("I(c) >= 0: so it is already",))
+    dips = ", ".join(f"{float(pad.minimum(beta)):.3g}" for beta in result.beta)
     moved = float(pad.distance(after.beta, result.beta))
-    dips = ", ".join(f"{value:.3g}" for value in lowest)
-    notes.lines.append(f"I(c) >= 0: lowest values {dips} before; the answer moves by {moved:.4f}")
-    return after
+    return Step(after, (f"I(c) >= 0: lowest values {dips} before; the answer moves by {moved:.4f}",))

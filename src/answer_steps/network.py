@@ -1,26 +1,24 @@
-"""The network's answer to the electrons found."""
+"""The network's answer to the electrons found: alone, or beside that of the likelihood."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from src.network.model import SphereNet
-from src.network.weights import read_weights
-from util.answer.final_h5 import answer_rows
+from util.answer.final_h5 import answer_tables, write_tables
 from util.answer.made_by import MadeBy, UsedNetwork
 from util.fit.starting_radii import COARSE, candidates
 from util.physics import pad
 from util.physics.polar_map import PolarBins, fold
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
-from util.runtime.facts import structure
+from util.training.course import TrainingFacts
+from util.training.priors import Prior
+
+if TYPE_CHECKING:
+    from src.network.model import SphereNet
 
 # Radii this far outside a prior are still read well: about the error of a radius read off the profile.
 MARGIN = 0.003
@@ -34,21 +32,31 @@ PATTERN = "*.weights.pt"
 
 
 class NetworkAnswer(NamedTuple):
-    """R (S,) and beta (S, m), ascending in R; the weights that gave it, the facts of their training, and remarks."""
+    """R (S,) and beta (S, m), ascending in R; the weights that gave it, facts and prior of their training; remarks."""
 
-    R: NDArray
-    beta: NDArray
+    R: NDArray[np.float64]
+    beta: NDArray[np.float64]
     weights: Path
-    facts: dict
+    facts: TrainingFacts
+    prior: Prior
     remarks: tuple[str, ...]
 
 
-def find_weights(folder: Path) -> list[Path]:
+class Comparison(NamedTuple):
+    """What to print of the network's answer beside another one, and its betas (S, m) by the network's name, if any."""
+
+    text: str
+    betas: dict[str, NDArray[np.float64]]
+
+
+def find_weights(folder: Path | None) -> list[Path]:
     """List the files of weights in a folder; none is a normal answer."""
-    return sorted(path for path in folder.glob(PATTERN) if path.is_file())
+    return [] if folder is None else sorted(path for path in folder.glob(PATTERN) if path.is_file())
 
 
-def fold_hits(bins: PolarBins, x: NDArray, z: NDArray, weight: NDArray) -> NDArray:
+def fold_hits(
+    bins: PolarBins, x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """Fold hits about their mean position, which is a symmetric sphere's centre: float32 (n_rho, n_angle).
 
     Raises
@@ -63,21 +71,32 @@ def fold_hits(bins: PolarBins, x: NDArray, z: NDArray, weight: NDArray) -> NDArr
     return fold(x, z, weight, centre, bins).weight.astype(np.float32)
 
 
-def _width(facts: dict) -> float:
-    return sum(sphere["R"][1] - sphere["R"][0] for sphere in facts["prior"]["spheres"])
+def _width(prior: Prior) -> float:
+    return sum(sphere.R[1] - sphere.R[0] for sphere in prior.spheres)
 
 
-def _covers(facts: dict, R: NDArray) -> bool:
-    ranges = np.array([sphere["R"] for sphere in facts["prior"]["spheres"]])
+def _covers(prior: Prior, R: NDArray[np.float64]) -> bool:
+    ranges = np.array([sphere.R for sphere in prior.spheres])
     return bool(((ranges[:, 0] - MARGIN <= R) & (ranges[:, 1] + MARGIN >= R)).all())
 
 
-def _agree(R: NDArray, searched: NDArray) -> bool:
+def _ranges(prior: Prior) -> str:
+    return " and ".join(f"[{sphere.R[0]:g}, {sphere.R[1]:g}]" for sphere in prior.spheres)
+
+
+def _agree(R: NDArray[np.float64], searched: NDArray[np.float64]) -> bool:
     close = max(np.ptp(R), np.ptp(searched)) < _CLOSE and abs(R.mean() - searched.mean()) <= _AGREE
     return close or bool(np.abs(R - searched).max() <= _AGREE)
 
 
-def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, spheres: int) -> NetworkAnswer:
+def answer(
+    paths: Sequence[Path],
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    *,
+    spheres: int,
+) -> NetworkAnswer:
     """Read the betas with the weights whose prior is the narrowest that covers the radii seen.
 
     Parameters
@@ -92,8 +111,12 @@ def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, sp
     InputError
         No weights, or none that were trained on such radii.
     """
-    known = [(path, *read_weights(path)) for path in paths]
-    known = [(path, net, facts) for path, net, facts in known if facts["prior"] and facts["spheres"] == spheres]
+    import torch  # takes seconds, which an answer without a network does not need
+
+    from src.network.weights import read_weights
+
+    read = [(path, *read_weights(path)) for path in paths]
+    known = [(path, net, facts, facts.prior) for path, net, facts in read if facts.prior and facts.spheres == spheres]
     if not known:
         raise InputError(
             f"no weights for {spheres} sphere(s); fetch them with script/download_params.sh, train them with "
@@ -102,16 +125,15 @@ def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, sp
     coarse = PolarBins(*COARSE)
     searched = candidates(fold_hits(coarse, x, z, weight), coarse, spheres, best=1)
     tried = []
-    for path, net, facts in sorted(known, key=lambda item: _width(item[2])):
+    for path, net, facts, prior in sorted(known, key=lambda item: _width(item[3])):
         maps = torch.from_numpy(fold_hits(net.input_settings.bins, x, z, weight))[None]
         net.eval()
         with torch.no_grad():
             R = net.radii(maps)[0].numpy().astype(float)
-            if _covers(facts, R) and searched and _agree(R, np.array(searched[0])):
+            if _covers(prior, R) and searched and _agree(R, np.array(searched[0])):
                 beta = net(maps)[0].numpy().astype(float)
-                return NetworkAnswer(R, beta, path, facts, _remarks(net, R, float(weight.sum())))
-        ranges = " and ".join(f"[{s['R'][0]:g}, {s['R'][1]:g}]" for s in facts["prior"]["spheres"])
-        tried.append(f"{path.name} {ranges}")
+                return NetworkAnswer(R, beta, path, facts, prior, _remarks(net, R, float(weight.sum())))
+        tried.append(f"{path.name} {_ranges(prior)}")
     seen = " and ".join(f"{radius:.3f}" for radius in R)
     searched_for = " and ".join(f"{radius:.2f}" for radius in searched[0]) if searched else "none"
     raise InputError(
@@ -121,7 +143,7 @@ def answer(paths: Sequence[Path], x: NDArray, z: NDArray, weight: NDArray, *, sp
     )
 
 
-def _remarks(net: SphereNet, R: NDArray, electrons: float) -> tuple[str, ...]:
+def _remarks(net: "SphereNet", R: NDArray[np.float64], electrons: float) -> tuple[str, ...]:
     remarks = []
     if electrons < FEWEST * len(R):
         remarks.append(f"only {electrons:.0f} electrons: the network was made for {FEWEST:.0f} a sphere or more")
@@ -132,16 +154,47 @@ def _remarks(net: SphereNet, R: NDArray, electrons: float) -> tuple[str, ...]:
 
 def describe(found: NetworkAnswer) -> str:
     """Say in a line or more which weights were used, and why."""
-    ranges = " and ".join(f"[{s['R'][0]:g}, {s['R'][1]:g}]" for s in found.facts["prior"]["spheres"])
     seen = " and ".join(f"{radius:.4f}" for radius in found.R)
-    lines = [f"network {found.weights.name} ({found.facts['arch']}): trained for radii {ranges}, seen {seen}"]
+    trained = f"{found.weights.name} ({found.facts.arch}): trained for radii {_ranges(found.prior)}"
+    lines = [f"network {trained}, seen {seen}"]
     return "\n".join((*lines, *(f"  note: {remark}" for remark in found.remarks)))
 
 
-def table(found: NetworkAnswer, likelihood: NDArray | None = None, truth: NDArray | None = None) -> str:
-    """Betas of the network, beside them (S, m) those of the likelihood and the truth where they are given."""
-    others = [("likelihood", likelihood), ("truth", truth)]
-    others = [(name, values) for name, values in others if values is not None]
+def compare(
+    folder: Path | None,
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    likelihood: NDArray[np.float64],
+) -> Comparison | None:
+    """Compare the network's answer with the betas (S, 12) of the likelihood; None where there are no weights.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Of the weights.
+    x, z, weight : arrays (n,)
+        Hits, as for `answer`.
+    likelihood : array (S, 12)
+    """
+    paths = find_weights(folder)
+    if not paths:
+        return None
+    try:
+        found = answer(paths, x, z, weight, spheres=len(likelihood))
+    except InputError as error:
+        return Comparison(f"no answer of the network beside it: {error}", {})
+    return Comparison(f"{describe(found)}\n{table(found, likelihood=likelihood)}", {"network": found.beta})
+
+
+def table(
+    found: NetworkAnswer,
+    likelihood: NDArray[np.float64] | None = None,
+    truth: NDArray[np.float64] | None = None,
+) -> str:
+    """Return betas of the network, and beside them (S, m) those of the likelihood and the truth where given."""
+    given = [("likelihood", likelihood), ("truth", truth)]
+    others = [(name, values) for name, values in given if values is not None]
     lines = [f"{'parameter':<14}{'network':>12}" + "".join(f"{name:>12}" for name, _ in others)]
     for s, row in enumerate(found.beta):
         for i, value in enumerate(row):
@@ -153,16 +206,7 @@ def table(found: NetworkAnswer, likelihood: NDArray | None = None, truth: NDArra
 
 def write_network_answer(path: Path, found: NetworkAnswer, made_by: MadeBy) -> None:
     """Write final.h5 with `Answer`, `AnswerField` and `MadeBy`; the network tells no errors."""
-    rows = answer_rows(found.R, found.beta)
-    field = rows.copy()
-    field["beta"] = pad.to_field(rows["beta"])
-    facts = {key: found.facts[key] for key in ("stage", "arch", "seed", "samples", "prior")}
-    network = structure(UsedNetwork, facts, found.weights, remedy="fetch or train them anew")
+    facts = found.facts
+    network = UsedNetwork(facts.stage, facts.arch, facts.seed, facts.samples, found.prior)
     made_by = replace(made_by, weights=found.weights.name, network=network)
-    image = io.BytesIO()
-    with h5py.File(image, "w") as file:
-        file.create_dataset("Answer", data=rows).attrs["convention"] = "I(c) = 1/2 + sum beta_2i P_2i(c)"
-        file.create_dataset("AnswerField", data=field).attrs["convention"] = "I(c) proportional to 1 + sum beta P(c)"
-        file.create_dataset("MadeBy", data=made_by.to_json(), dtype=h5py.string_dtype())
-    with replacing(path) as temporary:
-        temporary.write_bytes(image.getbuffer())
+    write_tables(path, answer_tables(found.R, found.beta), made_by)

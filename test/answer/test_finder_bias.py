@@ -61,10 +61,10 @@ def test_the_bias_is_small_beside_the_errors_and_is_subtracted(answer, bias):
 
 
 class Painted:
-    """A chain whose finder is known: it blurs or re-weighs true electrons."""
+    """A chain whose finder is known: it blurs true electrons, and takes two close to the equator for one."""
 
-    def __init__(self, blur, weight_spread=0.1):
-        self.blur, self.weight_spread = blur, weight_spread
+    def __init__(self, blur, weight_spread=0.1, merged=0.0):
+        self.blur, self.weight_spread, self.merged = blur, weight_spread, merged
 
     def play(self, scene, frames, *, seed):
         rng = np.random.default_rng(seed)
@@ -80,7 +80,11 @@ class Painted:
         found["flux"] += rng.normal(0, self.weight_spread, electrons.size)
         found["A"] = rng.normal(100, 10, electrons.size)
         found["sigma"] = rng.normal(0.015, 0.001, electrons.size)
-        return Played(frames, electrons, found)
+        # The flux of those that are lost is in those that stay.
+        there = np.abs(electrons["z"]) < 0.2
+        lost = there & (rng.random(electrons.size) < self.merged)
+        found["flux"][there] *= 1 / (1 - self.merged)
+        return Played(frames, electrons, found[~lost])
 
 
 def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
@@ -114,10 +118,17 @@ def test_subtracting_nothing_changes_nothing(answer):
     assert np.array_equal(subtract(answer, none).values, answer.values)
 
 
-def test_unit_weights_have_a_bias_of_their_own(run, answer):
-    """Lost electrons show in unit weights; here all are found, so that weights make no difference at all."""
-    bias = measure_bias(answer, seen_in(run.found, FRAMES), 300, Painted(0.0), seed=3, weights="unit")
-    assert np.abs(bias.bias).max() == 0
+def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is_not(run, answer):
+    seen = seen_in(run.found, FRAMES)
+    merging = Painted(0.001, merged=0.2)
+    unit, flux = (measure_bias(answer, seen, 300, merging, seed=3, weights=weights) for weights in ("unit", "flux"))
+    assert unit.p < 1e-6 and flux.p > 1e-3
+    # Fewer hits at the equator: a beta_2 too large by many errors.
+    beta_2 = answer.names.index("beta_2_1")
+    assert unit.bias[beta_2] > 5 * unit.error[beta_2]
+    assert abs(flux.bias[beta_2]) < 3 * flux.error[beta_2]
+    # Where every electron is found, one each, the hits are the truth.
+    assert np.all(measure_bias(answer, seen, 300, Painted(0.0), seed=3, weights="unit").bias == 0)
 
 
 def test_a_bootstrap_scatters_about_the_answer_by_its_errors(chain, run, answer):

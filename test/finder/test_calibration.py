@@ -135,8 +135,8 @@ def test_twelve_bits_in_sixteen_are_told_by_where_the_camera_clips():
 def test_unit_weights_are_advised_where_the_gain_spreads_widely():
     wide = learn_detector(Frames(Made(exponential=True)), RECIPE, SETTINGS)
     assert wide.detector.flux_spread > 0.5
-    assert "--weights unit" in wide.report()
-    assert "--weights unit" not in learn_detector(Frames(Made()), RECIPE, SETTINGS).report()
+    assert "--hit-weights unit" in wide.report()
+    assert "--hit-weights unit" not in learn_detector(Frames(Made()), RECIPE, SETTINGS).report()
 
 
 def test_the_same_frames_give_the_same_detector_and_damaged_ones_are_left_out():

@@ -67,7 +67,7 @@ def test_a_prior_narrows_errors_and_a_wide_one_changes_nothing(free):
 
 
 def test_a_pad_below_zero_becomes_a_density_by_the_least_step(free):
-    assert not pad.is_density(free.beta).all()
+    assert pad.is_density(free.beta).tolist() == [True, False]
     found = nonnegative(free)
     assert pad.is_density(found.beta).all()
     truth_beta = np.array([s.beta for s in SPHERES])
@@ -91,9 +91,8 @@ def test_a_pad_below_zero_becomes_a_density_by_the_least_step(free):
         method="SLSQP",
         options={"maxiter": 300, "ftol": 1e-10},
     )
-    if pad.is_density(free.beta[0]):
-        assert chi2(free, found) == pytest.approx(least.fun, rel=0.02)
-    assert chi2(free, found) > 0
+    assert least.fun > 0.001
+    assert chi2(free, found) == pytest.approx(least.fun, rel=0.02)
 
 
 def test_cautions_name_what_the_numbers_cannot_tell(free):

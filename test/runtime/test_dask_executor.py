@@ -57,11 +57,11 @@ def running_scheduler(folder):
 @contextmanager
 def running_workers(address, folder, count):
     """Start workers as a user would."""
-    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", folder, "--death-timeout", 5]
+    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", folder, "--death-timeout", 60]
     program = begin(["bash", "script/start_workers.sh", *options], SCHEDULER=address, WORKERS=str(count))
     try:
         with Client(address, set_as_default=False) as client:
-            client.wait_for_workers(count, timeout=30)
+            client.wait_for_workers(count, timeout=60)
         yield
     finally:
         end(program)

@@ -37,7 +37,9 @@ def run(output, *options, workers=1):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Give a file of 20 spheres with 8,000 to 12,000 electrons each; not to be changed."""
-    return run(tmp_path_factory.mktemp("kind 2") / "f.h5", "--spheres", 20, "--electrons", 8000, 12000, "--seed", 7)
+    return run(
+        tmp_path_factory.mktemp("kind 2") / "f.h5", "--distributions", 20, "--electrons", 8000, 12000, "--seed", 7
+    )
 
 
 def test_file_has_the_courses_tables_and_every_electron_falls_where_it_was_sent(made):
@@ -75,7 +77,9 @@ def test_a_fit_of_each_sphere_recovers_its_parameters_and_not_those_of_its_neigh
 def test_file_does_not_depend_on_the_workers_nor_on_how_pieces_are_shared(tmp_path, monkeypatch):
     monkeypatch.setattr(sphere_file, "PIECE", 3000)
     digests = {
-        hashlib.sha256(run(tmp_path / f"{n}.h5", "--spheres", 3, "--electrons", 7000, workers=n).read_bytes()).digest()
+        hashlib.sha256(
+            run(tmp_path / f"{n}.h5", "--distributions", 3, "--electrons", 7000, workers=n).read_bytes()
+        ).digest()
         for n in (1, 2)
     }
     assert len(digests) == 1
@@ -85,7 +89,7 @@ def test_file_does_not_depend_on_the_workers_nor_on_how_pieces_are_shared(tmp_pa
 
 
 def test_a_million_electrons_are_read_in_seconds_and_joined_as_one_by_one(tmp_path):
-    path = run(tmp_path / "f.h5", "--spheres", 100, "--electrons", 10_000)
+    path = run(tmp_path / "f.h5", "--distributions", 100, "--electrons", 10_000)
     begin = time.process_time()
     tables = read_tables(path)
     assert time.process_time() - begin < 4
@@ -180,36 +184,56 @@ def test_a_file_that_does_not_fit_together_is_refused_in_a_sentence(made, tmp_pa
         read_tables(rewritten(made, tmp_path / "f.h5", change))
 
 
+def refused(capsys, argv):
+    """Run the program with options that contradict each other; return what it said."""
+    with pytest.raises(SystemExit) as ended:
+        simulate_finaltest.main([str(word) for word in argv])
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--frames", 3), "--frames: files of kind 2 have no frames"),
         (("--camera-noise", 1), "--camera-noise: files of kind 2 have no frames"),
-        (("--electrons", 9, 8), "--electrons: expected N, or LOW HIGH with LOW <= HIGH"),
+        (
+            ("--electrons", 9, 8),
+            "--electrons: expected N, or LOW HIGH with LOW <= HIGH, for a file of kind 2, found 9 8",
+        ),
         (("--electrons", 1, 2, 3), "--electrons: expected N, or LOW HIGH"),
+    ],
+)
+def test_options_that_contradict_the_kind_are_refused_before_any_work(tmp_path, capsys, options, message):
+    assert message in refused(capsys, ["--kind", 2, "--output", tmp_path / "f.h5", *PRIOR, *options])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         (("--electrons", 2_000_000_000), "fewer electrons than ElectronId can count"),
         (("--prior", "none.toml"), "none.toml: no such settings file"),
     ],
 )
-def test_options_that_contradict_the_kind_are_refused_before_any_work(tmp_path, options, message):
+def test_what_cannot_be_made_is_refused_before_any_work(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         run(tmp_path / "f.h5", *options)
     assert not list(tmp_path.iterdir())
 
 
-def test_spheres_are_not_asked_of_a_file_of_frames(tmp_path):
-    argv = ["--output", tmp_path / "f.h5", "--spheres", 3, "--experiment", f"{ROOT}/param/experiment.toml"]
-    with pytest.raises(InputError, match=r"--spheres: a file of kind 1 holds the spheres of .*; add --kind 2"):
-        simulate_finaltest.main([str(word) for word in argv])
+def test_distributions_are_not_asked_of_a_file_of_frames(tmp_path, capsys):
+    said = refused(capsys, ["--output", tmp_path / "f.h5", "--distributions", 3])
+    assert "--distributions: a file of kind 1 holds the spheres of --experiment; add --kind 2" in said
 
 
 def test_a_file_made_otherwise_is_kept_and_nothing_is_left_of_one_that_fails(tmp_path, monkeypatch, capsys):
-    path = run(tmp_path / "f.h5", "--spheres", 2, "--electrons", 50)
+    path = run(tmp_path / "f.h5", "--distributions", 2, "--electrons", 50)
     before = path.read_bytes()
-    run(path, "--spheres", 2, "--electrons", 50)
+    run(path, "--distributions", 2, "--electrons", 50)
     assert "already there" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"exists, made with other settings \(seed 0\); add --overwrite"):
-        run(path, "--spheres", 3, "--electrons", 50)
+        run(path, "--distributions", 3, "--electrons", 50)
     count = itertools.count()
 
     def failing(piece, whole=sphere_file.draw_piece):
@@ -219,5 +243,5 @@ def test_a_file_made_otherwise_is_kept_and_nothing_is_left_of_one_that_fails(tmp
 
     monkeypatch.setattr(sphere_file, "draw_piece", failing)
     with pytest.raises(ZeroDivisionError):
-        run(path, "--spheres", 3, "--electrons", 50, "--overwrite")
+        run(path, "--distributions", 3, "--electrons", 50, "--overwrite")
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

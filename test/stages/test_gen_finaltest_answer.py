@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from src import gen_finaltest_answer
+from src.answer_steps import outcome
+from src.answer_steps.truth import truth_of
 from support import ROOT
 from support.answers import CENTRE, ELECTRONS, MADE_BY, answer, parameters, write_run
+from support.figures import check_answer_figure
 from support.shards import SETTINGS, events_at, shard_of, with_facts, write
 from support.truth import DESIGN
 from util.answer.final_h5 import ANSWER_DTYPE, read_answer, read_made_by
@@ -77,7 +79,7 @@ def test_the_answer_comes_as_near_the_truth_as_the_electrons_allow(answered):
     with h5py.File(path) as file:
         betas = [name.startswith(b"beta") for name in file["Parameters"]["Name"]]
         covariance = file["FloorCovariance"][()][np.ix_(betas, betas)]
-    draws, rng = gen_finaltest_answer.FLOOR_DRAWS, np.random.default_rng(0)
+    draws, rng = outcome.FLOOR_DRAWS, np.random.default_rng(0)
     assert floor == pytest.approx(floor_distance(covariance, draws, rng), abs=6e-5)
     assert distance < 1.6 * floor
 
@@ -152,9 +154,7 @@ def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answe
 
 
 def test_a_figure_is_drawn(answered):
-    figure = (answered[0].parent / "answer.png").read_bytes()
-    assert figure.startswith(b"\x89PNG")
-    assert len(figure) > 50_000
+    check_answer_figure(answered[0].parent / "answer.png")
     assert sorted(path.name for path in answered[0].parent.iterdir()) == ["answer.png", "final.h5"]
 
 
@@ -196,7 +196,7 @@ def test_the_distribution_alone_gives_nearly_the_events_answer(answered, run_fol
 
 
 def test_unit_weights_count_hits(answered, run_folder, tmp_path):
-    printed = answer(run_folder / "shards", tmp_path / "final.h5", "--weights", "unit")
+    printed = answer(run_folder / "shards", tmp_path / "final.h5", "--hit-weights", "unit")
     assert printed.splitlines()[0].endswith(f"{2 * ELECTRONS} hits, {2 * ELECTRONS} electrons")
     for name, row in parameters(tmp_path / "final.h5").items():
         assert row["Error"] == pytest.approx(row["Floor"], rel=0.03), name
@@ -279,13 +279,13 @@ def test_frames_of_a_format_that_tells_no_truth_are_left_alone(tmp_path):
     tifffile.imwrite(tmp_path / "frames" / "1.tif", np.zeros((32, 32), np.uint8), photometric="minisblack")
     with h5py.File(tmp_path / "stack.h5", "w") as file:
         file["camera"] = np.zeros((3, 32, 32), np.uint16)
-    assert gen_finaltest_answer.truth_of(tmp_path / "missing.h5", None, "0123", 2) is None
+    assert truth_of(tmp_path / "missing.h5", None, "0123", 2) is None
     for path in (tmp_path / "frames", tmp_path / "frames" / "1.tif", tmp_path / "stack.h5"):
         with open_frames(path) as frames:
             source = frames.fingerprint()
-        assert gen_finaltest_answer.truth_of(path, None, source, 2) is None
+        assert truth_of(path, None, source, 2) is None
         with pytest.raises(InputError, match="expected the file that the shards were made from, found another"):
-            gen_finaltest_answer.truth_of(path, None, "0123", 2)
+            truth_of(path, None, "0123", 2)
 
 
 def test_shards_of_another_file_than_finaltest_are_refused(run_folder, simulated, tmp_path):
@@ -356,12 +356,10 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_file(run_folder, tmp_path, lim
         ["--order", "7"],
         ["--order", "26"],
         ["--method", "guess"],
-        ["--weights", "heavy"],
+        ["--hit-weights", "heavy"],
         ["--figure", "answer.doc"],
         ["--no-such-option"],
         ["--bias", "3"],
-        ["--nonnegative", "--method", "resnet"],
-        ["--bootstrap", "4", "--method", "integrated"],
     ],
 )
 def test_options_out_of_range_end_with_status_two(run_folder, tmp_path, capsys, options):
@@ -370,3 +368,44 @@ def test_options_out_of_range_end_with_status_two(run_folder, tmp_path, capsys, 
     assert ended.value.code == 2
     assert options[0] in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "method"),
+    [
+        (["--nonnegative"], "resnet"),
+        (["--prior", "prior.toml"], "resnet"),
+        (["--bias", "0"], "resnet"),
+        (["--check-integrated"], "resnet"),
+        (["--bootstrap", "4"], "integrated"),
+        (["--hit-weights", "unit"], "integrated"),
+        (["--figure", "answer.png"], "integrated"),
+    ],
+)
+def test_an_option_that_the_method_has_no_use_for_is_refused_in_a_sentence(capsys, tmp_path, option, method):
+    with pytest.raises(SystemExit) as ended:
+        answer(tmp_path, tmp_path / "final.h5", "--method", method, *option)
+    assert ended.value.code == 2
+    sentence = f"{option[0]} does not apply to --method {method}; leave it out, or answer with --method likelihood"
+    assert capsys.readouterr().err.endswith(f"error: {sentence}\n")
+
+
+def test_an_option_at_its_default_counts_as_not_given(tmp_path):
+    options = ("--method", "resnet", "--orders", "all", "--subtract-bias", "clear")
+    with pytest.raises(InputError, match="--method resnet: expected the folder of the weights"):
+        answer(tmp_path, tmp_path / "final.h5", *options)
+
+
+def test_what_the_readers_of_files_warn_of_reaches_the_answer(answered, run_folder, tmp_path, capsys):
+    path = tmp_path / "finaltest.h5"
+    path.write_bytes((run_folder / "finaltest.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        rows = file[TRUTH][()]
+        rows.dtype.names = [{"sigma_R": "sigma"}.get(name, name) for name in rows.dtype.names]
+        del file[TRUTH]
+        file[TRUTH] = rows
+    answer(run_folder / "shards", tmp_path / "final.h5", "--finaltest", path)
+    said = f"{path}: Truth: taking sigma for sigma_R"
+    before, after = (datasets(file)["Warnings"].astype(str).tolist() for file in (answered[0], tmp_path / "final.h5"))
+    assert after == [said, *before]
+    assert capsys.readouterr().err.splitlines().count(f"warning: {said}") == 1

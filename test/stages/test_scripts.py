@@ -6,6 +6,7 @@ import h5py
 import pytest
 
 from support import ROOT
+from support.figures import check_answer_figure
 from support.scripts import SCRIPTS, call
 from support.truth import DESIGN
 from util.answer.final_h5 import read_answer
@@ -114,13 +115,13 @@ def test_the_quick_start_leaves_answer_and_figure_in_its_own_folder(quickstart):
     details = {path.name for path in (data / "quickstart" / "figures").iterdir()}
     assert {"answer.json", "answer.csv", "answer_field.csv", "pads.png", "pads.pdf", "correlations.png"} <= details
     assert read_answer(data / "quickstart" / "final.h5")["R"] == pytest.approx([s.R for s in DESIGN], abs=0.002)
-    assert (data / "quickstart" / "answer.png").stat().st_size > 50_000
+    check_answer_figure(data / "quickstart" / "answer.png")
 
 
 def test_all_stages_from_frames_to_answer_run_in_one_and_skip_what_is_done(quickstart, tmp_path):
     copy, printed = quickstart
     data = {"DATA_DIR": str(copy / "data" / "quickstart"), "ANSWER": "answers/ours.h5"}
-    done = call(SCRIPTS / "run_all.sh", "--weights", "unit", cwd=tmp_path, **data)
+    done = call(SCRIPTS / "run_all.sh", "--hit-weights", "unit", cwd=tmp_path, **data)
     assert done.returncode == 0, done.stderr
     assert "10 of 10 shards are already there" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("distance ")

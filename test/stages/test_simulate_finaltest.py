@@ -153,7 +153,7 @@ def test_file_made_with_the_same_settings_is_kept_and_another_is_not_replaced(tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--electrons", "43"], "--electrons: expected 2 values, one for each sphere of .*experiment.toml, found 1"),
+        (["--electrons", "43"], "--electrons: expected 2 values, one for each sphere of --experiment, found 1"),
         (["--radii", "0.5", "0.6", "0.7"], "--radii: expected 2 values"),
         (["--radii", "0.5", "0.99"], "must not exceed 1"),
         (["--sigma-R", "0.01", "0"], "sigma_R must be above 0"),

@@ -1,4 +1,4 @@
-"""The published account, step by step: every command of the README's table, at small size, as a user calls it."""
+"""The published account, step by step: every command of doc/published.md, at small size, as a user calls it."""
 
 import re
 
@@ -25,11 +25,11 @@ STEPS = [
     ("gen_finaltest_npy.sh --range 0 5", ("--output", "{here}/range"), {}),
     ("gen_gauss_data.sh", ("--frames", 8), {}),
     ("run_gauss_model.sh", ("--epochs", 1), {}),
-    ("simulate_finaltest.sh --kind 2", ("--spheres", 20, "--electrons", 50), KIND_2),
+    ("simulate_finaltest.sh --kind 2", ("--distributions", 20, "--electrons", 50), KIND_2),
     ("gen_ranges.sh", (), KIND_2),
     ("gen_traindata_pretraining.sh", ("--training", 8, "--validation", 4), {}),
     (
-        "gen_traindata_pretraining.sh --method electrons",
+        "gen_traindata_pretraining.sh --sampling electrons",
         ("--training", 1, "--validation", 1, "--prior", "{here}/ranges.toml"),
         {"SEED": "1"},
     ),
@@ -52,9 +52,8 @@ IN_THE_QUICK_START = "gen_finaltest_answer.sh"
 
 
 def table_commands():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = text.split("## The published account, step by step")[1].split("\n## ")[0]
-    cells = [line.split("|")[2] for line in table.splitlines() if line.startswith("|")][2:]
+    page = (ROOT / "doc" / "published.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[2] for line in page.splitlines() if line.startswith("|")][2:]
     return [command for cell in cells for command in re.findall(r"`([a-z_]+\.sh[^`]*)`", cell)]
 
 

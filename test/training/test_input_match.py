@@ -8,10 +8,10 @@ from scipy.stats import chi2
 
 from src import gen_finaltest_npy
 from src.answer_steps.network import fold_hits
-from src.gen_finaltest_answer import read_hits
 from support import ROOT
 from support.param import INPUT
 from support.truth import DESIGN
+from util.electrons.hits import read_hits
 from util.physics.polar_map import coarsen
 from util.physics.shell_maps import expected_maps, observe
 from util.training.input_match import map_pulls, principal_pulls

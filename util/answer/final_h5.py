@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.answer.made_by import MadeBy
+from util.answer.tables import Table, named_rows
 from util.fit.result import FitResult
 from util.physics import pad
 from util.runtime.atomic_file import replacing
@@ -19,7 +20,6 @@ from util.runtime.hdf5 import open_hdf5
 _REMEDY = "make it with script/gen_finaltest_answer.sh"
 BETAS = 12  # of each sphere in `Answer`
 ANSWER_DTYPE = np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (BETAS,))])
-PARAMETER_DTYPE = np.dtype([("Name", "S16"), ("Value", "<f8"), ("Error", "<f8"), ("Floor", "<f8")])
 
 
 def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
@@ -39,11 +39,22 @@ def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
     return rows
 
 
+def answer_tables(R: NDArray[np.float64], beta: NDArray[np.float64]) -> dict[str, Table]:
+    """Return `Answer` and `AnswerField`, which repeats it in the field's normalisation; arguments as `answer_rows`."""
+    rows = answer_rows(R, beta)
+    field = rows.copy()
+    field["beta"] = pad.to_field(rows["beta"])
+    return {
+        "Answer": Table(rows, {"convention": "I(c) = 1/2 + sum beta_2i P_2i(c)"}),
+        "AnswerField": Table(field, {"convention": "I(c) proportional to 1 + sum beta P(c)"}),
+    }
+
+
 def write_answer(
     path: Path,
     result: FitResult,
     made_by: MadeBy,
-    further: Mapping[str, tuple[NDArray, Mapping[str, object]]] | None = None,
+    tables: Mapping[str, Table] | None = None,
     warnings: Sequence[str] = (),
 ) -> None:
     """Write final.h5.
@@ -59,36 +70,33 @@ def write_answer(
     path : Path
     result : FitResult
     made_by : MadeBy
-    further : mapping of a dataset's name to its array and attributes, or None
+    tables : mapping of a dataset's name to its table, or None
         Kept beside the rest.
     warnings : sequence of str
     """
-    rows = answer_rows(result.R, result.beta)
-    field = rows.copy()
-    field["beta"] = pad.to_field(rows["beta"])
-    parameters = np.zeros(len(result.names), PARAMETER_DTYPE)
-    parameters["Name"] = [name.encode() for name in result.names]
-    parameters["Value"] = result.values
-    parameters["Error"] = result.errors
-    parameters["Floor"] = np.sqrt(np.diag(result.floor_covariance))
+    floor = np.sqrt(np.diag(result.floor_covariance))
     goodness = np.array(
         [(result.deviance, result.dof, result.condition)],
         [("Deviance", "<f8"), ("DegreesOfFreedom", "<i8"), ("Condition", "<f8")],
     )
+    own = {
+        "Parameters": Table(named_rows(result.names, Value=result.values, Error=result.errors, Floor=floor)),
+        "Covariance": Table(result.covariance),
+        "FloorCovariance": Table(result.floor_covariance),
+        "Centre": Table(result.centre, {"unit": "half the screen; (x, z)"}),
+        "Goodness": Table(goodness),
+        "Warnings": Table(np.array(warnings, dtype=h5py.string_dtype())),
+    }
+    write_tables(path, {**answer_tables(result.R, result.beta), **own, **(tables or {})}, made_by)
+
+
+def write_tables(path: Path, tables: Mapping[str, Table], made_by: MadeBy) -> None:
+    """Write tables and `MadeBy` into a file, whole or not at all."""
     # In memory first: HDF5, once it meets a full disk, cannot even close its file.
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
-        file.create_dataset("Answer", data=rows).attrs["convention"] = "I(c) = 1/2 + sum beta_2i P_2i(c)"
-        file.create_dataset("AnswerField", data=field).attrs["convention"] = "I(c) proportional to 1 + sum beta P(c)"
-        file.create_dataset("Parameters", data=parameters)
-        file.create_dataset("Covariance", data=result.covariance)
-        file.create_dataset("FloorCovariance", data=result.floor_covariance)
-        centre = file.create_dataset("Centre", data=result.centre)
-        centre.attrs["unit"] = "half the screen; (x, z)"
-        file.create_dataset("Goodness", data=goodness)
-        file.create_dataset("Warnings", data=np.array(warnings, dtype=h5py.string_dtype()))
-        for name, (array, attributes) in (further or {}).items():
-            file.create_dataset(name, data=array).attrs.update(attributes)
+        for name, kept in tables.items():
+            file.create_dataset(name, data=kept.array).attrs.update(kept.attributes)
         file.create_dataset("MadeBy", data=made_by.to_json(), dtype=h5py.string_dtype())
     with replacing(path) as temporary:
         temporary.write_bytes(image.getbuffer())

@@ -7,19 +7,24 @@ from typing import Literal
 from util.runtime import facts
 from util.training.priors import Prior
 
+Method = Literal["likelihood", "resnet", "integrated"]
+HitWeights = Literal["flux", "unit"]
+Orders = Literal["all", "auto"]
+SubtractBias = Literal["clear", "always", "never"]
+
 
 @dataclass(frozen=True)
 class AnswerSettings:
     """The options of the answer stage that an answer depends on; `prior` is the name of a file."""
 
-    method: Literal["likelihood", "resnet", "integrated"]
+    method: Method
     spheres: int
     order: int
-    hit_weights: Literal["flux", "unit"]
-    orders: Literal["all", "auto"]
+    hit_weights: HitWeights
+    orders: Orders
     nonnegative: bool
     bias: int | None
-    subtract_bias: Literal["clear", "always", "never"]
+    subtract_bias: SubtractBias
     bootstrap: int | None
     check_integrated: bool
     seed: int

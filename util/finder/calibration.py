@@ -80,7 +80,7 @@ class Learned:
         if d.flux_spread > BROAD_GAIN:
             lines.append(
                 f"  one electron's flux spreads by {d.flux_spread:.0%}: unit weights are the better choice here; "
-                "answer with --weights unit"
+                "answer with --hit-weights unit"
             )
         return "\n".join(lines)
 

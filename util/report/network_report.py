@@ -1,7 +1,6 @@
 """What final.ipynb shows: training curves, the distribution, two answers side by side, and what they leave."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -14,24 +13,22 @@ from util.answer.final_h5 import read_answer
 from util.electrons.shards import list_shards, read_shard
 from util.physics import pad
 from util.physics.polar_map import PolarBins, expected, fold
-from util.runtime.errors import InputError
+from util.training.course import Epoch
+from util.training.released import read_manifest
 
 _STYLE = {"font.size": 9, "axes.titlesize": 10}
 _BINS = PolarBins(100, 24)
 
 
-def read_curves(manifest: Path) -> dict[str, list[dict]]:
-    """Give the training curve of each file of weights in a manifest, one dict an epoch.
+def read_curves(manifest: Path) -> dict[str, tuple[Epoch, ...]]:
+    """Return the training curve of each file of weights in a manifest, by the file's name.
 
     Raises
     ------
     InputError
         No such manifest.
     """
-    if not manifest.exists():
-        raise InputError(f"{manifest}: no such manifest; make it with python -m src.release_weights")
-    files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    return {entry["name"].split(".")[0]: entry["curve"] for entry in files}
+    return {file.name.split(".")[0]: file.curve for file in read_manifest(manifest).files}
 
 
 def read_distribution(folder: Path) -> NDArray | None:
@@ -41,15 +38,15 @@ def read_distribution(folder: Path) -> NDArray | None:
     return np.sum([read_shard(path).distribution.astype(float) for path in list_shards(folder)], axis=0)
 
 
-def draw_curves(curves: Mapping[str, list[dict]]) -> Figure:
+def draw_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure:
     """Draw the distance over the samples seen, training and validation."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")
         axes = figure.subplots(1, max(len(curves), 1), squeeze=False)[0]
         for ax, (name, curve) in zip(axes, curves.items(), strict=False):
-            samples = [line["samples"] for line in curve]
-            ax.plot(samples, [line["train"][0] for line in curve], color="0.6", label="training")
-            ax.plot(samples, [line["valid"][0] for line in curve], color="tab:blue", label="validation")
+            samples = [line.samples for line in curve]
+            ax.plot(samples, [line.train[0] for line in curve], color="0.6", label="training")
+            ax.plot(samples, [line.valid[0] for line in curve], color="tab:blue", label="validation")
             ax.set(title=name, xlabel="samples, none seen twice", ylabel="distance", yscale="log")
             ax.legend(frameon=False)
         return figure

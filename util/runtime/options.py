@@ -1,12 +1,17 @@
-"""Types of command line options."""
+"""Command line options: ranged numbers, and the way from a parser to a frozen dataclass."""
 
 import argparse
+import dataclasses
 import math
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], int | float]:
-    """Type of an option: a number of a kind from `low` to `high`."""
+    """Return the type of an option: a number of a kind from `low` to `high`."""
 
     def parse(text: str) -> int | float:
         try:
@@ -20,6 +25,39 @@ def number(kind: type[int] | type[float], low: float, high: float = math.inf) ->
         return value
 
     return parse
+
+
+def as_options(cls: type[T], parser: argparse.ArgumentParser, parsed: Mapping[str, object]) -> T:
+    """Return parsed options as a frozen dataclass; options that contradict each other end the program.
+
+    Parameters
+    ----------
+    cls : type
+        Each field takes the option of its name; one that is a dataclass itself takes the options of its own fields.
+        Its ``__post_init__`` raises ValueError, with a sentence, where options contradict each other.
+    parser : argparse.ArgumentParser
+        Which says that sentence, and exits with status 2.
+    parsed : mapping of str
+        ``vars(parser.parse_args(argv))``; it may hold more than `cls` takes.
+    """
+    hints = typing.get_type_hints(cls)
+    values: dict[str, object] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        hint = hints[field.name]
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            values[field.name] = as_options(hint, parser, parsed)
+        else:
+            value = parsed[field.name]
+            values[field.name] = tuple(value) if isinstance(value, list) else value
+    try:
+        return cls(**values)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def option_name(field: str) -> str:
+    """Return how a field of options is spelt on the command line."""
+    return "--" + field.replace("_", "-")
 
 
 def add_scheduler(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,59 @@
+"""The truth of simulated frames, which scores an answer and never reaches it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.answer.final_h5 import BETAS, answer_rows
+from util.frames.open import is_course_file, open_frames
+from util.physics import pad
+from util.physics.sphere import Sphere
+from util.runtime.errors import InputError
+from util.simulation.truth_tables import read_truth
+
+
+def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int) -> list[Sphere] | None:
+    """Read the truth that the file of frames tells, ascending in R; None where there is no such file or no truth.
+
+    Parameters
+    ----------
+    path : Path or None
+    dataset : str or None
+        As `util.frames.open.open_frames` takes it.
+    source : str
+        Fingerprint of the file that the answer is made from.
+    spheres : int
+        How many the answer has.
+
+    Raises
+    ------
+    InputError
+        It is another file, or it tells of another number of spheres.
+    """
+    if path is None or not path.exists():
+        return None
+    with open_frames(path, dataset) as frames:
+        if frames.fingerprint() != source:
+            raise InputError(
+                f"{path}: expected the file that the shards were made from, found another; "
+                "run script/gen_finaltest_npy.sh for it, or name the right file"
+            )
+    truth = read_truth(path) if is_course_file(path) else None
+    if truth is not None and len(truth) != spheres:
+        raise InputError(f"{path}: Truth: expected {spheres} sphere(s), found {len(truth)}; use --spheres {len(truth)}")
+    return truth
+
+
+def betas_of(spheres: Sequence[Sphere]) -> NDArray[np.float64]:
+    """Return betas (S, 12) of spheres, ascending in R; missing ones are 0, those beyond the twelfth do not count."""
+    betas = np.zeros((len(spheres), BETAS))
+    for row, sphere in zip(betas, sorted(spheres, key=lambda sphere: sphere.R), strict=True):
+        row[: len(sphere.beta)] = sphere.beta[:BETAS]
+    return betas
+
+
+def distance_to(truth: Sequence[Sphere], R: NDArray[np.float64], beta: NDArray[np.float64]) -> float:
+    """Return the distance (`util.physics.pad.distance`) of radii (S,) with betas (S, n), n <= 12, from the truth."""
+    return float(pad.distance(answer_rows(R, beta)["beta"], betas_of(truth)))
