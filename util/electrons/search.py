@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,7 @@ def find_shards(
     workers: int,
     scheduler: str = "",
     block: int = 50,
-) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
+) -> Generator[tuple[tuple[int, int], Shard | FrameError], None, None]:
     """Search ranges of frames and yield a shard for each, in order, as soon as it is complete.
 
     Where a frame cannot be used, yield that error in place of its range's shard, and go on with the next range. The
