@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.network.sample_files import add_options, make_sets
+from util.answer.prior import prior_of_answer
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import number
 from util.runtime.settings import load
-from util.training.answer_prior import prior_of_answer
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior, write_prior
 

@@ -125,8 +125,8 @@ def check_errors(result: FitResult, hits: Hits, args: argparse.Namespace, notes:
             weights=args.weights,
             progress=lambda runs: tqdm(runs, total=args.bootstrap, unit="measurement"),
         )
-    moved = np.array([name.startswith(("R_", "sigma_R_", "beta_")) for name in result.names])
-    ratio = drawn.std(axis=0, ddof=1)[moved] / result.errors[moved]
+    shape = result.layout.shape
+    ratio = drawn.std(axis=0, ddof=1)[shape] / result.errors[shape]
     # Parameters are correlated: the scatter of N numbers alone would know each to 1 / sqrt(2 N - 2).
     notes.lines.append(
         f"bootstrap of {args.bootstrap} measurements of {hits.frames} frames: scatter over reported error "

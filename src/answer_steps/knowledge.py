@@ -73,7 +73,7 @@ def _supported(result: FitResult, prior: tuple[NDArray, NDArray] | None, path: P
     orders = choose_orders(result)
     notes.facts["orders"] = list(orders)
     degrees = " and ".join(map(str, orders))
-    unsupported = np.concatenate([index[order // 2 :] for index, order in zip(result.beta_index, orders, strict=True)])
+    unsupported = result.layout.beyond(orders)
     if prior is None:
         notes.lines.append(f"the data support Legendre degrees up to {degrees}; betas beyond are taken as 0")
         return with_orders(result, orders)
@@ -82,7 +82,7 @@ def _supported(result: FitResult, prior: tuple[NDArray, NDArray] | None, path: P
         notes.lines.append("  all are supported")
         return result
     after = with_prior(result, *prior)
-    place = {index: np.unravel_index(k, result.beta.shape) for k, index in enumerate(result.beta_index.ravel())}
+    place = {index: np.unravel_index(k, result.beta.shape) for k, index in enumerate(result.layout.beta.ravel())}
     rows = []
     for index in unsupported:
         mu, sigma = (part[place[index]] for part in prior)

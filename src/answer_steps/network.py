@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from src.network.model import SphereNet
 from src.network.weights import read_weights
 from util.answer.final_h5 import answer_rows
+from util.fit.parameters import Layout
 from util.fit.starting_radii import COARSE, candidates
 from util.physics import pad
 from util.physics.polar_map import PolarBins, fold
@@ -141,9 +142,10 @@ def table(found: NetworkAnswer, likelihood: NDArray | None = None, truth: NDArra
     others = [("likelihood", likelihood), ("truth", truth)]
     others = [(name, values) for name, values in others if values is not None]
     lines = [f"{'parameter':<14}{'network':>12}" + "".join(f"{name:>12}" for name, _ in others)]
+    layout = Layout(len(found.beta), 2 * found.beta.shape[1])
     for s, row in enumerate(found.beta):
         for i, value in enumerate(row):
-            line = f"{f'beta_{2 * i + 2}_{s + 1}':<14}{value:>12.6f}"
+            line = f"{layout.names[layout.beta[s, i]]:<14}{value:>12.6f}"
             lines.append(line + "".join(f"{values[s, i]:>12.6f}" for _, values in others))
     lines += [f"distance network - {name} {pad.distance(found.beta, values):.4f}" for name, values in others]
     return "\n".join(lines)
