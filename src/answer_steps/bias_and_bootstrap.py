@@ -129,8 +129,8 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
             weights=hit_weights,
             progress=lambda runs: tqdm(runs, total=repetitions, unit="measurement"),
         )
-    moved = np.array([name.startswith(("R_", "sigma_R_", "beta_")) for name in result.names])
-    ratio = drawn.std(axis=0, ddof=1)[moved] / result.errors[moved]
+    shape = result.layout.shape
+    ratio = drawn.std(axis=0, ddof=1)[shape] / result.errors[shape]
     # Parameters are correlated: the scatter of N numbers alone would know each to 1 / sqrt(2 N - 2).
     line = (
         f"bootstrap of {repetitions} measurements of {hits.frames} frames: scatter over reported error "
