@@ -55,7 +55,7 @@ def scene_of(case: str) -> Scene:
     """Give the spheres of a case."""
     spheres = settings.load(Experiment, ROOT / "param" / "experiment.toml").spheres
     betas = (_COSINE_SQUARED, _PEAKED) if case == "zero" else tuple(sphere.beta for sphere in spheres)
-    numbers = np.array([sphere.electrons_a_frame for sphere in spheres])
+    numbers = np.array([sphere.electrons_per_frame for sphere in spheres])
     return Scene(
         tuple(sphere.R for sphere in spheres),
         tuple(sphere.sigma_R for sphere in spheres),
