@@ -34,7 +34,7 @@ from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.executor import map_in_order, open_executor
-from util.simulation.virtual_experiment import Chain, Scene, take_frame
+from util.simulation.virtual_experiment import Scene, VirtualExperiment, take_frame
 from util.summed.deconvolved_fit import fit_sum
 from util.summed.restore import bin_frame, cell_of, restored
 from util.summed.spot import learn_spot
@@ -56,7 +56,7 @@ def scene_of(case: str) -> Scene:
     """Give the spheres of a case."""
     spheres = settings.load(Experiment, ROOT / "param" / "experiment.toml").spheres
     betas = (_COSINE_SQUARED, _PEAKED) if case == "zero" else tuple(sphere.beta for sphere in spheres)
-    numbers = np.array([sphere.electrons_a_frame for sphere in spheres])
+    numbers = np.array([sphere.electrons_per_frame for sphere in spheres])
     return Scene(
         tuple(sphere.R for sphere in spheres),
         tuple(sphere.sigma_R for sphere in spheres),
@@ -97,7 +97,7 @@ def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
     case, seed = task
     scene = scene_of(case)
     with open_executor(1) as executor:
-        found = Chain(*_detector_and_finder(), executor).play(scene, FRAMES, seed=700_000 + seed).found
+        found = VirtualExperiment(*_detector_and_finder(), executor).play(scene, FRAMES, seed=700_000 + seed).found
     result = fit(found["x"], found["z"], found["weight"], bins=BINS)
     return pulls_of(result, scene) if result.converged else None
 

@@ -31,7 +31,7 @@ from util.physics import pad
 from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.executor import open_executor
-from util.simulation.virtual_experiment import Chain, Scene
+from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL = 50_000
@@ -59,10 +59,10 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object
     finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
     scene, number = TRUTHS[name], list(TRUTHS).index(name)
     with open_executor(workers) as executor:
-        chain = Chain(Detector.of_recipe(recipe), finder, executor)
-        run = chain.play(scene, frames, seed=1000 * seed + number)
+        experiment = VirtualExperiment(Detector.of_recipe(recipe), finder, executor)
+        run = experiment.play(scene, frames, seed=1000 * seed + number)
         found = fit(*(run.found[key] for key in ("x", "z", "flux")))
-        bias = measure_bias(found, seen_in(run.found, frames), frames, chain, seed=1000 * seed + 500 + number)
+        bias = measure_bias(found, seen_in(run.found, frames), frames, experiment, seed=1000 * seed + 500 + number)
     true = answer_of(run.true, found, run.true["flux"])
     influence = Influence(true)
     sums = [

@@ -5,7 +5,7 @@ electrons by the flux that each spot really had. Their noise is common to both, 
 alone, a third as noisy as between whole electrons; rounding flux to electrons (`util.finder.weighting`) adds no bias
 of its own. One step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it.
 
-The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the chain.
+The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the experiment.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
 from util.fit.result import FitResult
 from util.physics import pad
-from util.simulation.virtual_experiment import Chain, Scene
+from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
 # Clear: a bias as large would show by chance in one of a hundred sound answers.
 CLEAR = 0.01
@@ -144,7 +144,7 @@ def answer_of(hits: NDArray, result: FitResult, weight: NDArray | None) -> FitRe
 
 
 def measure_bias(
-    result: FitResult, seen: Seen, frames: int, chain: Chain, *, seed: int, weights: str = "flux"
+    result: FitResult, seen: Seen, frames: int, experiment: VirtualExperiment, *, seed: int, weights: str = "flux"
 ) -> FinderBias:
     """Simulate `frames` frames at the answer, find their electrons, and compare with the fit to the true ones.
 
@@ -155,7 +155,7 @@ def measure_bias(
     seen : Seen
     frames : int
         More than there are parameters.
-    chain : Chain
+    experiment : VirtualExperiment
         With what the hits of the answer were found with.
     seed : int
     weights : {"flux", "unit"}
@@ -166,7 +166,7 @@ def measure_bias(
     InputError
         Too few electrons in so many frames to fit them.
     """
-    run = chain.play(scene_at(result, seen.crowd), frames, seed=seed)
+    run = experiment.play(scene_at(result, seen.crowd), frames, seed=seed)
     by_flux = weights == "flux"
     true, found = (answer_of(hits, result, hits["flux"] if by_flux else None) for hits in (run.true, run.found))
     influence = Influence(true)
@@ -216,7 +216,7 @@ def bootstrap(
     seen: Seen,
     frames: int,
     repetitions: int,
-    chain: Chain,
+    experiment: VirtualExperiment,
     *,
     seed: int,
     weights: str = "flux",
@@ -235,6 +235,6 @@ def bootstrap(
         Values of the fit, in the order of `result.names`; their covariance is the bootstrap's.
     """
     scene = scene_at(result, seen.crowd)
-    runs = (chain.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
+    runs = (experiment.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
     by_flux = weights == "flux"
     return np.array([answer_of(hits, result, hits["weight"] if by_flux else None).values for hits in progress(runs)])
