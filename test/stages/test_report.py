@@ -41,7 +41,7 @@ def test_the_page_holds_all_and_loads_nothing(page):
     assert "url(" not in text and "@import" not in text
     for caption in (CAPTIONS[name] for name in set(CAPTIONS) - {"frame"}):  # no frames beside the sample
         assert caption in text
-    assert "Traceback" not in text and "answer_report" not in text
+    assert "Traceback" not in text and "network_report" not in text
 
 
 @pytest.mark.parametrize("width", [1280, 375])
