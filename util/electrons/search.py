@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +65,7 @@ def find_shards(
     workers: int,
     scheduler: str = "",
     block: int = 50,
-) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
+) -> Generator[tuple[tuple[int, int], Shard | FrameError], None, None]:
     """Search ranges of frames and yield a shard for each, in order, as soon as it is complete.
 
     Where a frame cannot be used, yield that error in place of its range's shard, and go on with the next range. The
@@ -109,15 +109,8 @@ def find_shards(
             if sum(part.counts.frames for part in blocks) < stop - start:
                 continue
             events = np.concatenate([part.events for part in blocks])
-            distribution, counts = distribution_of(events)
-            facts = ShardFacts(
-                start=start,
-                stop=stop,
-                source=source,
-                frames_in_source=frames.count,
-                settings=settings,
-                counts_of_frames=add_counts([part.counts for part in blocks]),
-                squared_weights=float(np.sum(events["weight"].astype(float) ** 2)),
-            )
+            counts = add_counts([part.counts for part in blocks])
             blocks.clear()
-            yield (start, stop), Shard(facts, events if keep_events else None, distribution, counts)
+            squared_weights = float(np.sum(events["weight"].astype(float) ** 2))
+            facts = ShardFacts(start, stop, source, frames.count, settings, counts, squared_weights)
+            yield found.shard, Shard(facts, events if keep_events else None, *distribution_of(events))
