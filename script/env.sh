@@ -19,8 +19,8 @@ NGPU="${NGPU:-}"                     # empty: all that are visible; 0: CPU
 SEED="${SEED:-0}"
 # Compiled functions are kept by the state of all modules that hold some: numba looks only at the file that a function
 # stands in, not at those that it calls.
-compiled="$(grep -rl --include="*.py" njit util)" || {
-    echo "error: $PWD/util: expected modules with compiled functions, found none; call the script in the project's folder" >&2
+compiled="$(grep -rl --include="*.py" njit util src)" || {
+    echo "error: $PWD: expected modules with compiled functions in util or src, found none; restore the project's files" >&2
     exit 2
 }
 NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-$PWD/.cache/numba/$(sort <<<"$compiled" | xargs cat | cksum | cut -d ' ' -f 1)}"
