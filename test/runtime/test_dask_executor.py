@@ -147,7 +147,8 @@ def our_code(tmp_path, monkeypatch):
     dask_executor._digest_of_code.cache_clear()
 
 
-def test_workers_on_the_same_state_of_the_code_are_accepted(workers, our_code):
+@pytest.mark.usefixtures("our_code")
+def test_workers_on_the_same_state_of_the_code_are_accepted(workers):
     with open_executor(1, workers) as executor:
         assert executor.submit(divmod, 7, 2).result() == (3, 1)
 

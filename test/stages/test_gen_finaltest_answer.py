@@ -178,7 +178,7 @@ def test_the_distribution_alone_gives_nearly_the_events_answer(answered, run_fol
         assert bare[name]["Error"] == pytest.approx(row["Error"], rel=0.05), name
 
 
-def test_unit_weights_count_hits(answered, run_folder, tmp_path):
+def test_unit_weights_count_hits(run_folder, tmp_path):
     printed = answer(run_folder / "shards", tmp_path / "final.h5", "--hit-weights", "unit")
     assert printed.splitlines()[0].endswith(f"{2 * ELECTRONS} hits, {2 * ELECTRONS} electrons")
     for name, row in parameters(tmp_path / "final.h5").items():

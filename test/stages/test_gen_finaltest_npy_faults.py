@@ -18,7 +18,7 @@ from util.runtime.errors import InputError
 
 @pytest.mark.parametrize(("first", "last"), [(100, 131), (-1, 5), (130, 140)])
 def test_a_range_outside_the_file_is_refused_before_any_work(small_frames, tmp_path, monkeypatch, first, last):
-    monkeypatch.setattr(gen_finaltest_npy, "find_shards", lambda *args, **kwargs: pytest.fail("work was begun"))
+    monkeypatch.setattr(gen_finaltest_npy, "find_shards", lambda *_, **__: pytest.fail("work was begun"))
     with pytest.raises(
         InputError, match=rf"finaltest\.h5: FinalImage: expected a range .* 0\.\.130, found {first}\.\."
     ):
@@ -47,30 +47,30 @@ def test_options_out_of_range_end_with_status_two(small_frames, tmp_path, capsys
     assert not names(tmp_path)
 
 
-def no_hdf5(path, small_frames):
+def no_hdf5(path, _whole):
     path.write_text("no frames at all")
 
 
-def cut_short(path, small_frames):
-    path.write_bytes(small_frames.read_bytes()[:-1000])
+def cut_short(path, whole):
+    path.write_bytes(whole.read_bytes()[:-1000])
 
 
-def no_frames(path, small_frames):
+def no_frames(path, _whole):
     with h5py.File(path, "w") as file:
         file["Other"] = np.zeros(3)
 
 
-def wrong_type(path, small_frames):
+def wrong_type(path, _whole):
     with h5py.File(path, "w") as file:
         file[FRAMES] = np.zeros(2, [("ImageId", "<i4"), ("Image", "<f4", SMALL_SHAPE)])
 
 
-def wrong_shape(path, small_frames):
+def wrong_shape(path, _whole):
     with h5py.File(path, "w") as file:
         file[FRAMES] = np.zeros(2, [("ImageId", "<i4"), ("Image", "u1", (256,))])
 
 
-def no_rows(path, small_frames):
+def no_rows(path, _whole):
     with h5py.File(path, "w") as file:
         file[FRAMES] = np.zeros(0, frame_dtype(SMALL_SHAPE))
 
@@ -78,7 +78,7 @@ def no_rows(path, small_frames):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path, small_frames: None, "no such file; give an existing one, or make it"),
+        (lambda _path, _whole: None, "no such file; give an existing one, or make it"),
         (no_hdf5, "expected an HDF5 file, found one that begins with b'no frame'"),
         (cut_short, "expected a whole HDF5 file, found one cut short"),
         (
