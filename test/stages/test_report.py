@@ -118,7 +118,8 @@ def test_numbers_are_rounded_to_two_digits_of_their_error():
     assert rounded(0.0, 0.0) == "0"
 
 
-def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, page, tmp_path):
+@pytest.mark.usefixtures("page")
+def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, tmp_path):
     assert "<img" in figures(sample_run / "figures", sample_run / "final.h5")
     answer(sample_run / "finaltest_npy", tmp_path / "other.h5", "--hit-weights", "unit")
     text = figures(sample_run / "figures", tmp_path / "other.h5")
