@@ -26,6 +26,7 @@ from util.camera.phosphor import PhosphorRecipe, draw_spots
 from util.finder.finder import Finder, FinderSettings
 from util.fit.coverage import coverage
 from util.fit.likelihood import fit
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Experiment
@@ -33,7 +34,7 @@ from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.executor import map_in_order, open_executor
-from util.simulation.virtual_experiment import Chain, Scene, take_frame
+from util.simulation.virtual_experiment import Scene, VirtualExperiment, take_frame
 from util.summed.deconvolved_fit import fit_sum
 from util.summed.restore import bin_frame, cell_of, restored
 from util.summed.spot import learn_spot
@@ -55,7 +56,7 @@ def scene_of(case: str) -> Scene:
     """Give the spheres of a case."""
     spheres = settings.load(Experiment, ROOT / "param" / "experiment.toml").spheres
     betas = (_COSINE_SQUARED, _PEAKED) if case == "zero" else tuple(sphere.beta for sphere in spheres)
-    numbers = np.array([sphere.electrons_a_frame for sphere in spheres])
+    numbers = np.array([sphere.electrons_per_frame for sphere in spheres])
     return Scene(
         tuple(sphere.R for sphere in spheres),
         tuple(sphere.sigma_R for sphere in spheres),
@@ -68,12 +69,9 @@ def scene_of(case: str) -> Scene:
 
 def pulls_of(result: FitResult, scene: Scene) -> dict[str, float]:
     """Pull of every R, sigma_R and beta, and of I(c) of each sphere."""
-    known = {}
-    for s, (R, sigma_R, beta) in enumerate(zip(scene.R, scene.sigma_R, scene.beta, strict=True), 1):
-        known |= {f"R_{s}": R, f"sigma_R_{s}": sigma_R}
-        known |= {f"beta_{2 * i}_{s}": value for i, value in enumerate(beta, 1)}
-    rows = zip(result.names, result.values, result.errors, strict=True)
-    pulls = {name: float((value - known[name]) / error) for name, value, error in rows if name in known}
+    layout = result.layout
+    off = (result.values - layout.known(scene.R, scene.sigma_R, scene.beta)) / result.errors
+    pulls = {layout.names[i]: float(off[i]) for i in layout.shape}
     spheres, n = result.beta.shape
     covariance = result.beta_covariance().reshape(spheres, n, spheres, n)
     design = legendre.legval(COSINES, np.eye(2 * n + 1)[:, 2::2])
@@ -99,7 +97,7 @@ def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
     case, seed = task
     scene = scene_of(case)
     with open_executor(1) as executor:
-        found = Chain(*_detector_and_finder(), executor).play(scene, FRAMES, seed=700_000 + seed).found
+        found = VirtualExperiment(*_detector_and_finder(), executor).play(scene, FRAMES, seed=700_000 + seed).found
     result = fit(found["x"], found["z"], found["weight"], bins=BINS)
     return pulls_of(result, scene) if result.converged else None
 
@@ -167,7 +165,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     rows = run(args.case, args.experiments, args.workers, args.json)
     fitted = [row for row in rows if row is not None]
-    names, angles = ([name for name in fitted[0] if name.startswith("I_") == at_angle] for at_angle in (False, True))
+    layout = Layout(len(scene_of(args.case).R))
+    names, angles = ([name for name in fitted[0] if (name in layout.names) == fits] for fits in (True, False))
     pulls, of_pads = (np.array([[row[name] for name in part] for row in fitted]) for part in (names, angles))
     found = coverage(names, pulls)
     print(f"{args.case}: {len(fitted)} experiments, {len(rows) - len(fitted)} fits failed")

@@ -25,12 +25,13 @@ from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
+from util.fit.parameters import Layout
 from util.fit.result import floor_distance
 from util.physics import pad
 from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.executor import open_executor
-from util.simulation.virtual_experiment import Chain, Scene
+from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL = 50_000
@@ -58,10 +59,10 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object
     finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
     scene, number = TRUTHS[name], list(TRUTHS).index(name)
     with open_executor(workers) as executor:
-        chain = Chain(Detector.of_recipe(recipe), finder, executor)
-        run = chain.play(scene, frames, seed=1000 * seed + number)
+        experiment = VirtualExperiment(Detector.of_recipe(recipe), finder, executor)
+        run = experiment.play(scene, frames, seed=1000 * seed + number)
         found = fit(*(run.found[key] for key in ("x", "z", "flux")))
-        bias = measure_bias(found, seen_in(run.found, frames), frames, chain, seed=1000 * seed + 500 + number)
+        bias = measure_bias(found, seen_in(run.found, frames), frames, experiment, seed=1000 * seed + 500 + number)
     true = answer_of(run.true, found, run.true["flux"])
     influence = Influence(true)
     sums = [
@@ -87,24 +88,22 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object
 
 def summary(rows: list[dict]) -> str:
     """One line of the table: all seeds of one truth."""
-    names = rows[0]["names"]
-    betas = [i for i, name in enumerate(names) if name.startswith("beta_")]
-    spheres = sum(name.startswith("R_") for name in names)
+    layout = Layout.from_names(rows[0]["names"])
     floor = np.mean([row["floor"] for row in rows])
 
     def length(values: np.ndarray) -> float:
-        part = values[betas].reshape(spheres, -1)
+        part = values[layout.beta]
         return float(pad.distance(part, np.zeros_like(part))) / floor
 
     mean = {key: np.mean([row[key] for row in rows], axis=0) for key in ("bias", "left", "errors")}
     known = [
-        floor_distance(np.diag(np.mean([row[key] for row in rows], axis=0)[betas] / len(rows)), 4000, rng) / floor
+        floor_distance(np.diag(np.mean([row[key] for row in rows], axis=0)[layout.beta.ravel()] / len(rows)), 4000, rng)
+        / floor
         for key, rng in (("variance", np.random.default_rng(1)), ("variance_left", np.random.default_rng(1)))
     ]
-    radii = [i for i, name in enumerate(names) if name.startswith(("R_", "sigma_R_"))]
     pulls = ", ".join(
-        f"{names[i]} {mean['bias'][i] / mean['errors'][i]:+.2f} -> {mean['left'][i] / mean['errors'][i]:+.2f}"
-        for i in radii
+        f"{layout.names[i]} {mean['bias'][i] / mean['errors'][i]:+.2f} -> {mean['left'][i] / mean['errors'][i]:+.2f}"
+        for i in np.sort(np.append(layout.R, layout.sigma_R))
     )
     total = sum(row["frames"] for row in rows)
     return (

@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for row in rows:
         radii = ", ".join(f"{sphere['R']:.3f}" for sphere in row["spheres"])
-        electrons = " + ".join(str(sphere["electrons_a_frame"]) for sphere in row["spheres"])
+        electrons = " + ".join(str(sphere["electrons_per_frame"]) for sphere in row["spheres"])
         print(
             f"{radii:<16}{electrons:<12}{row['floor']:>8.4f}{row['distance']:>8.4f}"
             f"{row['distance_of_true_positions']:>8.4f}{row['cost_with_unit_weights']:>8.3f}{row['cost']:>8.3f}"

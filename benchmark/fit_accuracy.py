@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def measure(spheres: tuple[Sphere, ...], electrons: int, *, rng: np.random.Generator) -> dict[str, float]:
     """Simulate and fit one experiment; seconds of the fit, distance and its floor."""
-    share = np.array([sphere.electrons_a_frame for sphere in spheres], dtype=float)
+    share = np.array([sphere.electrons_per_frame for sphere in spheres], dtype=float)
     numbers = np.round(electrons * share / share.sum()).astype(int)
     hits = [
         project(*sample_sphere(s.beta, s.R, s.sigma_R, n, rng=rng), rng=rng)

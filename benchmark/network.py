@@ -22,7 +22,8 @@ import torch
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, distance
 from src.network.weights import read_weights
-from util.fit.map_model import MapModel, variance_floor
+from util.fit.map_model import MapModel, expected_variance
+from util.fit.parameters import Layout
 from util.fit.result import floor_distance
 from util.physics.polar_map import PolarBins
 from util.runtime.atomic_file import replacing
@@ -52,22 +53,23 @@ def prior_of(weights: Path, facts: TrainingFacts) -> Prior:
 def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> float:
     """Mean distance that the Cramér-Rao bound of sample `i` allows, the spread of the weights included."""
     spheres, betas = draws.beta.shape[1:]
-    model = MapModel(FLOOR_BINS, 2 * betas, spheres, False)
-    q = np.concatenate(
-        [
-            np.concatenate(
-                ([draws.electrons[i, s], draws.R[i, s], draws.sigma_R[i, s]], draws.electrons[i, s] * draws.beta[i, s])
-            )
-            for s in range(spheres)
-        ]
-    )
-    mu = model.counts(q)
-    jacobian = model.jacobian(q).reshape(model.size, -1)
-    information = (jacobian / np.maximum(mu, variance_floor(mu)).ravel()) @ jacobian.T
-    _, by_q = model.public(q)
-    covariance = by_q @ np.linalg.inv(information) @ by_q.T * (1 + spread**2)
-    index = np.concatenate([np.arange(3, 3 + betas) + s * model.block for s in range(spheres)])
-    return floor_distance(covariance[np.ix_(index, index)], 400, rng, spheres=spheres)
+    layout = Layout(spheres, 2 * betas)
+    model = MapModel(FLOOR_BINS, layout)
+    values = np.zeros(layout.size)
+    for index, drawn in (
+        (layout.N, draws.electrons),
+        (layout.R, draws.R),
+        (layout.sigma_R, draws.sigma_R),
+        (layout.beta, draws.beta),
+    ):
+        values[index] = drawn[i]
+    q = layout.to_internal(values)
+    jacobian = model.jacobian(q).reshape(layout.folded.size, -1)
+    information = (jacobian / expected_variance(model.counts(q)).ravel()) @ jacobian.T
+    turn = layout.to_public(q)[1][np.ix_(layout.folded, layout.folded)]
+    covariance = turn @ np.linalg.inv(information) @ turn.T * (1 + spread**2)
+    betas_at = layout.beta.ravel()
+    return floor_distance(covariance[np.ix_(betas_at, betas_at)], 400, rng, spheres=spheres)
 
 
 @torch.no_grad()

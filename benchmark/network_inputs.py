@@ -107,7 +107,7 @@ def expected_of(net: SphereNet, experiment: Experiment, electrons: float) -> NDA
     """Give the map that the training simulator expects."""
     spheres = experiment.spheres
     beta, R, sigma_R = (np.array([[getattr(s, name) for s in spheres]]) for name in ("beta", "R", "sigma_R"))
-    share = np.array([[s.electrons_a_frame for s in spheres]], dtype=float)
+    share = np.array([[s.electrons_per_frame for s in spheres]], dtype=float)
     return expected_maps(net.input_settings.bins, beta, R, sigma_R, electrons * share / share.sum())[0]
 
 

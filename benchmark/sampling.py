@@ -68,7 +68,7 @@ def measure(electrons: int, repeats: int) -> dict[str, float]:
     inputs = load(InputSettings, ROOT / "param" / "network_input.toml")
     prior = load(Prior, ROOT / "param" / "pretraining.toml")
     spheres = load(Experiment, ROOT / "param" / "experiment.toml").spheres
-    share = np.array([s.electrons_a_frame for s in spheres], dtype=float)
+    share = np.array([s.electrons_per_frame for s in spheres], dtype=float)
     given = (
         np.array([s.beta for s in spheres]),
         np.array([s.R for s in spheres]),

@@ -67,9 +67,9 @@ def electrons(count: int) -> NDArray:
     return np.ones(count, EVENT)
 
 
-def hand_out(block: int, electrons_a_frame: float) -> float:
+def hand_out(block: int, electrons_per_frame: float) -> float:
     """Milliseconds of scheduler and command together for one block of frames."""
-    count = round(block * electrons_a_frame)
+    count = round(block * electrons_per_frame)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster, set_as_default=False) as client,

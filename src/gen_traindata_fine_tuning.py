@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.network.sample_files import SetOptions, add_options, make_sets
+from util.answer.prior import prior_of_answer
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import as_options, number
 from util.runtime.settings import load
-from util.training.answer_prior import prior_of_answer
 from util.training.priors import Prior, write_prior
 
 WIDEN = 10.0

@@ -98,12 +98,12 @@ def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
     experiment = settings.load(Experiment, options.experiment)
     recipe = settings.load(PhosphorRecipe, options.phosphor)
     noise, shape = options.camera_noise, options.frame_shape
-    electrons = _of_each(options.electrons, "electrons", [s.electrons_a_frame for s in experiment.spheres])
+    electrons = _of_each(options.electrons, "electrons", [s.electrons_per_frame for s in experiment.spheres])
     radii = _of_each(options.radii, "radii", [s.R for s in experiment.spheres])
     widths = _of_each(options.sigma_R, "sigma_R", [s.sigma_R for s in experiment.spheres])
     try:
         spheres = tuple(
-            replace(sphere, R=R, sigma_R=width, electrons_a_frame=n)
+            replace(sphere, R=R, sigma_R=width, electrons_per_frame=n)
             for sphere, R, width, n in zip(experiment.spheres, radii, widths, electrons, strict=True)
         )
         truth_rows(spheres)  # refuses what the table cannot hold
@@ -117,7 +117,7 @@ def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
         raise InputError(f"{options.experiment} and {options.phosphor} with the options given: {error}") from None
     if min(recipe.frame_shape) < SMALLEST_FRAME:
         raise InputError(f"frame shape: expected at least {SMALLEST_FRAME} pixels a side, found {recipe.frame_shape}")
-    if experiment.frames * experiment.electrons_a_frame > np.iinfo(np.int32).max:
+    if experiment.frames * experiment.electrons_per_frame > np.iinfo(np.int32).max:
         raise InputError("frames x electrons: more electrons than ElectronId can count (2^31); ask for fewer frames")
     return experiment, recipe
 

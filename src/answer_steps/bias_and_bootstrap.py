@@ -19,7 +19,7 @@ from util.finder.finder import FinderSettings
 from util.fit.result import FitResult
 from util.runtime.errors import InputError
 from util.runtime.executor import open_executor
-from util.simulation.virtual_experiment import Chain
+from util.simulation.virtual_experiment import VirtualExperiment
 
 _SHARE = 10  # of the frames searched; the bias is then known to about a third of the statistical error, or better
 
@@ -70,10 +70,10 @@ def events_of(hits: Hits) -> NDArray[Any]:
 
 
 @contextmanager
-def _virtual_experiment(hits: Hits, workers: int) -> Iterator[Chain]:
+def _virtual_experiment(hits: Hits, workers: int) -> Iterator[VirtualExperiment]:
     detector, finder = finder_of(hits)
     with open_executor(workers) as executor:
-        yield Chain(detector, finder, executor)
+        yield VirtualExperiment(detector, finder, executor)
 
 
 def without_bias(result: FitResult, hits: Hits, options: Simulation, *, hit_weights: str, workers: int) -> Unbiased:
@@ -129,8 +129,8 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
             weights=hit_weights,
             progress=lambda runs: tqdm(runs, total=repetitions, unit="measurement"),
         )
-    moved = np.array([name.startswith(("R_", "sigma_R_", "beta_")) for name in result.names])
-    ratio = drawn.std(axis=0, ddof=1)[moved] / result.errors[moved]
+    shape = result.layout.shape
+    ratio = drawn.std(axis=0, ddof=1)[shape] / result.errors[shape]
     # Parameters are correlated: the scatter of N numbers alone would know each to 1 / sqrt(2 N - 2).
     line = (
         f"bootstrap of {repetitions} measurements of {hits.frames} frames: scatter over reported error "

@@ -76,7 +76,7 @@ def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
     head = f"the data support Legendre degrees up to {_and(orders)}; what those beyond are worth under {prior.path}:"
     facts = {"orders": orders}
     beyond = np.arange(1, result.beta.shape[1] + 1) > np.array(orders)[:, None] // 2
-    index = result.beta_index[beyond]
+    index = result.layout.beta[beyond]
     if not index.size:
         return Step(result, (head, "  all are supported"), facts=facts)
     after = with_prior(result, prior.mu, prior.sigma)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from util.answer.final_h5 import answer_tables, write_tables
 from util.answer.made_by import MadeBy, UsedNetwork
+from util.fit.parameters import Layout
 from util.fit.starting_radii import COARSE, candidates
 from util.physics import pad
 from util.physics.polar_map import PolarBins, fold
@@ -196,9 +197,10 @@ def table(
     given = [("likelihood", likelihood), ("truth", truth)]
     others = [(name, values) for name, values in given if values is not None]
     lines = [f"{'parameter':<14}{'network':>12}" + "".join(f"{name:>12}" for name, _ in others)]
+    layout = Layout(len(found.beta), 2 * found.beta.shape[1])
     for s, row in enumerate(found.beta):
         for i, value in enumerate(row):
-            line = f"{f'beta_{2 * i + 2}_{s + 1}':<14}{value:>12.6f}"
+            line = f"{layout.names[layout.beta[s, i]]:<14}{value:>12.6f}"
             lines.append(line + "".join(f"{values[s, i]:>12.6f}" for _, values in others))
     lines += [f"distance network - {name} {pad.distance(found.beta, values):.4f}" for name, values in others]
     return "\n".join(lines)

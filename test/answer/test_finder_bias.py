@@ -14,7 +14,7 @@ from util.fit.likelihood import fit
 from util.physics import pad
 from util.runtime import settings
 from util.runtime.executor import open_executor
-from util.simulation.virtual_experiment import ELECTRON, Chain, Played, Scene
+from util.simulation.virtual_experiment import ELECTRON, Played, Scene, VirtualExperiment
 
 DETECTOR = Detector.of_recipe(settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml"))
 FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
@@ -27,14 +27,14 @@ def scene():
 
 
 @pytest.fixture(scope="module")
-def chain():
+def experiment():
     with open_executor(1) as executor:
-        yield Chain(DETECTOR, FINDER, executor)
+        yield VirtualExperiment(DETECTOR, FINDER, executor)
 
 
 @pytest.fixture(scope="module")
-def run(chain):
-    return chain.play(scene(), FRAMES, seed=9)
+def run(experiment):
+    return experiment.play(scene(), FRAMES, seed=9)
 
 
 @pytest.fixture(scope="module")
@@ -43,25 +43,25 @@ def answer(run):
 
 
 @pytest.fixture(scope="module")
-def bias(chain, run, answer):
-    return measure_bias(answer, seen_in(run.found, FRAMES), FRAMES, chain, seed=1)
+def bias(experiment, run, answer):
+    return measure_bias(answer, seen_in(run.found, FRAMES), FRAMES, experiment, seed=1)
 
 
 def test_the_bias_is_small_beside_the_errors_and_is_subtracted(answer, bias):
     assert bias.frames == FRAMES and bias.names == answer.names
-    betas = answer.beta_index.ravel()
+    betas = answer.layout.beta.ravel()
     assert np.abs(bias.bias[betas] / answer.errors[betas]).max() < 0.5
     assert np.all(bias.error[betas] > 0)
     assert bias.bias[0] == bias.bias[-1] == bias.error[0] == 0
     assert bias.unlike == ()
     corrected = subtract(answer, bias)
     assert np.allclose(corrected.values + bias.bias, answer.values)
-    assert np.array_equal(corrected.beta, corrected.values[answer.beta_index])
+    assert np.array_equal(corrected.beta, corrected.values[answer.layout.beta])
     assert np.allclose(corrected.errors**2, answer.errors**2 + bias.error**2)
 
 
 class Painted:
-    """A chain whose finder is known: it blurs true electrons, and takes two close to the equator for one."""
+    """A virtual experiment whose finder is known: it blurs electrons, and takes two close to the equator for one."""
 
     def __init__(self, blur, weight_spread=0.1, merged=0.0):
         self.blur, self.weight_spread, self.merged = blur, weight_spread, merged
@@ -100,7 +100,7 @@ def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
     blurred = measure_bias(answer, seen, 300, Painted(0.004), seed=9)
     assert blurred.p < 1e-6 and blurred.clear
     # A blur of 0.004 in quadrature with 0.010.
-    widening = dict(zip(blurred.names, blurred.bias, strict=True))["sigma_R_1"]
+    widening = blurred.bias[answer.layout.sigma_R[0]]
     assert widening == pytest.approx(np.hypot(answer.sigma_R[0], 0.004) - answer.sigma_R[0], rel=0.35)
 
 
@@ -131,16 +131,17 @@ def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is
     assert np.all(measure_bias(answer, seen, 300, Painted(0.0), seed=3, weights="unit").bias == 0)
 
 
-def test_a_bootstrap_scatters_about_the_answer_by_its_errors(chain, run, answer):
-    values = bootstrap(answer, seen_in(run.found, FRAMES), FRAMES, 3, chain, seed=2)
+def test_a_bootstrap_scatters_about_the_answer_by_its_errors(experiment, run, answer):
+    values = bootstrap(answer, seen_in(run.found, FRAMES), FRAMES, 3, experiment, seed=2)
     assert values.shape == (3, len(answer.names))
-    moved = [i for i, name in enumerate(answer.names) if not name.startswith("N_")]
-    ratio = values.std(axis=0, ddof=1)[moved] / answer.errors[moved]
+    ratio = np.delete(values.std(axis=0, ddof=1) / answer.errors, answer.layout.N)
     assert 0.5 < np.sqrt((ratio**2).mean()) < 1.6
 
 
 def test_the_scene_of_an_answer_is_a_density(answer):
-    steep = replace(answer, beta=answer.beta + 3.0 * np.eye(2, 12, 1))
+    values = answer.values.copy()
+    values[answer.layout.beta] += 3.0 * np.eye(2, 12, 1)
+    steep = replace(answer, values=values)
     assert not pad.is_density(steep.beta).any()
     assert pad.is_density(np.array(scene_at(steep, (5,)).beta)).all()
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from support import ROOT
 from util.camera.phosphor import PhosphorRecipe, draw_spots, flux_of
-from util.finder.weighting import BROADEST, lumps, multiplicity, weigh
+from util.finder.weighting import BROADEST, lumps, multiplicity, weight_hits
 from util.runtime import settings
 
 
@@ -79,8 +79,8 @@ def test_the_mean_flux_is_told_anew_by_many_hits_that_stand_alone():
     flux[double] += fluxes(1, int(double.sum()), rng)[0]
     for unit in (0.97, 1.0, 1.03):
         hits["flux"] = unit * flux
-        assert weigh(hits, 0.015, spread).sum() == pytest.approx(30_000 + double.sum(), rel=1.5e-3)
+        assert weight_hits(hits, 0.015, spread).sum() == pytest.approx(30_000 + double.sum(), rel=1.5e-3)
     # A single frame tells nothing anew.
     hits["flux"] = 1.2
     alone = multiplicity(np.full(8, np.float32(1.2)), spread)
-    assert weigh(hits[:10], 0.015, spread)[:8] == pytest.approx(alone)
+    assert weight_hits(hits[:10], 0.015, spread)[:8] == pytest.approx(alone)

@@ -12,10 +12,10 @@ from util.runtime.settings import load
 GOOD = truth.DESIGN[0]
 
 
-def test_the_design_experiment_has_86_electrons_a_frame_on_two_spheres():
+def test_the_design_experiment_has_86_electrons_per_frame_on_two_spheres():
     experiment = load(Experiment, truth.ROOT / "param" / "experiment.toml")
     assert [sphere.R for sphere in experiment.spheres] == [0.5, 0.8]
-    assert experiment.electrons_a_frame == 86
+    assert experiment.electrons_per_frame == 86
     assert experiment.frames == 50000
 
 
@@ -27,7 +27,7 @@ def test_the_design_experiment_has_86_electrons_a_frame_on_two_spheres():
         ({"R": 0.04}, "R - 5 sigma_R"),
         ({"R": 0.96}, "edge of the screen"),
         ({"R": float("nan")}, "finite"),
-        ({"electrons_a_frame": 0}, "electrons_a_frame"),
+        ({"electrons_per_frame": 0}, "electrons_per_frame"),
         ({"beta": ()}, "beta is empty"),
         ({"beta": (1.1,)}, "must not be negative"),
     ],
@@ -50,6 +50,6 @@ def test_an_experiment_without_frames_or_spheres_is_refused():
 
 def test_a_settings_file_with_a_negative_pad_names_file_and_reason(tmp_path):
     path = tmp_path / "experiment.toml"
-    path.write_text("frames = 1\n[[spheres]]\nR = 0.5\nsigma_R = 0.01\nelectrons_a_frame = 3\nbeta = [-0.9]\n")
+    path.write_text("frames = 1\n[[spheres]]\nR = 0.5\nsigma_R = 0.01\nelectrons_per_frame = 3\nbeta = [-0.9]\n")
     with pytest.raises(InputError, match=r"experiment\.toml.*must not be negative"):
         load(Experiment, path)

@@ -91,7 +91,7 @@ def frames(tmp_path_factory):
 
 
 def search(path, output):
-    return ["--finaltest", path, "--output", output, *FINDER, "--shards", 16]
+    return ["--finaltest", path, "--output", output, *FINDER, "--shard-count", 16]
 
 
 def pids(address):

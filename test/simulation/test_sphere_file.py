@@ -65,7 +65,7 @@ def test_a_fit_of_each_sphere_recovers_its_parameters_and_not_those_of_its_neigh
     for index, other in ((0, 2), (1, 3), (4, 6), (5, 7)):
         x, z = tables.hits(index)
         result = fit(x, z, spheres=1)
-        ids = result.beta_index[0][:6]
+        ids = result.layout.beta[0][:6]
         inverse = np.linalg.inv(result.covariance[np.ix_(ids, ids)])
         for row, squares in ((index, pulls), (other, swapped)):
             off = result.beta[0][:6] - tables.parameters["beta"][row][:6]

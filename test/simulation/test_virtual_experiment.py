@@ -11,7 +11,7 @@ from util.camera.phosphor import Normal, PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.runtime import settings
 from util.runtime.executor import open_executor
-from util.simulation.virtual_experiment import BLOCK, Chain, Scene, take_frame
+from util.simulation.virtual_experiment import BLOCK, Scene, VirtualExperiment, take_frame
 
 DETECTOR = Detector.of_recipe(settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml"))
 FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
@@ -25,7 +25,7 @@ def scene(crowd=(86,), share=(0.3, 0.7)):
 
 def played(frames, workers=1, **options):
     with open_executor(workers) as executor:
-        return Chain(DETECTOR, FINDER, executor).play(scene(**options), frames, seed=3)
+        return VirtualExperiment(DETECTOR, FINDER, executor).play(scene(**options), frames, seed=3)
 
 
 def test_electrons_fall_about_the_centre_in_the_shares_asked_for():
@@ -77,6 +77,6 @@ def test_a_camera_of_many_bits_with_background_is_played_and_searched_as_it_is()
     assert frame.max() == pytest.approx(912, abs=8)
     assert np.median(frame[-40:]) == pytest.approx(15, abs=1)
     with open_executor(1) as executor:
-        run = Chain(detector, FINDER, executor).play(scene(crowd=(10,)), 10, seed=4)
+        run = VirtualExperiment(detector, FINDER, executor).play(scene(crowd=(10,)), 10, seed=4)
     assert run.found["flux"].sum() == pytest.approx(run.true["flux"].sum(), rel=0.03)
     assert np.mean(run.found["x"]) == pytest.approx(np.mean(run.true["x"]), abs=2e-4)

@@ -127,8 +127,8 @@ def test_the_bias_is_subtracted_when_told_to_and_its_error_added(measured, searc
 
 def test_a_bias_that_cannot_be_measured_is_refused_or_said_to_be_unknown(run_folder, tmp_path):
     printed = answer(run_folder / "shards", tmp_path / "final.h5")
-    assert "finder's bias not measured: the shards do not say what detector" in printed
-    with pytest.raises(InputError, match="the shards do not say what detector and finder"):
+    assert "finder's bias not measured: the shards do not say with what detector" in printed
+    with pytest.raises(InputError, match="the shards do not say with what detector they were made"):
         answer(run_folder / "shards", tmp_path / "other.h5", "--bias", 1000)
     assert not (tmp_path / "other.h5").exists()
     assert "finder's bias" not in answer(run_folder / "shards", tmp_path / "final.h5", "--bias", 0)

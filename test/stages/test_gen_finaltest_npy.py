@@ -143,7 +143,7 @@ def test_the_result_does_not_depend_on_workers_or_on_how_the_file_is_cut(small, 
     run(small, tmp_path / "two", workers=2)
     assert contents(tmp_path / "two") == contents(ten)
     for workers in (1, 2):  # shards of more than one block
-        run(small, tmp_path / f"by {workers}", "--shards", 2, workers=workers)
+        run(small, tmp_path / f"by {workers}", "--shard-count", 2, workers=workers)
     assert contents(tmp_path / "by 1") == contents(tmp_path / "by 2")
     assert names(tmp_path / "by 1") == ["final_0_65.npz", "final_65_130.npz"]
     events = [
@@ -198,7 +198,7 @@ def test_a_range_makes_one_shard_of_those_frames(small, ten, tmp_path):
 
 
 def test_a_range_is_cut_where_that_is_asked_for_and_blocks_leave_no_trace(small, ten, tmp_path):
-    run(small, tmp_path, "--range", 26, 65, "--shards", 3, "--block", 4)
+    run(small, tmp_path, "--range", 26, 65, "--shard-count", 3, "--block", 4)
     assert names(tmp_path) == ["final_26_39.npz", "final_39_52.npz", "final_52_65.npz"]
     assert contents(tmp_path).items() <= contents(ten).items()
 
@@ -294,7 +294,7 @@ def test_dark_empty_and_saturated_frames_are_normal_counted_and_reported(tmp_pat
     faint[5, 7] = 1
     saturated = np.full(SMALL, 255, np.uint8)
     path = write_frames(tmp_path / "f.h5", [light, dark, faint, saturated, dark, light])
-    run(path, tmp_path / "shards", "--shards", 2)
+    run(path, tmp_path / "shards", "--shard-count", 2)
     first, second = (read_shard(path) for path in list_shards(tmp_path / "shards"))
     assert dataclasses.astuple(first.facts.counts_of_frames) == (3, 1, 2, 0)
     assert dataclasses.astuple(second.facts.counts_of_frames) == (3, 1, 1, 1)
@@ -325,7 +325,7 @@ def test_a_file_that_changed_between_two_runs_of_one_process_is_read_anew(tmp_pa
     [
         ["--workers", "0"],
         ["--workers", "two"],
-        ["--shards", "0"],
+        ["--shard-count", "0"],
         ["--block", "0"],
         ["--range", "5", "5"],
         ["--range", "9", "5"],
@@ -414,7 +414,7 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_keeps_the_shards_before(small
     program = begin(
         path,
         tmp_path / "shards",
-        *("--shards", 2, "--workers", workers),
+        *("--shard-count", 2, "--workers", workers),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     stdout, stderr = program.communicate(timeout=60)
@@ -432,7 +432,7 @@ def test_an_interrupt_ends_the_search_quietly_and_keeps_whole_shards(small, tmp_
     with FrameFile(small) as file:
         frame = file.read(0)
     path = write_frames(tmp_path / "f.h5", [frame] * 30_000)
-    program = begin(path, tmp_path / "shards", "--shards", 300, "--workers", workers)
+    program = begin(path, tmp_path / "shards", "--shard-count", 300, "--workers", workers)
     wait_until((tmp_path / "shards" / "final_0_100.npz").exists)
     os.killpg(program.pid, signal.SIGINT)  # as the terminal does
     _, stderr = program.communicate(timeout=30)

@@ -117,7 +117,7 @@ def test_the_fine_tuning_prior_is_made_from_the_answer_and_its_errors(tmp_path):
     gen_traindata_fine_tuning.main([*common, *sizes, "--answer", str(tmp_path / "final.h5"), "--widen", "4"])
     prior = load(Prior, tmp_path / "fine_tuning.toml")
     assert prior.spheres[0].mu == pytest.approx(result.beta[0])
-    assert prior.spheres[0].sigma == pytest.approx(np.maximum(4 * result.errors[result.beta_index[0]], 0.005))
+    assert prior.spheres[0].sigma == pytest.approx(np.maximum(4 * result.errors[result.layout.beta[0]], 0.005))
     samples = read_samples(tmp_path / "traindata" / "fine_tuning_0.h5")
     assert np.abs(samples.draws.R - [s.R for s in DESIGN]).max() < 0.03
 

@@ -88,7 +88,7 @@ def test_file_has_the_courses_datasets_and_says_how_it_was_made(tmp_path):
     own = generated[detected["ElectronId"]]
     assert np.allclose(detected["z"], own["r"] * own["costheta"])
     assert (np.hypot(detected["x"], detected["z"]) <= own["r"] + 1e-12).all()
-    assert [sphere.electrons_a_frame for sphere in read_truth(path)] == [5, 7]
+    assert [sphere.electrons_per_frame for sphere in read_truth(path)] == [5, 7]
 
 
 def unexplained_light(path, shape):

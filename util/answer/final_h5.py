@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from util.answer.made_by import MadeBy
 from util.answer.tables import Table, named_rows
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics import pad
 from util.runtime.atomic_file import replacing
@@ -156,6 +157,29 @@ def _content(path: Path, dataset: h5py.Dataset) -> Any:
         raise InputError(f"{path}: {dataset.name[1:]}: damaged ({reason}); {_REMEDY}") from None
 
 
+def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np.float64]]:
+    """Return the layout, the values (P,) and the errors (P,) of `Parameters`.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5, or an answer without errors, as the network gives it.
+    """
+    remedy = "make it with METHOD=likelihood script/gen_finaltest_answer.sh"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {remedy}")
+    with open_hdf5(path) as file:
+        rows = file.get("Parameters")
+        if not isinstance(rows, h5py.Dataset) or not {"Name", "Value", "Error"} <= set(rows.dtype.names or ()):
+            found = ", ".join(file) or "nothing"
+            raise InputError(f"{path}: expected a dataset Parameters with errors, found {found}; {remedy}")
+        told = rows[()]
+    try:
+        return Layout.from_names([name.decode() for name in told["Name"]]), told["Value"], told["Error"]
+    except ValueError as error:
+        raise InputError(f"{path}: Parameters: {error}; {remedy}") from None
+
+
 def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDArray] | None = None) -> str:
     """Every parameter with its error, the error that perfect hits would have left, and the truth where it is known.
 
@@ -167,24 +191,24 @@ def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDAr
     bias : two arrays (P,) or None
         The finder's bias and its error, to stand beside the statistical error.
     """
-    known = {}
+    layout = result.layout
+    known = np.full(layout.size, np.nan)
     if truth is not None:
-        for number, sphere in enumerate(truth, 1):
-            known[f"R_{number}"], known[f"sigma_R_{number}"] = sphere.R, sphere.sigma_R
-            known |= {f"beta_{2 * i}_{number}": value for i, value in enumerate(sphere.beta, 1)}
-    head = ["value", "error", "floor", *["finder", "known to"] * (bias is not None), *["truth", "pull"] * bool(known)]
+        known = layout.known(*zip(*((sphere.R, sphere.sigma_R, sphere.beta) for sphere in truth), strict=True))
+    with_truth = truth is not None
+    head = ["value", "error", "floor", *["finder", "known to"] * (bias is not None), *["truth", "pull"] * with_truth]
     lines = [f"{'parameter':<14}{head[0]:>14}" + "".join(f"{word:>{8 if word == 'pull' else 12}}" for word in head[1:])]
     floors = np.sqrt(np.diag(result.floor_covariance))
     for k, (name, value, error) in enumerate(zip(result.names, result.values, result.errors, strict=True)):
-        digits = 0 if name.startswith("N_") else 6
+        digits = 0 if k in layout.N else 6
         told = f"{error:.{digits}f}" if error else "fixed"
         line = f"{name:<14}{value:>14.{digits}f}{told:>12}{floors[k]:>12.{digits}f}"
         if bias is not None:
             # Numbers and centre have none that a simulation could tell.
             line += "".join(f"{part[k]:>12.6f}" for part in bias) if bias[1][k] else f"{'-':>12}" * 2
-        if name in known:
-            pull = f"{(value - known[name]) / error:>8.2f}" if error else f"{'-':>8}"
-            line += f"{known[name]:>12.6f}{pull}"
+        if np.isfinite(known[k]):
+            pull = f"{(value - known[k]) / error:>8.2f}" if error else f"{'-':>8}"
+            line += f"{known[k]:>12.6f}{pull}"
         lines.append(line)
     if result.dof > 0:
         lines.append(

@@ -5,11 +5,11 @@ electrons by the flux that each spot really had. Their noise is common to both, 
 alone, a third as noisy as between whole electrons; rounding flux to electrons (`util.finder.weighting`) adds no bias
 of its own. One step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it.
 
-The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the chain.
+The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the experiment.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,9 @@ from scipy import stats
 
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
-from util.fit.result import FitResult, with_values
+from util.fit.result import FitResult
 from util.physics import pad
-from util.simulation.virtual_experiment import Chain, Scene
+from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
 # Clear: a bias as large would show by chance in one of a hundred sound answers.
 CLEAR = 0.01
@@ -93,7 +93,7 @@ class FinderBias:
         pulls = self.bias[moved] / scale
         correlation = self.covariance[np.ix_(moved, moved)] / np.outer(scale, scale)
         squared = pulls @ np.linalg.solve(correlation, pulls)
-        # Hotelling: the covariance comes from the same frames.
+        # Hotelling 1931, Ann. Math. Statist. 2, 360: the covariance comes from the same frames.
         spare = self.frames - pulls.size
         return float(stats.f.sf(squared * spare / (pulls.size * (self.frames - 1)), pulls.size, spare))
 
@@ -104,7 +104,7 @@ class FinderBias:
 
 
 def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
-    """Give the scene that an answer describes; a PAD that dips below zero is flattened until it is a density.
+    """Return the scene that an answer describes; a PAD that dips below zero is flattened until it is a density.
 
     Parameters
     ----------
@@ -131,20 +131,20 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
 def answer_of(hits: NDArray, result: FitResult, weight: NDArray | None) -> FitResult:
     """Fit hits, with fields x and z, as `result` was fitted, started from it; see `util.fit.likelihood.fit`."""
     start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
-    spheres, n = result.beta.shape
+    layout = result.layout
     return fit(
         hits["x"],
         hits["z"],
         weight,
-        spheres=spheres,
-        order=2 * n,
+        spheres=layout.spheres,
+        order=layout.order,
+        nuisances=layout.nuisances,
         start=start,
-        background="background" in result.names,
     )
 
 
 def measure_bias(
-    result: FitResult, seen: Seen, frames: int, chain: Chain, *, seed: int, weights: str = "flux"
+    result: FitResult, seen: Seen, frames: int, experiment: VirtualExperiment, *, seed: int, weights: str = "flux"
 ) -> FinderBias:
     """Simulate `frames` frames at the answer, find their electrons, and compare with the fit to the true ones.
 
@@ -155,7 +155,7 @@ def measure_bias(
     seen : Seen
     frames : int
         More than there are parameters.
-    chain : Chain
+    experiment : VirtualExperiment
         With what the hits of the answer were found with.
     seed : int
     weights : {"flux", "unit"}
@@ -166,7 +166,7 @@ def measure_bias(
     InputError
         Too few electrons in so many frames to fit them.
     """
-    run = chain.play(scene_at(result, seen.crowd), frames, seed=seed)
+    run = experiment.play(scene_at(result, seen.crowd), frames, seed=seed)
     by_flux = weights == "flux"
     true, found = (answer_of(hits, result, hits["flux"] if by_flux else None) for hits in (run.true, run.found))
     influence = Influence(true)
@@ -181,7 +181,7 @@ def measure_bias(
         for hits in (run.found, run.true)
     )
     covariance = frames * np.cov(found_sums - true_sums, rowvar=False)
-    moved = np.array([not name.startswith(("N_", "centre", "background")) for name in result.names])
+    moved = np.isin(np.arange(result.layout.size), result.layout.shape)
     return FinderBias(
         result.names,
         np.where(moved, found.values - true.values, 0),
@@ -208,7 +208,7 @@ def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple
 
 def subtract(result: FitResult, bias: FinderBias) -> FitResult:
     """Answer without the finder's bias; its uncertainty is added to the covariance."""
-    return with_values(result, result.values - bias.bias, result.covariance + bias.covariance)
+    return replace(result, values=result.values - bias.bias, covariance=result.covariance + bias.covariance)
 
 
 def bootstrap(
@@ -216,7 +216,7 @@ def bootstrap(
     seen: Seen,
     frames: int,
     repetitions: int,
-    chain: Chain,
+    experiment: VirtualExperiment,
     *,
     seed: int,
     weights: str = "flux",
@@ -235,6 +235,6 @@ def bootstrap(
         Values of the fit, in the order of `result.names`; their covariance is the bootstrap's.
     """
     scene = scene_at(result, seen.crowd)
-    runs = (chain.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
+    runs = (experiment.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
     by_flux = weights == "flux"
     return np.array([answer_of(hits, result, hits["weight"] if by_flux else None).values for hits in progress(runs)])

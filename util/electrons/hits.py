@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from util.electrons.shard_facts import SearchSettings
 from util.electrons.shards import MAP_SIZE, check_together, list_shards, read_facts, read_shard
-from util.finder.weighting import weigh
+from util.finder.weighting import weight_hits
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     detector = settings.detector
     if weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
         # All hits together know one electron's flux better than what was learnt before the search.
-        weight = weigh(all_events, detector.sigma.mean, detector.flux_spread)
+        weight = weight_hits(all_events, detector.sigma.mean, detector.flux_spread)
         variance = weight**2
     return Hits(count, x, z, weight, variance, all_events, total, frames, source, settings, checksums)
 

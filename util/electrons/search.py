@@ -3,12 +3,13 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from util.camera.detector import Detector
 from util.electrons.search_block import FoundBlock, Task, find_block, release
 from util.electrons.shard_facts import FrameCounts, SearchSettings, ShardFacts
 from util.electrons.shards import Shard, distribution_of, read_facts, shard_path
@@ -27,6 +28,19 @@ def ranges_over(start: int, stop: int, shards: int) -> list[tuple[int, int]]:
     """Cut frames `start` .. `stop` - 1 into at most `shards` ranges of nearly equal length, none empty."""
     edges = np.unique(np.linspace(start, stop, shards + 1).round().astype(int)).tolist()
     return list(itertools.pairwise(edges))
+
+
+def detector_of_shards(folder: Path, source: str, asked: SearchSettings) -> Detector | None:
+    """Return the detector of shards of the same file that were made in the same way; None where there are none.
+
+    Learnt anew it would differ by a hair once a frame has been mended, and the shards would not go together.
+    """
+    for path in sorted(folder.glob("final_*_*.npz")):
+        facts = read_facts(path)
+        detector = facts.settings.detector
+        if facts.source == source and detector and facts.settings == dataclasses.replace(asked, detector=detector):
+            return detector
+    return None
 
 
 def wanted_shards(
@@ -65,7 +79,7 @@ def find_shards(
     workers: int,
     scheduler: str = "",
     block: int = 50,
-) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
+) -> Generator[tuple[tuple[int, int], Shard | FrameError], None, None]:
     """Search ranges of frames and yield a shard for each, in order, as soon as it is complete.
 
     Where a frame cannot be used, yield that error in place of its range's shard, and go on with the next range. The

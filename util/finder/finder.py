@@ -15,7 +15,7 @@ from util.camera.phosphor import flux_of, pixel_to_detector
 from util.finder.binning import bin_pixels
 from util.finder.spot_fit import workspace
 from util.finder.spot_search import Search, find_spots
-from util.finder.weighting import weigh
+from util.finder.weighting import weight_hits
 
 EVENT = np.dtype(
     [
@@ -145,5 +145,5 @@ class Finder:
         events["A"] = A * size_px2 / sigma_px2
         events["sigma"] = np.sqrt(sigma_px2) * detector.pitch
         events["rho"] = rho
-        events["weight"] = weigh(events, detector.sigma.mean, detector.flux_spread)
+        events["weight"] = weight_hits(events, detector.sigma.mean, detector.flux_spread)
         return events

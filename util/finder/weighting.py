@@ -72,7 +72,7 @@ def _table(spread: float) -> tuple[NDArray, NDArray]:
     return flux[below], value[below]
 
 
-def weigh(events: NDArray, sigma: float, spread: float) -> NDArray[np.float64]:
+def weight_hits(events: NDArray, sigma: float, spread: float) -> NDArray[np.float64]:
     """Give the electrons that each hit stands for: those of its lump, shared by flux.
 
     Parameters

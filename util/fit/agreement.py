@@ -36,7 +36,7 @@ class Agreement:
     p: float
 
     def text(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         verdict = "they agree" if self.p >= DISAGREE else "they DISAGREE"
         worst = int(np.abs(self.difference / self.error).argmax())
         return (
@@ -61,16 +61,17 @@ def compare(first: FitResult, second: FitResult, moved: NDArray, further: NDArra
     ValueError
         Answers of other parameters, or too few blocks.
     """
-    if first.names != second.names or moved.shape[1:] != (len(first.names),):
+    layout = first.layout
+    if layout != second.layout or moved.shape[1:] != (layout.size,):
         raise ValueError("expected two answers of the same parameters, and as many columns of blocks")
-    index = [i for i, name in enumerate(first.names) if name.startswith(("R_", "sigma_R_", "beta_"))]
-    blocks, k = len(moved), len(index)
+    index = layout.shape
+    blocks, k = len(moved), index.size
     if blocks <= k + 1:
         raise ValueError(f"expected more than {k + 1} blocks, found {blocks}")
     covariance = (np.cov(moved, rowvar=False) * blocks + further)[np.ix_(index, index)]
     difference, error = (first.values - second.values)[index], np.sqrt(np.diag(covariance))
     pulls = difference / error
     chi2 = float(pulls @ np.linalg.solve(covariance / np.outer(error, error), pulls))
-    # A covariance from B blocks: Hotelling 1931.
+    # A covariance from B blocks: Hotelling 1931, Ann. Math. Statist. 2, 360.
     p = float(stats.f.sf(chi2 * (blocks - k) / (k * (blocks - 1)), k, blocks - k))
-    return Agreement(tuple(first.names[i] for i in index), difference, error, chi2, p)
+    return Agreement(tuple(layout.names[i] for i in index), difference, error, chi2, p)

@@ -15,7 +15,7 @@ class Sphere:
     ----------
     R, sigma_R : float
         Mean and standard deviation of the speed r, in detector units (half the screen).
-    electrons_a_frame : int
+    electrons_per_frame : int
         Electrons that one camera frame holds of this sphere.
     beta : tuple of n floats
         beta_2, beta_4 .. beta_2n of I(c) = 1/2 + sum beta P.
@@ -28,7 +28,7 @@ class Sphere:
 
     R: float
     sigma_R: float
-    electrons_a_frame: int
+    electrons_per_frame: int
     beta: tuple[float, ...]
 
     def __post_init__(self):
@@ -45,8 +45,8 @@ class Sphere:
                 f"R + 5 sigma_R must not exceed 1, the edge of the screen, found R = {self.R} with "
                 f"sigma_R = {self.sigma_R}"
             )
-        if self.electrons_a_frame < 1:
-            raise ValueError(f"electrons_a_frame must be at least 1, found {self.electrons_a_frame}")
+        if self.electrons_per_frame < 1:
+            raise ValueError(f"electrons_per_frame must be at least 1, found {self.electrons_per_frame}")
         if not self.beta:
             raise ValueError("beta is empty; give at least beta_2 (0 for an isotropic sphere)")
         if not pad.is_density(self.beta):
@@ -76,6 +76,6 @@ class Experiment:
             raise ValueError("no spheres; add a [[spheres]] table for each energy level")
 
     @property
-    def electrons_a_frame(self) -> int:
+    def electrons_per_frame(self) -> int:
         """Electrons of all spheres in one frame."""
-        return sum(sphere.electrons_a_frame for sphere in self.spheres)
+        return sum(sphere.electrons_per_frame for sphere in self.spheres)

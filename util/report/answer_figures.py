@@ -88,7 +88,7 @@ def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sph
     # I(c) is linear in beta: its derivatives are the Legendre polynomials.
     slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(result.beta.shape[1])])
     for s, (upper, lower) in enumerate(axes.T):
-        index = result.beta_index[s]
+        index = result.layout.beta[s]
         sigma = np.sqrt(np.einsum("ic,ij,jc->c", slopes, result.covariance[np.ix_(index, index)], slopes))
         value = pad.intensity(result.beta[s], c)
         upper.plot(c, value, color="black", linewidth=1, label="answer")
@@ -107,7 +107,7 @@ def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sph
         # The errors at the very poles are several times those elsewhere and would hide these.
         reach = 1.3 * np.percentile(np.abs(middle) + 2 * sigma, 85)
         lower.set(xlabel="cos θ", ylabel=what if truth is not None else "error", ylim=(-reach, reach))
-        error = result.errors[index[0] - 2]
+        error = result.errors[result.layout.R[s]]
         upper.set(title=f"PAD of sphere {s + 1}: R = {result.R[s]:.5f} ± {error:.5f}", ylabel="I(cos θ)", xlim=(-1, 1))
         upper.set_ylim(bottom=min(0, value.min()))
         upper.legend(frameon=False)

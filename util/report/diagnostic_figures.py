@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from util.fit.goodness import N_RHO, Goodness
+from util.fit.circle_map import N_RHO
+from util.fit.goodness import Goodness
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins, coarsen, expected
 from util.physics.sphere import Sphere
@@ -146,9 +147,9 @@ def _correlations(figure: Figure, result: FitResult) -> None:
 def _betas(figure: Figure, result: FitResult, truth: Sequence[Sphere] | None, others: Mapping[str, NDArray]) -> None:
     spheres, n = result.beta.shape
     axes = figure.subplots(2, spheres, squeeze=False, sharex=True, height_ratios=(1.6, 1))
-    order = 2 * np.arange(1, n + 1)
+    order = np.array(result.layout.degrees)
     for s, (upper, lower) in enumerate(axes.T):
-        error = result.errors[result.beta_index[s]]
+        error = result.errors[result.layout.beta[s]]
         upper.bar(order, result.beta[s], 1.2, yerr=error, color="0.8", edgecolor="black", capsize=3, label="answer")
         shown = dict(others)
         if truth is not None:

@@ -9,8 +9,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
-from util.answer.final_h5 import read_answer, read_made_by
-from util.runtime.errors import InputError
+from util.answer.final_h5 import read_made_by, read_parameters
 from util.runtime.hdf5 import open_hdf5
 
 # Figures of `util.report.diagnostic_figures.draw_all`, in the order of the report, and what they show.
@@ -49,10 +48,8 @@ def read_tables(path: Path) -> dict[str, NDArray]:
     InputError
         No answer with errors.
     """
-    read_answer(path)
+    read_parameters(path)
     with open_hdf5(path) as file:
-        if "Parameters" not in file:
-            raise InputError(f"{path}: expected Parameters, found none; answer with METHOD=likelihood or integrated")
         found = {name: file[name][()] for name in file if isinstance(file[name], h5py.Dataset)}
         found["attributes"] = {name: dict(file[name].attrs) for name in found}
     return found
@@ -66,26 +63,19 @@ def rounded(value: float, error: float) -> str:
     return f"{value:.{digits}f}({round(error * 10**digits)})"
 
 
-def _named(rows: NDArray) -> dict[str, tuple[float, float]]:
-    return {row["Name"].decode(): (float(row["Value"]), float(row["Error"])) for row in rows}
-
-
-def _values(path: Path) -> list[float]:
-    return read_tables(path)["Parameters"]["Value"].tolist()
-
-
 def headline(path: Path) -> Html:
     """Give the answer in a few words, radius, width and first anisotropy parameters, and what speaks against it."""
     found = read_tables(path)
-    values = _named(found["Parameters"])
+    layout, values, errors = read_parameters(path)
+    told = [rounded(value, error) for value, error in zip(values, errors, strict=True)]
     spheres = [
         {
-            "R": rounded(*values[f"R_{s}"]),
-            "sigma_R": rounded(*values[f"sigma_R_{s}"]),
-            "leading": [(i, rounded(*values[f"beta_{i}_{s}"])) for i in (2, 4) if f"beta_{i}_{s}" in values],
-            "electrons": f"{values[f'N_{s}'][0]:,.0f}",
+            "R": told[layout.R[s]],
+            "sigma_R": told[layout.sigma_R[s]],
+            "leading": [(degree, told[i]) for degree, i in zip(layout.degrees[:2], layout.beta[s, :2], strict=True)],
+            "electrons": f"{values[layout.N[s]]:,.0f}",
         }
-        for s in range(1, len(found["Answer"]) + 1)
+        for s in range(layout.spheres)
     ]
     warnings = [text.decode() for text in found.get("Warnings", ())]
     settings = read_made_by(path).settings
@@ -94,14 +84,12 @@ def headline(path: Path) -> Html:
 
 def betas(path: Path) -> Html:
     """Table of all betas with their errors, in the project's normalisation and in the field's (twice that)."""
-    found = read_tables(path)
-    values = _named(found["Parameters"])
-    spheres = range(1, len(found["Answer"]) + 1)
-    degrees = sorted({int(name.split("_")[1]) for name in values if name.startswith("beta_")})
+    layout, values, errors = read_parameters(path)
+    spheres = range(1, layout.spheres + 1)
     head = ["degree", *(text for s in spheres for text in (f"β, sphere {s}", f"field, sphere {s}"))]
     rows = []
-    for degree in degrees:
-        pairs = [values[f"beta_{degree}_{s}"] for s in spheres]
+    for degree, index in zip(layout.degrees, layout.beta.T, strict=True):
+        pairs = zip(values[index], errors[index], strict=True)
         rows.append([str(degree), *(rounded(k * v, k * e) for v, e in pairs for k in (1, 2))])
     return _render("betas", head=head, rows=rows)
 
@@ -128,8 +116,9 @@ def checks(path: Path) -> Html:
 
 def figures(folder: Path, answer: Path) -> Html:
     """Embed what the answer stage drew of this answer into a folder; figures that are not there are left out."""
-    written = folder / "answer.json"
-    of_another = written.exists() and json.loads(written.read_text())["project"]["value"] != _values(answer)
+    _, values, _ = read_parameters(answer)
+    told = folder / "answer.json"
+    of_another = told.exists() and json.loads(told.read_text())["project"]["value"] != values.tolist()
     there = [(caption, folder / f"{name}.png") for name, caption in CAPTIONS.items()]
     drawn = [(caption, base64.b64encode(path.read_bytes()).decode()) for caption, path in there if path.exists()]
     return _render("figures", folder=folder, answer=answer, of_another=of_another, drawn=drawn)

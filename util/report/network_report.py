@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import h5py
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from util.answer.final_h5 import read_answer
+from util.answer.final_h5 import BETAS, read_answer, read_parameters
 from util.electrons.shards import list_shards, read_shard
+from util.fit.parameters import Layout
 from util.physics import pad
 from util.physics.polar_map import PolarBins, expected, fold
 from util.training.course import Epoch
@@ -74,14 +74,14 @@ def compare(likelihood: Path, network: Path) -> str:
     if not network.exists():
         return f"No answer of the network here: ANSWER={network} METHOD=resnet bash script/gen_finaltest_answer.sh"
     one, two = read_answer(likelihood), read_answer(network)
-    with h5py.File(likelihood) as file:
-        errors = {row["Name"].decode(): row["Error"] for row in file["Parameters"][()]}
+    fitted, _, errors = read_parameters(likelihood)
+    known, shown = dict(zip(fitted.names, errors, strict=True)), Layout(len(one), 2 * BETAS)
     lines = [f"{'':<12}{'likelihood':>12}{'error':>10}{'network':>12}"]
-    for s, (row, other) in enumerate(zip(one, two, strict=True), 1):
-        lines.append(f"{f'R_{s}':<12}{row['R']:>12.5f}{errors[f'R_{s}']:>10.5f}{other['R']:>12.5f}")
-        for i, (a, b) in enumerate(zip(row["beta"], other["beta"], strict=True), 1):
-            name = f"beta_{2 * i}_{s}"
-            lines.append(f"{name:<12}{a:>12.5f}{errors.get(name, np.nan):>10.5f}{b:>12.5f}")
+    for s, (row, other) in enumerate(zip(one, two, strict=True)):
+        pairs = [(row["R"], other["R"]), *zip(row["beta"], other["beta"], strict=True)]
+        for index, (a, b) in zip((shown.R[s], *shown.beta[s]), pairs, strict=True):
+            name = shown.names[index]
+            lines.append(f"{name:<12}{a:>12.5f}{known.get(name, np.nan):>10.5f}{b:>12.5f}")
     lines.append(f"distance between them {float(pad.distance(one['beta'], two['beta'])):.4f}")
     return "\n".join(lines)
 
@@ -112,8 +112,7 @@ def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray
     beta : array (S, m)
         Betas to expect with.
     """
-    with h5py.File(likelihood) as file:
-        values = {row["Name"].decode(): float(row["Value"]) for row in file["Parameters"][()]}
+    layout, values, _ = read_parameters(likelihood)
     pitch = 2 / distribution.shape[0]
     i, j = np.nonzero(distribution)
     # A pixel's electrons at nine points, or its edges would show in the bins.
@@ -121,11 +120,9 @@ def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray
     x = (-1 + pitch * (i[:, None, None] + offsets[:, None])).repeat(3, axis=2).ravel()
     z = (-1 + pitch * (j[:, None, None] + offsets)).repeat(3, axis=1).ravel()
     weight = np.repeat(distribution[i, j] / 9, 9)
-    found = fold(x, z, weight, (values["centre_x"], values["centre_z"]), _BINS).weight
-    model = sum(
-        values[f"N_{s}"] * expected(_BINS, row, values[f"R_{s}"], values[f"sigma_R_{s}"])
-        for s, row in enumerate(beta, 1)
-    )
+    found = fold(x, z, weight, tuple(values[layout.centre]), _BINS).weight
+    spheres = zip(values[layout.N], values[layout.R], values[layout.sigma_R], beta, strict=True)
+    model = sum(N * expected(_BINS, row, R, sigma_R) for N, R, sigma_R, row in spheres)
     return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)
 
 

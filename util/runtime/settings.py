@@ -23,7 +23,7 @@ def load(cls: type[T], path: Path) -> T:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such settings file; give an existing one or restore it from git") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # malformed, no UTF-8, or an integer of thousands of digits
         raise InputError(f"{path}: not a TOML file ({error}); correct that line") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply; correct it") from None

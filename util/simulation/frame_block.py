@@ -44,15 +44,15 @@ def simulate_block(block: Block) -> SimulatedBlock:
     generated, columns = [], []
     first_id = 0
     for index, sphere in enumerate(experiment.spheres):
-        n = frames * sphere.electrons_a_frame
+        n = frames * sphere.electrons_per_frame
         rows = np.empty(n, GENERATED_DTYPE)
         rows["SphereId"] = index
-        rows["ElectronId"] = first_id + block.start * sphere.electrons_a_frame + np.arange(n)
+        rows["ElectronId"] = first_id + block.start * sphere.electrons_per_frame + np.arange(n)
         rows["r"], rows["costheta"] = sample_sphere(np.array(sphere.beta), sphere.R, sphere.sigma_R, n, rng=rng)
         x, z = project(rows["r"], rows["costheta"], rng=rng)
         generated.append(rows)
         columns.append([values.reshape(frames, -1) for values in (rows["ElectronId"], x, z)])
-        first_id += experiment.frames * sphere.electrons_a_frame
+        first_id += experiment.frames * sphere.electrons_per_frame
     ids, x, z = (np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True))
 
     half_height, half_width = (recipe.pitch * pixels / 2 for pixels in recipe.frame_shape)

@@ -40,7 +40,7 @@ def simulate(
     ):
         truth = truth_rows(experiment.spheres)
         writer.put(writer.create_table(TRUTH, truth.dtype, len(truth)), 0, truth)
-        electrons = experiment.frames * experiment.electrons_a_frame
+        electrons = experiment.frames * experiment.electrons_per_frame
         generated_table = writer.create_table(GENERATED, GENERATED_DTYPE, electrons)
         detected_table = writer.create_table(DETECTED, DETECTED_DTYPE)
         for done in map_in_order(executor, simulate_block, blocks, in_flight=lambda: 2 * executor.concurrency):
@@ -55,7 +55,7 @@ def simulate(
 def _check_room(output: Path, block: Block) -> None:
     """Refuse to begin what the disk cannot hold, judging by one frame."""
     one = simulate_block(block._replace(stop=block.start + 1))
-    tables = block.experiment.electrons_a_frame * (GENERATED_DTYPE.itemsize + DETECTED_DTYPE.itemsize)
+    tables = block.experiment.electrons_per_frame * (GENERATED_DTYPE.itemsize + DETECTED_DTYPE.itemsize)
     needed = math.ceil(1.05 * block.experiment.frames * (len(one.packed[0]) + tables))
     check_room(output, needed, "fewer frames")
 

@@ -76,7 +76,7 @@ def read_truth(path: Path) -> list[Sphere] | None:
     Returns
     -------
     list of Sphere, or None
-        None where the file has no ``Truth``. ``electrons_a_frame`` is the sphere's share of ``GeneratedElectrons``
+        None where the file has no ``Truth``. ``electrons_per_frame`` is the sphere's share of ``GeneratedElectrons``
         divided by the number of frames, rounded; 1 where the file does not tell.
 
     Raises

@@ -23,7 +23,7 @@ from util.camera.phosphor import (
     render,
 )
 from util.finder.finder import EVENT, Finder, FinderSettings
-from util.finder.weighting import weigh
+from util.finder.weighting import weight_hits
 from util.physics.sampling import project, sample_sphere
 from util.runtime.executor import map_in_order
 
@@ -95,7 +95,7 @@ class Played:
 
 
 @dataclass(frozen=True)
-class Chain:
+class VirtualExperiment:
     """What frames are simulated and searched with, and who does it.
 
     Attributes
@@ -119,7 +119,7 @@ class Chain:
         )
         parts = list(map_in_order(self.executor, _play_block, tasks, in_flight=lambda: 2 * self.executor.concurrency))
         found = np.concatenate([np.zeros(0, EVENT), *(part.found for part in parts)])
-        found["weight"] = weigh(found, self.detector.sigma.mean, self.detector.flux_spread)
+        found["weight"] = weight_hits(found, self.detector.sigma.mean, self.detector.flux_spread)
         return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]), found)
 
 
