@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from util.answer.final_h5 import read_made_by, read_parameters
 from util.runtime.hdf5 import open_hdf5
+from util.runtime.value_with_error import shorthand
 
 # Figures of `util.report.diagnostic_figures.draw_all`, in the order of the report, and what they show.
 CAPTIONS = {
@@ -55,19 +56,11 @@ def read_tables(path: Path) -> dict[str, NDArray]:
     return found
 
 
-def rounded(value: float, error: float) -> str:
-    """Give value and error to the error's two leading digits, as 0.5002(12); a value without error as it is."""
-    if not error > 0:
-        return f"{value:.4g}"
-    digits = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{value:.{digits}f}({round(error * 10**digits)})"
-
-
 def headline(path: Path) -> Html:
     """Give the answer in a few words, radius, width and first anisotropy parameters, and what speaks against it."""
     found = read_tables(path)
     layout, values, errors = read_parameters(path)
-    told = [rounded(value, error) for value, error in zip(values, errors, strict=True)]
+    told = [shorthand(value, error) for value, error in zip(values, errors, strict=True)]
     spheres = [
         {
             "R": told[layout.R[s]],
@@ -90,7 +83,7 @@ def betas(path: Path) -> Html:
     rows = []
     for degree, index in zip(layout.degrees, layout.beta.T, strict=True):
         pairs = zip(values[index], errors[index], strict=True)
-        rows.append([str(degree), *(rounded(k * v, k * e) for v, e in pairs for k in (1, 2))])
+        rows.append([str(degree), *(shorthand(k * v, k * e) for v, e in pairs for k in (1, 2))])
     return _render("betas", head=head, rows=rows)
 
 
