@@ -30,6 +30,7 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import number
 from util.runtime.settings import load
+from util.runtime.value_with_error import shorthand
 from util.training.course import TrainingFacts
 from util.training.priors import Draws, Prior
 
@@ -133,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = [measure(path, prior, args.samples, args.electrons, args.closest) for path in args.weights]
     for result in results:
         print(
-            f"{result['weights']}: distance {result['network']:.4f} +- {result['error_of_the_mean']:.4f} "
+            f"{result['weights']}: distance {shorthand(result['network'], result['error_of_the_mean'])} "
             f"(median {result['median']:.4f}; shortcut alone {result['shortcut_alone']:.4f}; predicting the mean "
             f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_a_sample']:.1f} ms each"
         )

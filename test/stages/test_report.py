@@ -11,7 +11,7 @@ from src import report
 from support import ROOT
 from support.answers import answer
 from support.browser import opened
-from util.report.html import CAPTIONS, figures, rounded
+from util.report.html import CAPTIONS, figures
 from util.runtime.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("default")  # what Jupyter's own parts warn of is theirs
@@ -109,13 +109,6 @@ def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands
     text = (tmp_path / "report.html").read_text()
     assert text.index("the spheres &lt; overlap") < text.index("Anisotropy parameters")
     assert "No checks were made" in text and "No figures here" in text
-
-
-def test_numbers_are_rounded_to_two_digits_of_their_error():
-    assert rounded(0.500234, 0.0000123) == "0.500234(12)"
-    assert rounded(0.5564, 0.0212) == "0.556(21)"
-    assert rounded(86012.3, 414.0) == "86012(414)"
-    assert rounded(0.0, 0.0) == "0"
 
 
 @pytest.mark.usefixtures("page")

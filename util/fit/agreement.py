@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from util.fit.result import FitResult
+from util.runtime.value_with_error import shorthand
 
 DISAGREE = 1e-3  # p below which two answers do not agree
 
@@ -41,7 +42,7 @@ class Agreement:
         worst = int(np.abs(self.difference / self.error).argmax())
         return (
             f"{verdict}: chi-square {self.chi2:.1f} of {len(self.names)} parameters, p = {self.p:.2g}; farthest apart: "
-            f"{self.names[worst]}, by {self.difference[worst]:+.2g} +- {self.error[worst]:.2g}"
+            f"{self.names[worst]}, by {shorthand(self.difference[worst], self.error[worst], sign=True)}"
         )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from util.fit.constraints import ANGLES
 from util.fit.result import FitResult
 from util.physics import pad
+from util.runtime.value_with_error import shorthand
 
 _DEGENERATE = 0.99
 
@@ -44,9 +45,8 @@ def cautions(result: FitResult) -> list[str]:
         lowest = float(pad.minimum(beta))
         error = _error_of_lowest(result, s)
         if lowest < -pad.TOLERANCE - error:
-            out.append(
-                f"I(c) of sphere {s + 1} falls to {lowest:.2g} +- {error:.1g}, below zero: --nonnegative forbids that"
-            )
+            found = shorthand(lowest, error)
+            out.append(f"I(c) of sphere {s + 1} falls to {found}, below zero: --nonnegative forbids that")
     return out
 
 

@@ -19,6 +19,7 @@ from util.fit.map_model import MapModel
 from util.fit.region_scan import signed_root, worst_region
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins, coarsen
+from util.runtime.value_with_error import shorthand
 
 SIMULATIONS = 200
 ALARM = 1e-3  # p below which a warning is given; with eight tests, one sound answer in about 150 gets one
@@ -261,17 +262,15 @@ def _named_faults(
     tests = []
     if "background" not in result.layout.nuisances:
         share, share_error = 100 * size[0] / total, 100 * error[0] / total
-        text = f"an even background of {share:.2f} +- {share_error:.2f} % of the electrons"
+        text = f"an even background of {shorthand(share, share_error)} % of the electrons"
         tests.append(Test("background", share, share_error, float(p[0]), text))
     degrees, degrees_error = np.degrees(size[1]), np.degrees(error[1])
-    text = f"the image is turned by {degrees:.2f} +- {degrees_error:.2f} degrees from +z towards +x"
+    text = f"the image is turned by {shorthand(degrees, degrees_error)} degrees from +z towards +x"
     tests.append(Test("tilt", float(degrees), float(degrees_error), float(p[1]), text))
     for s in range(1, len(result.electrons)):
         shift, shift_error = size[2 * s : 2 * s + 2], error[2 * s : 2 * s + 2]
         chi2 = float(((shift / shift_error) ** 2).sum())
-        text = (
-            f"sphere {s + 1} lies ({shift[0]:.5f} +- {shift_error[0]:.5f}, {shift[1]:.5f} +- {shift_error[1]:.5f}) "
-            "beside the others"
-        )
+        along_x, along_z = (shorthand(*pair) for pair in zip(shift, shift_error, strict=True))
+        text = f"sphere {s + 1} lies beside the others, by {along_x} along x and {along_z} along z"
         tests.append(Test(f"centre of {s + 1}", chi2, float("nan"), float(stats.chi2.sf(chi2, 2)), text))
     return tests

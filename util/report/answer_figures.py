@@ -14,6 +14,7 @@ from util.physics import pad
 from util.physics.projection import density
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
+from util.runtime.value_with_error import shorthand
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 CELLS = 256  # of the maps shown, along each axis
@@ -107,8 +108,8 @@ def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sph
         # The errors at the very poles are several times those elsewhere and would hide these.
         reach = 1.3 * np.percentile(np.abs(middle) + 2 * sigma, 85)
         lower.set(xlabel="cos θ", ylabel=what if truth is not None else "error", ylim=(-reach, reach))
-        error = result.errors[result.layout.R[s]]
-        upper.set(title=f"PAD of sphere {s + 1}: R = {result.R[s]:.5f} ± {error:.5f}", ylabel="I(cos θ)", xlim=(-1, 1))
+        radius = shorthand(result.R[s], result.errors[result.layout.R[s]])
+        upper.set(title=f"PAD of sphere {s + 1}: R = {radius}", ylabel="I(cos θ)", xlim=(-1, 1))
         upper.set_ylim(bottom=min(0, value.min()))
         upper.legend(frameon=False)
         lower.legend(frameon=False, fontsize=7, ncols=3, loc="lower center")

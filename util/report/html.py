@@ -1,17 +1,17 @@
 """What the report says of an answer, as HTML: headline, tables, checks, and the figures that the answer stage drew."""
 
 import base64
-import html
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from util.answer.final_h5 import read_made_by, read_parameters
 from util.runtime.hdf5 import open_hdf5
+from util.runtime.value_with_error import shorthand
 
 # Figures of `util.report.diagnostic_figures.draw_all`, in the order of the report, and what they show.
 CAPTIONS = {
@@ -24,6 +24,14 @@ CAPTIONS = {
     "frame": "One camera frame with the electrons found in it.",
     "correlations": "Correlations of the errors of all parameters.",
 }
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 class Html(str):
@@ -48,35 +56,23 @@ def read_tables(path: Path) -> dict[str, NDArray]:
     return found
 
 
-def rounded(value: float, error: float) -> str:
-    """Give value and error to the error's two leading digits, as 0.5002(12); a value without error as it is."""
-    if not error > 0:
-        return f"{value:.4g}"
-    digits = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{value:.{digits}f}({round(error * 10**digits)})"
-
-
 def headline(path: Path) -> Html:
     """Give the answer in a few words, radius, width and first anisotropy parameters, and what speaks against it."""
     found = read_tables(path)
     layout, values, errors = read_parameters(path)
-    told = [rounded(value, error) for value, error in zip(values, errors, strict=True)]
-    boxes = []
-    for s in range(layout.spheres):
-        leading = " &nbsp; ".join(
-            f"β<sub>{degree}</sub> = {told[i]}" for degree, i in zip(layout.degrees[:2], layout.beta[s], strict=False)
-        )
-        boxes.append(
-            f'<div class="sphere"><h2>Sphere {s + 1}</h2><p class="radius">R = {told[layout.R[s]]}</p>'
-            f"<p>σ<sub>R</sub> = {told[layout.sigma_R[s]]}<br>{leading}<br>"
-            f"{values[layout.N[s]]:,.0f} electrons</p></div>"
-        )
+    told = [shorthand(value, error) for value, error in zip(values, errors, strict=True)]
+    spheres = [
+        {
+            "R": told[layout.R[s]],
+            "sigma_R": told[layout.sigma_R[s]],
+            "leading": [(degree, told[i]) for degree, i in zip(layout.degrees[:2], layout.beta[s, :2], strict=True)],
+            "electrons": f"{values[layout.N[s]]:,.0f}",
+        }
+        for s in range(layout.spheres)
+    ]
+    warnings = [text.decode() for text in found.get("Warnings", ())]
     settings = read_made_by(path).settings
-    how = f"By {settings.method}, Legendre degrees up to {settings.order}."
-    note = "In brackets: the standard error of the last digits. Lengths in units of half the screen."
-    warnings = "".join(f"<li>{html.escape(text.decode())}</li>" for text in found.get("Warnings", ()))
-    beware = f'<div class="beware"><p>Beware:</p><ul>{warnings}</ul></div>' if warnings else ""
-    return Html(f'<div class="headline">{"".join(boxes)}</div>{beware}<p>{how} {note}</p>')
+    return _render("headline", spheres=spheres, warnings=warnings, method=settings.method, order=settings.order)
 
 
 def betas(path: Path) -> Html:
@@ -87,8 +83,8 @@ def betas(path: Path) -> Html:
     rows = []
     for degree, index in zip(layout.degrees, layout.beta.T, strict=True):
         pairs = zip(values[index], errors[index], strict=True)
-        rows.append([str(degree), *(rounded(k * v, k * e) for v, e in pairs for k in (1, 2))])
-    return _table(head, rows, "I(c) = 1/2 + Σ β P(c); the field's normalisation, 1 + Σ β P(c), has twice these.")
+        rows.append([str(degree), *(shorthand(k * v, k * e) for v, e in pairs for k in (1, 2))])
+    return _render("betas", head=head, rows=rows)
 
 
 def checks(path: Path) -> Html:
@@ -108,37 +104,18 @@ def checks(path: Path) -> Html:
     if "Integrated" in found:
         facts = attributes["Integrated"]
         rows.append(["summed frames, without hits", f"{facts['p']:.3g}", f"chi-square {facts['chi2']:.1f}"])
-    if not rows:
-        return Html("<p>No checks were made of this answer.</p>")
-    return _table(
-        ["check", "p", "found"],
-        rows,
-        "p: probability of as much where nothing is wrong; below 0.001, beware of what was not subtracted.",
-    )
+    return _render("checks", rows=rows)
 
 
 def figures(folder: Path, answer: Path) -> Html:
     """Embed what the answer stage drew of this answer into a folder; figures that are not there are left out."""
-    drawn = folder / "answer.json"
-    if drawn.exists() and json.loads(drawn.read_text())["project"]["value"] != read_parameters(answer)[1].tolist():
-        text = f"The figures in {folder} are of another answer than {answer}; answer again to draw its own."
-        return Html(f"<p>{html.escape(text)}</p>")
-    parts = []
-    for name, caption in CAPTIONS.items():
-        path = folder / f"{name}.png"
-        if path.exists():
-            image = base64.b64encode(path.read_bytes()).decode()
-            parts.append(
-                f'<figure><div><img alt="{html.escape(caption)}" src="data:image/png;base64,{image}"></div>'
-                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-            )
-    return Html("".join(parts) or "<p>No figures here; the answer stage draws them with --details.</p>")
+    _, values, _ = read_parameters(answer)
+    told = folder / "answer.json"
+    of_another = told.exists() and json.loads(told.read_text())["project"]["value"] != values.tolist()
+    there = [(caption, folder / f"{name}.png") for name, caption in CAPTIONS.items()]
+    drawn = [(caption, base64.b64encode(path.read_bytes()).decode()) for caption, path in there if path.exists()]
+    return _render("figures", folder=folder, answer=answer, of_another=of_another, drawn=drawn)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Html:
-    top = "".join(f"<th>{html.escape(text)}</th>" for text in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return Html(
-        f'<div class="table"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p>{html.escape(caption)}</p>"
-    )
+def _render(template: str, **content: object) -> Html:
+    return Html(_TEMPLATES.get_template(f"{template}.html.j2").render(content))
