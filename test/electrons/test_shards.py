@@ -227,7 +227,7 @@ def test_facts_are_written_in_the_order_of_the_fields_and_settings_in_alphabetic
         assert list(table) == sorted(table)
 
 
-def test_the_sample_that_ships_with_the_program_is_read(tmp_path):
+def test_the_sample_that_ships_with_the_program_is_read():
     facts = read_facts(ROOT / "data" / "sample" / "finaltest_npy" / "final_0_10000.npz")
     assert facts.counts_of_frames == FrameCounts(10_000, 0, 0, 0)
     assert facts.settings == SearchSettings(SETTINGS.phosphor, SETTINGS.finder, dataset=None, detector=None)

@@ -87,7 +87,7 @@ def test_a_pad_below_zero_becomes_a_density_by_the_least_step(free):
         constraints={
             "type": "ineq",
             "fun": lambda u: pad.intensity(free.beta[1] + scale * u, c),
-            "jac": lambda u: slopes * scale,
+            "jac": lambda _: slopes * scale,
         },
         method="SLSQP",
         options={"maxiter": 300, "ftol": 1e-10},

@@ -18,7 +18,7 @@ def model() -> MapModel:
 
 
 @pytest.fixture
-def right(model) -> np.ndarray:
+def right() -> np.ndarray:
     parts = [np.array([1e6, s.R, s.sigma_R, *(1e6 * np.array(s.beta))]) for s in truth.DESIGN]
     return np.concatenate((*parts, [1e4], [0.0, 0.0]))
 

@@ -130,7 +130,7 @@ def test_a_dead_patch_is_named(sound):
     assert text.startswith("fewer") and "towards +x" in text
 
 
-def test_the_map_counts_what_a_plain_loop_counts(sound):
+def test_the_map_counts_what_a_plain_loop_counts():
     rng = np.random.default_rng(98)
     x, z, weight = rng.uniform(-1, 1, (3, 500))
     wanted = np.zeros((N_RHO, N_PHI))

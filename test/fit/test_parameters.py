@@ -47,7 +47,7 @@ def test_a_layout_is_read_back_from_its_names(layout):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda names: [], "expected centre_x, found nothing"),
+        (lambda _: [], "expected centre_x, found nothing"),
         (lambda names: names[:-1], "expected .*, found .*"),
         (lambda names: [name for name in names if name != "beta_4_2"], "expected beta_4_2, found centre_x"),
         (lambda names: [name for name in names if name != "sigma_R_1"], "expected sigma_R_1, found beta_2_1"),

@@ -25,7 +25,7 @@ def state_of(net, optimiser, epoch=3):
 def train_epoch(state, batches, rate=1e-4, **changes):
     settings = STAGES.stage("pretraining", {"batch": 4, **changes})
     return training_step.train_epoch(
-        state, state.net, batches, settings, lambda step: rate, losses_of=distance, frozen=True
+        state, state.net, batches, settings, lambda _: rate, losses_of=distance, frozen=True
     )
 
 

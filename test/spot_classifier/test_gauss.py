@@ -202,7 +202,7 @@ def test_a_training_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path,
         train(tmp_path, *SHORT, "--seed", 3)
 
 
-def test_patches_made_with_the_same_settings_are_kept_and_others_refused(patches, simulated, capsys):
+def test_patches_made_with_the_same_settings_are_kept_and_others_refused(patches, simulated):
     before = (patches / "pixel_train.h5").read_bytes()
     cut(simulated, patches, "--frames", 12, task="pixel")
     assert (patches / "pixel_train.h5").read_bytes() == before

@@ -107,7 +107,7 @@ def test_the_training_set_stage_accepts_the_ranges(tmp_path):
     assert ((draws.R > 0.28) & (draws.R < 0.92)).all()
 
 
-def frames_of(path, R, seed, sphere=0):
+def frames_of(path, R, seed):
     rows = np.zeros(2, [("SphereId", "u1"), ("R", "f8"), ("sigma_R", "f8"), ("beta", "f8", (2,))])
     rng = np.random.default_rng(seed)
     rows["SphereId"], rows["R"], rows["sigma_R"] = (0, 1), R, rng.uniform(0.005, 0.009, 2)

@@ -111,7 +111,8 @@ def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands
     assert "No checks were made" in text and "No figures here" in text
 
 
-def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, page, tmp_path):
+@pytest.mark.usefixtures("page")
+def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, tmp_path):
     assert "<img" in figures(sample_run / "figures", sample_run / "final.h5")
     answer(sample_run / "finaltest_npy", tmp_path / "other.h5", "--hit-weights", "unit")
     text = figures(sample_run / "figures", tmp_path / "other.h5")

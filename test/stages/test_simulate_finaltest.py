@@ -195,7 +195,7 @@ def test_options_out_of_range_end_with_status_two(tmp_path, options, capsys):
 
 def test_disk_without_room_is_refused_before_any_work(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(InputError, match=r"f\.h5: expected room for about 1 MB, found 0 MB free; make room"):
         run(tmp_path / "f.h5", frames=100)
     assert not list(tmp_path.iterdir())

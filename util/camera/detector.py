@@ -101,7 +101,7 @@ class Detector:
         return constant + along_x * x + along_z * z
 
     def dark_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
-        """Return the mean counts of pixels that no light reaches: negative ones, made by noise, become 0."""
+        """Return the mean counts of pixels that no light reaches; negative ones, which noise makes, become 0."""
         return self.mean_of(self.background_at(rows, columns))
 
     def mean_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -123,15 +123,8 @@ def find_shards(
             if sum(part.counts.frames for part in blocks) < stop - start:
                 continue
             events = np.concatenate([part.events for part in blocks])
-            distribution, counts = distribution_of(events)
-            facts = ShardFacts(
-                start=start,
-                stop=stop,
-                source=source,
-                frames_in_source=frames.count,
-                settings=settings,
-                counts_of_frames=add_counts([part.counts for part in blocks]),
-                squared_weights=float(np.sum(events["weight"].astype(float) ** 2)),
-            )
+            counts = add_counts([part.counts for part in blocks])
             blocks.clear()
-            yield (start, stop), Shard(facts, events if keep_events else None, distribution, counts)
+            squared_weights = float(np.sum(events["weight"].astype(float) ** 2))
+            facts = ShardFacts(start, stop, source, frames.count, settings, counts, squared_weights)
+            yield found.shard, Shard(facts, events if keep_events else None, *distribution_of(events))

@@ -1,16 +1,20 @@
-"""The photoelectron angular distribution (PAD): I(c) = 1/2 + sum_{i=1..n} beta_{2i} P_{2i}(c), c = cos(theta)."""
+"""The photoelectron angular distribution (PAD): I(c) = 1/2 + sum_{i=1..n} beta_{2i} P_{2i}(c), c = cos(theta).
+
+Linearly polarised light leaves no other form (K. L. Reid, Annu. Rev. Phys. Chem. 54, 397 (2003)).
+"""
 
 import functools
 
 import numpy as np
 from numpy.polynomial import legendre
+from numpy.typing import ArrayLike, NDArray
 
 # I(c) may touch zero; rounding and the search for the minimum must not turn that into a refusal.
 TOLERANCE = 1e-6
 
 
-def _coefficients(beta: np.ndarray) -> np.ndarray:
-    """Legendre coefficients of degrees 0 .. 2n along axis 0, from beta of shape (..., n)."""
+def _coefficients(beta: ArrayLike) -> NDArray[np.float64]:
+    """Return the Legendre coefficients of degrees 0 .. 2n along axis 0, from beta of shape (..., n)."""
     beta = np.asarray(beta, dtype=float)
     n = beta.shape[-1]
     series = np.zeros((2 * n + 1, *beta.shape[:-1]))
@@ -19,8 +23,8 @@ def _coefficients(beta: np.ndarray) -> np.ndarray:
     return series
 
 
-def intensity(beta: np.ndarray, costheta: np.ndarray) -> np.ndarray:
-    """Probability density I(c) of c = cos(theta).
+def intensity(beta: ArrayLike, costheta: ArrayLike) -> NDArray[np.float64]:
+    """Return the probability density I(c) of c = cos(theta).
 
     Parameters
     ----------
@@ -32,18 +36,18 @@ def intensity(beta: np.ndarray, costheta: np.ndarray) -> np.ndarray:
     Returns
     -------
     array (..., m...)
-        One curve a set of betas.
+        One curve per set of betas.
     """
     return legendre.legval(np.asarray(costheta, dtype=float), _coefficients(beta))
 
 
-def cumulative(beta: np.ndarray, costheta: np.ndarray) -> np.ndarray:
-    """Integral of I from -1 to `costheta`, analytic; shapes as in `intensity`; 0 at -1, 1 at +1."""
+def cumulative(beta: ArrayLike, costheta: ArrayLike) -> NDArray[np.float64]:
+    """Return the integral of I from -1 to `costheta`, analytic; shapes as in `intensity`; 0 at -1, 1 at +1."""
     return legendre.legval(np.asarray(costheta, dtype=float), legendre.legint(_coefficients(beta), lbnd=-1, axis=0))
 
 
 @functools.cache
-def _power_matrix(n: int) -> np.ndarray:
+def _power_matrix(n: int) -> NDArray[np.float64]:
     matrix = np.zeros((n + 1, n + 1))
     for i in range(n + 1):
         matrix[: i + 1, i] = legendre.leg2poly([0.0] * (2 * i) + [1.0])[::2]
@@ -51,8 +55,8 @@ def _power_matrix(n: int) -> np.ndarray:
     return matrix
 
 
-def legendre_to_power(n: int) -> np.ndarray:
-    """Matrix T with I(c) = sum_k a_k c^{2k} for a = T @ (1/2, beta_2 .. beta_2n).
+def legendre_to_power(n: int) -> NDArray[np.float64]:
+    """Return the matrix T with I(c) = sum_k a_k c^{2k} for a = T @ (1/2, beta_2 .. beta_2n).
 
     Returns
     -------
@@ -63,8 +67,8 @@ def legendre_to_power(n: int) -> np.ndarray:
     return _power_matrix(n)
 
 
-def _lowest(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest of the parabolas through each sample (..., m) and its neighbours: index within m - 2, and value."""
+def _lowest(value: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Find the lowest of the parabolas through each sample (..., m) and its neighbours: index within m - 2, value."""
     left, middle, right = value[..., :-2], value[..., 1:-1], value[..., 2:]
     curvature = left - 2 * middle + right
     is_dip = (middle <= left) & (middle <= right) & (curvature > 0)
@@ -73,10 +77,10 @@ def _lowest(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return lowest, np.min(middle - dip, axis=-1)
 
 
-def minimum(beta: np.ndarray) -> np.ndarray:
-    """Least value of I on [-1, 1], to about 1e-8 of its largest value.
+def minimum(beta: ArrayLike) -> NDArray[np.float64]:
+    """Return the least value of I on [-1, 1], to about 1e-8 of its largest value.
 
-    I is a cosine polynomial of degree 2n in theta. It is sampled at 64 points a shortest period, which finds the
+    I is a cosine polynomial of degree 2n in theta. It is sampled at 64 points per shortest period, which finds the
     right dip, then more finely about that dip.
 
     Parameters
@@ -96,23 +100,23 @@ def minimum(beta: np.ndarray) -> np.ndarray:
     return _lowest(legendre.legval(np.cos(theta), _coefficients(beta)[..., None], tensor=False))[1]
 
 
-def is_density(beta: np.ndarray) -> np.ndarray:
-    """Whether I(c) >= 0 on [-1, 1] (down to -`TOLERANCE`), for beta of shape (..., n); a bool array (...)."""
+def is_density(beta: ArrayLike) -> NDArray[np.bool_]:
+    """Return whether I(c) >= 0 on [-1, 1] (down to -`TOLERANCE`), for beta of shape (..., n); a bool array (...)."""
     return minimum(beta) >= -TOLERANCE
 
 
-def to_field(beta: np.ndarray) -> np.ndarray:
-    """Betas in the field's convention, I = (1 + sum beta_field P) / 2: beta_field = 2 beta."""
+def to_field(beta: ArrayLike) -> NDArray[np.float64]:
+    """Return betas in the field's convention, I = (1 + sum beta_field P) / 2: beta_field = 2 beta."""
     return 2 * np.asarray(beta, dtype=float)
 
 
-def from_field(beta_field: np.ndarray) -> np.ndarray:
-    """Inverse of `to_field`."""
+def from_field(beta_field: ArrayLike) -> NDArray[np.float64]:
+    """Undo `to_field`."""
     return np.asarray(beta_field, dtype=float) / 2
 
 
-def distance(beta_hat: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    """Score of an answer: the L2 norm of the error of I(c), summed over spheres.
+def distance(beta_hat: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
+    """Return the score of an answer: the L2 norm of the error of I(c), summed over spheres.
 
     Parameters
     ----------
@@ -127,7 +131,7 @@ def distance(beta_hat: np.ndarray, beta: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        Where the numbers of spheres or of betas differ.
+        The numbers of spheres or of betas differ.
     """
     beta_hat, beta = np.asarray(beta_hat, dtype=float), np.asarray(beta, dtype=float)
     if beta_hat.ndim < 2 or beta.ndim < 2 or beta_hat.shape[-2:] != beta.shape[-2:]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 from util.physics.projection import radial_functions
@@ -27,22 +28,22 @@ class PolarBins:
     n_angle: int = 192
     rho_max: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.n_rho < 1 or self.n_angle < 1 or not self.rho_max > 0:
             raise ValueError(f"expected at least one bin each way and rho_max above 0, found {self}")
 
     @property
-    def rho(self) -> np.ndarray:
+    def rho(self) -> NDArray[np.float64]:
         """Edges (n_rho + 1,) in detector units."""
         return np.linspace(0, self.rho_max, self.n_rho + 1)
 
     @property
-    def angle_rad(self) -> np.ndarray:
+    def angle_rad(self) -> NDArray[np.float64]:
         """Edges (n_angle + 1,) in radians."""
         return np.linspace(0, np.pi / 2, self.n_angle + 1)
 
     def coarser(self, by_rho: int, by_angle: int) -> "PolarBins":
-        """Bins that hold `by_rho` times `by_angle` of these each; ValueError unless they divide evenly."""
+        """Return bins that hold `by_rho` times `by_angle` of these each; ValueError unless they divide evenly."""
         if self.n_rho % by_rho or self.n_angle % by_angle:
             raise ValueError(f"{self.n_rho} x {self.n_angle} bins do not divide by {by_rho} x {by_angle}")
         return PolarBins(self.n_rho // by_rho, self.n_angle // by_angle, self.rho_max)
@@ -58,15 +59,25 @@ class PolarMap:
     sign_x, sign_z : sums of sign(x) weight and sign(z) weight, about the centre.
     """
 
-    weight: np.ndarray
-    variance: np.ndarray
-    sign_x: np.ndarray
-    sign_z: np.ndarray
+    weight: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    sign_x: NDArray[np.float64]
+    sign_z: NDArray[np.float64]
 
 
 @njit(cache=True)
-def _fold(x, z, weight, variance, centre_x, centre_z, n_rho, n_angle, rho_max):
-    # The four sums of a bin lie side by side: one cache line a hit.
+def _fold(
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    centre_x: float,
+    centre_z: float,
+    n_rho: int,
+    n_angle: int,
+    rho_max: float,
+) -> NDArray[np.float64]:
+    # The four sums of a bin lie side by side: one cache line per hit.
     out = np.zeros((n_rho, n_angle, 4))
     per_rho = n_rho / rho_max
     per_angle = n_angle / (math.pi / 2)
@@ -82,20 +93,20 @@ def _fold(x, z, weight, variance, centre_x, centre_z, n_rho, n_angle, rho_max):
         w = weight[i]
         out[row, column, 0] += w
         out[row, column, 1] += variance[i]
-        # A hit on an axis, as whole pixels can be, tells nothing about the side
+        # A hit on an axis, as whole pixels can be, is on neither side
         out[row, column, 2] += w * ((dx > 0) - (dx < 0))
         out[row, column, 3] += w * ((dz > 0) - (dz < 0))
     return out
 
 
 def fold(
-    x: np.ndarray,
-    z: np.ndarray,
-    weight: np.ndarray | None,
+    x: ArrayLike,
+    z: ArrayLike,
+    weight: ArrayLike | None,
     centre: tuple[float, float],
     bins: PolarBins,
     *,
-    variance: np.ndarray | None = None,
+    variance: ArrayLike | None = None,
 ) -> PolarMap:
     """Fold hits into one quadrant about `centre`.
 
@@ -113,7 +124,7 @@ def fold(
     Raises
     ------
     ValueError
-        Where the lengths differ.
+        The lengths differ.
     """
     x, z = np.ascontiguousarray(x, dtype=float), np.ascontiguousarray(z, dtype=float)
     weight = np.ones(x.size) if weight is None else np.ascontiguousarray(weight, dtype=float)
@@ -127,17 +138,17 @@ def fold(
     return PolarMap(*np.ascontiguousarray(np.moveaxis(sums, -1, 0)))
 
 
-def coarsen(values: np.ndarray, by_rho: int, by_angle: int) -> np.ndarray:
+def coarsen(values: NDArray[np.float64], by_rho: int, by_angle: int) -> NDArray[np.float64]:
     """Sum blocks of `by_rho` x `by_angle` bins: (n_rho, n_angle) to (n_rho / by_rho, n_angle / by_angle)."""
     n_rho, n_angle = values.shape
     return values.reshape(n_rho // by_rho, by_rho, n_angle // by_angle, by_angle).sum(axis=(1, 3))
 
 
 @functools.lru_cache(maxsize=12)
-def radial_factors(bins: PolarBins, R: float, sigma_R: float, order: int) -> np.ndarray:
-    """Integrals over each rho bin of rho N, rho dN/dR, rho dN/dsigma_R, rho dN/drho and N.
+def radial_factors(bins: PolarBins, R: float, sigma_R: float, order: int) -> NDArray[np.float64]:
+    """Return the integrals over each rho bin of rho N, rho dN/dR, rho dN/dsigma_R, rho dN/drho and N.
 
-    Gauss-Legendre, three points where bins are narrower than sigma_R / 2, else more.
+    By Gauss-Legendre quadrature, with three points where bins are narrower than sigma_R / 2, else more.
 
     Returns
     -------
@@ -154,11 +165,12 @@ def radial_factors(bins: PolarBins, R: float, sigma_R: float, order: int) -> np.
     return factors
 
 
-def angular_factors(bins: PolarBins, order: int) -> np.ndarray:
-    """Integrals over each angle bin, times 4 for the four quadrants folded into one.
+def angular_factors(bins: PolarBins, order: int) -> NDArray[np.float64]:
+    """Return integrals over each angle bin, times 4 for the four quadrants folded into one.
 
-    Of cos^{2k}; then, for the shift of the centre, of sin cos^{2k}, d(cos^{2k})/dalpha cos, cos cos^{2k} and
-    -d(cos^{2k})/dalpha sin: the components along x and z of the gradients along rho and alpha.
+    The first is that of cos^{2k}. The others are for a shift of the centre: those of sin cos^{2k},
+    d(cos^{2k})/dalpha cos, cos cos^{2k} and -d(cos^{2k})/dalpha sin, the components along x and z of the gradients
+    along rho and alpha.
 
     Returns
     -------
@@ -175,8 +187,8 @@ def angular_factors(bins: PolarBins, order: int) -> np.ndarray:
     return parts @ (4 * weights * width / 2)
 
 
-def expected(bins: PolarBins, beta: np.ndarray, R: float, sigma_R: float) -> np.ndarray:
-    """Probability of each bin (n_rho, n_angle) for one electron of a sphere with its centre at the map's."""
+def expected(bins: PolarBins, beta: ArrayLike, R: float, sigma_R: float) -> NDArray[np.float64]:
+    """Return the probability of each bin (n_rho, n_angle) for one electron of a sphere centred on the map."""
     beta = np.asarray(beta, dtype=float)
     a = pad.legendre_to_power(beta.size) @ np.concatenate(([0.5], beta))
     radial = radial_factors(bins, R, sigma_R, 2 * beta.size)[0]

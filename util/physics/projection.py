@@ -5,24 +5,33 @@ With rho^2 = x^2 + z^2, cos(alpha) = z / rho and I(c) = sum_k a_k c^{2k} the pro
     p(rho, alpha) = sum_k a_k cos^{2k}(alpha) N_k(rho),
     N_k(rho) = integral_{r > rho} g(r) (rho / r)^{2k} / (pi r sqrt(r^2 - rho^2)) dr,      g = N(R, sigma_R).
 
-r = rho + u^2 takes the root out of the denominator, and (rho / r)^{2k} <= 1 keeps every power within range.
+r = rho + u^2 takes the root out of the denominator, and (rho / r)^{2k} <= 1 keeps every power within range. The
+expansion is that of pBasex (G. A. Garcia, L. Nahon and I. Powis, Rev. Sci. Instrum. 75, 4989 (2004)).
 """
 
 import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 
-# 96 Gauss-Legendre points over the 16 sigma_R where g lives: relative error below 1e-12.
+# 96 Gauss-Legendre points over the 16 sigma_R that hold g: relative error below 1e-12.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 _REACH = 8.0
 
 
 # Sums may be reordered, so that they run on vector units; always in the same order, so results repeat.
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _radial(rho, R, sigma, n_power, nodes, weights):
+def _radial(
+    rho: NDArray[np.float64],
+    R: float,
+    sigma: float,
+    n_power: int,
+    nodes: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
     out = np.zeros((4, n_power, rho.size))
     value, ratio2, by_R, by_rho, by_power = np.empty((5, nodes.size))
     # g is 1e-6 of its peak or less at r = 0 (R > 5 sigma_R); staying off it keeps 1/r finite there.
@@ -60,8 +69,8 @@ def _radial(rho, R, sigma, n_power, nodes, weights):
     return out
 
 
-def radial_functions(rho: np.ndarray, R: float, sigma_R: float, order: int = 24) -> np.ndarray:
-    """N_k(rho), k = 0 .. order/2, and their derivatives.
+def radial_functions(rho: ArrayLike, R: float, sigma_R: float, order: int = 24) -> NDArray[np.float64]:
+    """Return N_k(rho), k = 0 .. order/2, and their derivatives.
 
     Parameters
     ----------
@@ -80,7 +89,7 @@ def radial_functions(rho: np.ndarray, R: float, sigma_R: float, order: int = 24)
     Raises
     ------
     ValueError
-        For sigma_R or R not above 0.
+        sigma_R or R is not above 0.
     """
     if not (R > 0 and sigma_R > 0):
         raise ValueError(f"expected R and sigma_R above 0, found {R} and {sigma_R}")
@@ -89,14 +98,14 @@ def radial_functions(rho: np.ndarray, R: float, sigma_R: float, order: int = 24)
 
 
 def density_gradient(
-    x: np.ndarray,
-    z: np.ndarray,
-    beta: np.ndarray,
+    x: ArrayLike,
+    z: ArrayLike,
+    beta: ArrayLike,
     R: float,
     sigma_R: float,
     centre: tuple[float, float] = (0.0, 0.0),
-) -> tuple[np.ndarray, np.ndarray]:
-    """Density on the detector and its derivatives in the parameters.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the density on the detector and its derivatives with respect to the parameters.
 
     Parameters
     ----------
@@ -110,9 +119,9 @@ def density_gradient(
     Returns
     -------
     p : array (...)
-        Electrons a unit area, for one electron: the integral over the plane is 1.
+        Per unit area, for one electron: the integral over the plane is 1.
     gradient : array (n + 4, ...)
-        Derivatives in beta_2 .. beta_2n, R, sigma_R, centre x, centre z.
+        Derivatives with respect to beta_2 .. beta_2n, R, sigma_R, centre x, centre z.
     """
     beta = np.asarray(beta, dtype=float)
     x, z = np.broadcast_arrays(np.asarray(x, dtype=float) - centre[0], np.asarray(z, dtype=float) - centre[1])
@@ -141,12 +150,12 @@ def density_gradient(
 
 
 def density(
-    x: np.ndarray,
-    z: np.ndarray,
-    beta: np.ndarray,
+    x: ArrayLike,
+    z: ArrayLike,
+    beta: ArrayLike,
     R: float,
     sigma_R: float,
     centre: tuple[float, float] = (0.0, 0.0),
-) -> np.ndarray:
-    """Density on the detector, integral over the plane 1; parameters as in `density_gradient`."""
+) -> NDArray[np.float64]:
+    """Return the density on the detector, whose integral over the plane is 1; parameters as in `density_gradient`."""
     return density_gradient(x, z, beta, R, sigma_R, centre)[0]

@@ -1,9 +1,13 @@
-"""Electrons of a Newton sphere, drawn by the inverse transform method, and their flight to the detector."""
+"""Electrons of a Newton sphere, drawn by inversion, and their flight to the detector.
+
+Inversion of a tabulated distribution function: L. Devroye, Non-Uniform Random Variate Generation (1986), chapter II.2.
+"""
 
 import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 
@@ -12,7 +16,7 @@ from util.physics import pad
 TABLE = 2**17
 
 
-def inverse_table(beta: np.ndarray) -> np.ndarray:
+def inverse_table(beta: ArrayLike) -> NDArray[np.float64]:
     """Tabulate costheta at the probabilities 0, 1/TABLE .. 1.
 
     Parameters
@@ -27,7 +31,7 @@ def inverse_table(beta: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        Where I(c) is negative somewhere: it has no inverse.
+        I(c) is negative somewhere: it has no inverse.
     """
     if not pad.is_density(beta):
         raise ValueError(f"I(c) falls to {pad.minimum(beta):.3g} for these betas; a density must not be negative")
@@ -40,7 +44,9 @@ def inverse_table(beta: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _draw(table, R, sigma_R, n, rng):
+def _draw(
+    table: NDArray[np.float64], R: float, sigma_R: float, n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r = np.empty(n)
     costheta = np.empty(n)
     steps = table.size - 1
@@ -56,7 +62,9 @@ def _draw(table, R, sigma_R, n, rng):
 
 
 @njit(cache=True)
-def _project(r, costheta, rng):
+def _project(
+    r: NDArray[np.float64], costheta: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x = np.empty(r.size)
     z = np.empty(r.size)
     for i in range(r.size):
@@ -67,8 +75,8 @@ def _project(r, costheta, rng):
 
 
 def sample_sphere(
-    beta: np.ndarray, R: float, sigma_R: float, n: int, *, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    beta: ArrayLike, R: float, sigma_R: float, n: int, *, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw electrons of one sphere.
 
     Parameters
@@ -78,7 +86,7 @@ def sample_sphere(
     R, sigma_R : float
         r ~ N(R, sigma_R), above 0; detector units.
     n : int
-        Number of electrons; 0 gives empty arrays.
+        Number of electrons; with 0 the arrays are empty.
     rng : numpy.random.Generator
 
     Returns
@@ -88,12 +96,14 @@ def sample_sphere(
     Raises
     ------
     ValueError
-        Where the betas are no density.
+        I(c) is negative somewhere.
     """
     return _draw(inverse_table(beta), float(R), float(sigma_R), int(n), rng)
 
 
-def project(r: np.ndarray, costheta: np.ndarray, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def project(
+    r: ArrayLike, costheta: ArrayLike, *, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Let electrons fall on the detector: x = r sin(theta) cos(phi), z = r cos(theta), phi uniform.
 
     Parameters

@@ -1,14 +1,14 @@
 """Expected folded maps of many spheres at once: every sphere as a sum of narrow shells that are tabulated once.
 
-The speeds N(R, sigma_R) are those of shells of width `SHELL` < sigma_R whose centres are spread by
-sqrt(sigma_R^2 - SHELL^2). That spread is smooth, so a sum over centres `STEP` apart is exact to 1e-7: the map becomes
-one product with a table, 0.05 ms for two spheres in 128 x 32 bins instead of an integral for each bin.
+Speeds N(R, sigma_R) are those of shells of width `SHELL` < sigma_R whose centres spread by sqrt(sigma_R^2 - SHELL^2).
+That spread is smooth, so a sum over centres `STEP` apart is exact to 1e-7, and instead of an integral for each bin the
+map takes one product with a table: 0.05 ms for two spheres in 128 x 32 bins.
 """
 
 import functools
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 from util.physics.polar_map import PolarBins, angular_factors, radial_factors
@@ -21,16 +21,16 @@ CENTRES = np.arange(0.1, 1.0 + STEP / 2, STEP)
 
 
 @functools.lru_cache(maxsize=4)
-def shell_table(bins: PolarBins, order: int) -> NDArray:
-    """Radial factors of each shell, (order/2 + 1, centres, n_rho), read-only; k-th: of cos^{2k}."""
+def shell_table(bins: PolarBins, order: int) -> NDArray[np.float64]:
+    """Return the radial factors of each shell, (order/2 + 1, centres, n_rho), read-only; the k-th go with cos^{2k}."""
     factors = [radial_factors(bins, float(centre), SHELL, order)[0] for centre in CENTRES]
     table = np.ascontiguousarray(np.stack(factors, axis=1))
     table.flags.writeable = False
     return table
 
 
-def shell_weights(R: NDArray, sigma_R: NDArray) -> NDArray:
-    """How much of a sphere each shell carries.
+def shell_weights(R: ArrayLike, sigma_R: ArrayLike) -> NDArray[np.float64]:
+    """Return how much of a sphere each shell carries.
 
     Parameters
     ----------
@@ -57,21 +57,23 @@ def shell_weights(R: NDArray, sigma_R: NDArray) -> NDArray:
     return np.exp(-(((CENTRES - R) / spread) ** 2) / 2) * (STEP / np.sqrt(2 * np.pi)) / spread
 
 
-def power_coefficients(beta: NDArray) -> NDArray:
-    """Coefficients (..., n + 1) of cos^{2k} for betas (..., n)."""
+def power_coefficients(beta: ArrayLike) -> NDArray[np.float64]:
+    """Return the coefficients (..., n + 1) of cos^{2k} for betas (..., n)."""
     half = np.full((*np.shape(beta)[:-1], 1), 0.5)
     return np.concatenate((half, beta), axis=-1) @ pad.legendre_to_power(np.shape(beta)[-1]).T
 
 
-def expected_maps(bins: PolarBins, beta: NDArray, R: NDArray, sigma_R: NDArray, electrons: NDArray) -> NDArray:
-    """Electrons expected in each bin.
+def expected_maps(
+    bins: PolarBins, beta: ArrayLike, R: ArrayLike, sigma_R: ArrayLike, electrons: ArrayLike
+) -> NDArray[np.float64]:
+    """Return the electrons expected in each bin.
 
     Parameters
     ----------
     bins : PolarBins
     beta : array (n, S, m)
     R, sigma_R, electrons : arrays (n, S)
-        Of each sample's spheres.
+        Those of each sample's spheres.
 
     Returns
     -------
@@ -86,8 +88,8 @@ def expected_maps(bins: PolarBins, beta: NDArray, R: NDArray, sigma_R: NDArray, 
     return np.maximum(maps, 0)
 
 
-def observe(maps: NDArray, weight_spread: float, *, rng: np.random.Generator) -> NDArray:
-    """Draw what a measurement would find: a Poisson number of electrons a bin, each weighted by its flux.
+def observe(maps: NDArray[np.float64], weight_spread: float, *, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw what a measurement would find: a Poisson number of electrons per bin, each weighted by its flux.
 
     The sum of n weights of mean 1 and spread s is drawn as N(n, s^2 n): exact in its mean and variance.
 

@@ -1,4 +1,4 @@
-"""Newton spheres, and the experiment that is made of them."""
+"""Newton spheres, and an experiment that records some of them."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Sphere:
     R, sigma_R : float
         Mean and standard deviation of the speed r, in detector units (half the screen).
     electrons_per_frame : int
-        Electrons that one camera frame holds of this sphere.
+        Electrons of this sphere in one camera frame.
     beta : tuple of n floats
         beta_2, beta_4 .. beta_2n of I(c) = 1/2 + sum beta P.
 
@@ -31,7 +31,7 @@ class Sphere:
     electrons_per_frame: int
     beta: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not all(np.isfinite([self.R, self.sigma_R, *self.beta])):
             raise ValueError(f"R, sigma_R and beta must be finite, found {self.R}, {self.sigma_R}, {self.beta}")
         if self.R <= 0:
@@ -69,7 +69,7 @@ class Experiment:
     frames: int
     spheres: tuple[Sphere, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.frames < 1:
             raise ValueError(f"frames must be at least 1, found {self.frames}")
         if not self.spheres:

@@ -10,7 +10,7 @@ from util.runtime.errors import InputError
 
 
 def _prefix(target: Path) -> str:
-    # Several machines may share a disk, and only its own can tell whether a process still lives.
+    # Several machines may share a disk, and only a process's own machine can tell whether it still runs.
     return f".{target.stem}.{socket.gethostname()}-"
 
 
@@ -19,7 +19,7 @@ def _suffix(target: Path) -> str:
 
 
 def _remove_stale(target: Path) -> None:
-    """Remove what processes of this machine that were killed while they wrote `target` have left."""
+    """Remove what killed processes of this machine left behind while they wrote `target`."""
     prefix, suffix = _prefix(target), _suffix(target)
     for path in target.parent.iterdir():
         pid = path.name[len(prefix) : -len(suffix)]
@@ -39,18 +39,18 @@ def _lives(pid: int) -> bool:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; rename it to `target` on success, remove it on any failure.
+    """Yield a temporary path beside `target`; rename it to `target` on success, remove it on any failure.
 
     Parameters
     ----------
     target : Path
-        The final name. Its folder is made if need be. An existing file is replaced in one step.
+        The final name. Its folder is made where it is missing. An existing file is replaced in one step.
 
     Yields
     ------
     Path
-        The temporary name, in the same folder and with the same suffix, so that writers which look at
-        the suffix behave as they would for the target.
+        The temporary name, in the same folder and with the same suffix, so that writers that look at the suffix behave
+        as they would for the target.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def replacing(target: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        # A failed write names no file, a failed opening the temporary one, which would tell the user nothing.
+        # A failed write names no file, and a failed open the temporary one, which would tell the user nothing.
         if error.filename not in (None, str(temporary), str(target.parent)):
             raise
         reason = error.strerror or str(error).partition("\n")[0]

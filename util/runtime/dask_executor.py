@@ -1,8 +1,8 @@
 """A running Dask scheduler's workers behind the standard `concurrent.futures.Executor`.
 
-Dask sees to lost workers by itself: what one had in hand, or had done and not yet handed over, is done again by
-another. What is checked here, before any work, is that the workers are fit for it: that they run the same code on the
-same versions and see the same files, so that the result is that of this machine, byte for byte.
+Dask copes with lost workers by itself: what one was doing, or had done and not yet delivered, another does again. What
+is checked here, before any work, is that the workers are fit for it: that they run the same code on the same versions
+and see the same files, so that the result is that of this machine, byte for byte.
 """
 
 import functools
@@ -13,25 +13,27 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from distributed import Client
+from distributed.client import VersionsDict
 from distributed.comm import CommClosedError, parse_address, parse_host_port
 from distributed.comm.registry import get_backend
 from distributed.scheduler import KilledWorker
 from distributed.versions import VersionMismatchWarning
 
 from util.runtime.errors import InputError
+from util.runtime.executor import WorkerPool
 
 Result = TypeVar("Result")
 
 ROOT = Path(__file__).resolve().parents[2]
 CONNECT_SECONDS = 10.0  # to reach the scheduler, and for its first worker to come
 WATCH_SECONDS = 0.5  # between looks at the connection
-COUNTED_SECONDS = 5.0  # workers come and go no faster than this is worth asking
+COUNTED_SECONDS = 5.0  # between counts of the workers
 # What a result, or the way it travels, depends on.
 PACKAGES = ("python", "dask", "distributed", "numpy", "numba", "h5py", "isal")
 HOW_TO_START = "SCHEDULER={address} bash script/start_workers.sh"
@@ -55,8 +57,8 @@ def dask_executor(address: str, files: Sequence[Path] = ()) -> Iterator["DaskExe
     Raises
     ------
     InputError
-        The scheduler cannot be reached, has no workers, or they are not fit for the work; or the scheduler goes away,
-        or one call kills worker after worker, in mid-run.
+        The scheduler cannot be reached, has no workers, or they are not fit for the work; or, in mid-run, the scheduler
+        goes away or one call kills worker after worker.
     """
     _hush()
     client = _connect(address)
@@ -92,20 +94,20 @@ def dask_executor(address: str, files: Sequence[Path] = ()) -> Iterator["DaskExe
             client.close(timeout=CONNECT_SECONDS)
 
 
-class DaskExecutor(Executor):
-    """The client's own executor, and how many calls its workers can run at once."""
+class DaskExecutor(WorkerPool):
+    """The client's own executor, which also counts the calls that its workers can run at a time."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         # Not pure: a call that looks the same as an earlier one may read a file that has changed since.
         self._executor = client.get_executor(pure=False)
-        self._pending: set[Future] = set()
+        self._pending: set[Future[Any]] = set()
         self._counted_at = -COUNTED_SECONDS
         self._concurrency = 1
 
     @property
     def concurrency(self) -> int:
-        """Threads of all workers, at least 1; it follows them as they come and go."""
+        """Threads of all workers, at least 1, as they come and go."""
         now = time.monotonic()
         if now - self._counted_at >= COUNTED_SECONDS:
             self._concurrency = max(1, sum(self._client.nthreads().values()))
@@ -123,7 +125,7 @@ class DaskExecutor(Executor):
     def watched(self) -> Iterator[None]:
         """End all calls under way with CommClosedError once the scheduler is gone.
 
-        Distributed does so itself, but for a call whose result was on its way: nobody would ever end that one.
+        Distributed does so itself, except for a call whose result was on its way: that one would never end.
         """
         over = threading.Event()
 
@@ -143,12 +145,12 @@ class DaskExecutor(Executor):
             thread.join()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no further calls, and wait for those under way or cancel them."""
+        """Accept no further calls, and wait for those under way or cancel them."""
         self._executor.shutdown(wait=wait and not cancel_futures)
 
 
 def _hush() -> None:
-    """Keep Dask's own log of lost connections off standard error, where each failure is told in one line."""
+    """Keep Dask's own log of lost connections off standard error, where each failure is reported in one line."""
     for handler in logging.getLogger("distributed").handlers:
         handler.setLevel(logging.CRITICAL)
 
@@ -160,7 +162,7 @@ def _connect(address: str) -> Client:
         get_backend(scheme)
         parse_host_port(place)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", VersionMismatchWarning)  # told in our own words by _check_workers
+            warnings.simplefilter("ignore", VersionMismatchWarning)  # _check_workers reports it in our own words
             return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         reason = str(error).partition("\n")[0]
@@ -171,7 +173,7 @@ def _connect(address: str) -> Client:
 
 
 class _Sight(NamedTuple):
-    """What a worker, or the scheduler, says of itself."""
+    """What a worker, or the scheduler, reports of itself."""
 
     host: str
     code: str  # digest
@@ -184,7 +186,7 @@ def _look(files: list[str]) -> _Sight:
 
 @functools.cache
 def _digest_of_code() -> str:
-    """SHA-256 of this project's modules as they were when a process first asked, much as it runs them."""
+    """Return the SHA-256 of this project's modules as this process first saw them, much as it runs them."""
     digest = hashlib.sha256()
     for path in sorted((*ROOT.glob("util/**/*.py"), *ROOT.glob("src/**/*.py"))):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
@@ -193,7 +195,7 @@ def _digest_of_code() -> str:
 
 def _check_workers(client: Client, address: str, files: Sequence[Path]) -> None:
     """Raise InputError unless scheduler and workers are fit for the work."""
-    # The scheduler too unpacks every call, and so must know the functions.
+    # The scheduler too unpickles every call, and so must know the functions.
     try:
         sight = client.run_on_scheduler(_look, [])
     except Exception as error:
@@ -204,7 +206,7 @@ def _check_workers(client: Client, address: str, files: Sequence[Path]) -> None:
     except TimeoutError:
         how = HOW_TO_START.format(address=address)
         raise InputError(f"{address}: expected workers, found none; start some with {how}") from None
-    versions = client.get_versions(packages=PACKAGES)
+    versions = cast(VersionsDict, client.get_versions(packages=PACKAGES))  # the client is not asynchronous
     here = versions["client"]["packages"]
     others = {"the scheduler": versions["scheduler"]}
     others |= {f"worker {name}": found for name, found in versions["workers"].items()}
@@ -222,7 +224,7 @@ def _check_workers(client: Client, address: str, files: Sequence[Path]) -> None:
 
 
 def _check_sight(address: str, who: str, sight: _Sight | Exception) -> None:
-    if "ModuleNotFoundError" in repr(sight):  # some arrive as an Exception of their own text
+    if "ModuleNotFoundError" in repr(sight):  # some arrive as a plain Exception with that text
         raise InputError(
             f"{address}: {who}: cannot import this project; start it from the project's folder, with "
             "script/start_scheduler.sh or script/start_workers.sh"

@@ -1,9 +1,10 @@
-"""Many processes at one stage's work, here or on other machines, behind the standard `concurrent.futures.Executor`."""
+"""Processes that share a stage's work, here or on other machines, behind the standard `concurrent.futures.Executor`."""
 
 import multiprocessing
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -15,13 +16,22 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class WorkerPool(Executor, ABC):
+    """An executor that knows how many calls it runs at a time."""
+
+    @property
+    @abstractmethod
+    def concurrency(self) -> int:
+        """Calls that run at a time; those of a scheduler's workers change as these come and go."""
+
+
 def available_cores() -> int:
-    """Cores that this process may use, which on a shared machine are fewer than it has."""
+    """Return how many cores this process may use; a shared machine may have more."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = ()) -> Iterator[Executor]:
+def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = ()) -> Iterator[WorkerPool]:
     """Start worker processes; on any failure, an interrupt too, stop their work at once and quietly.
 
     Parameters
@@ -35,20 +45,19 @@ def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = 
 
     Yields
     ------
-    concurrent.futures.Executor
-        Functions, arguments and results must pickle, and functions be importable by name. Its attribute `concurrency`
-        is the number of calls that run at a time; that of a scheduler follows its workers as they come and go.
+    WorkerPool
+        Functions, arguments and results must pickle, and functions be importable by name.
 
     Raises
     ------
     InputError
-        The scheduler cannot be used (`util.runtime.dask_executor` says how).
+        The scheduler cannot be used (`util.runtime.dask_executor` says why).
     """
     if scheduler:
         from util.runtime.dask_executor import dask_executor  # takes a third of a second, only where it is needed
 
-        with dask_executor(scheduler, files) as executor:
-            yield executor
+        with dask_executor(scheduler, files) as cluster:
+            yield cluster
         return
     if workers < 1:
         raise ValueError(f"workers must be at least 1, found {workers}")
@@ -65,7 +74,8 @@ def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = 
         # Not terminate(): a worker that dies half way through sending a result leaves the pool waiting for the rest.
         for process in set(multiprocessing.active_children()) - before:
             with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGINT)
+                if process.pid is not None:
+                    os.kill(process.pid, signal.SIGINT)
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
@@ -78,10 +88,10 @@ def map_in_order(
     *,
     in_flight: int | Callable[[], int],
 ) -> Iterator[Result]:
-    """Results of ``function(item)`` in the order of the items, with a bounded number of them under way.
+    """Yield the results of ``function(item)`` in the order of the items, with a bounded number of calls under way.
 
-    Unlike `Executor.map` this neither submits everything at once nor piles up results that nobody has taken, so
-    memory stays constant however many items there are.
+    Unlike `Executor.map` this neither submits everything at once nor piles up results that nobody has taken, so the
+    memory it needs does not grow with the number of items.
 
     Parameters
     ----------
@@ -102,10 +112,12 @@ def map_in_order(
         yield pending.popleft().result()
 
 
-class _InProcess(Executor):
+class _InProcess(WorkerPool):
     """Runs each call when it is submitted: no processes, plain tracebacks."""
 
-    concurrency = 1
+    @property
+    def concurrency(self) -> int:
+        return 1
 
     def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
         future: Future[Result] = Future()
@@ -116,13 +128,17 @@ class _InProcess(Executor):
         return future
 
 
-class _Pool(ProcessPoolExecutor):
-    """Processes whose work, but not their talk with this one, can be interrupted."""
+class _Pool(ProcessPoolExecutor, WorkerPool):
+    """Processes that can be interrupted at work, but not while they talk to this one."""
 
     def __init__(self, workers: int) -> None:
         # Not fork: the threads of HDF5 and OpenMP do not survive it.
         super().__init__(workers, multiprocessing.get_context("forkserver"), initializer=_prepare_worker)
-        self.concurrency = workers
+        self._workers = workers
+
+    @property
+    def concurrency(self) -> int:
+        return self._workers
 
     def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
         return super().submit(_work, fn, args, kwargs)
@@ -132,15 +148,15 @@ class _Pool(ProcessPoolExecutor):
 def _interrupt_postponed() -> Iterator[None]:
     """Start processes undisturbed by Ctrl-C, which reaches every process of the terminal.
 
-    Here it is raised at the end, when the pool is complete and can be closed. Processes started meanwhile are born
-    with it blocked, so that none ends in a traceback before it has got round to handling it.
+    Here it is raised at the end, when the pool is complete and can be closed. Processes started meanwhile begin with it
+    blocked, so that none ends in a traceback before it is ready to handle it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
-    # Blocking alone does not do: other threads of this process, as those of BLAS, may still take the signal.
-    usual = signal.signal(signal.SIGINT, lambda signum, frame: came.append(signum))
+    # Blocking alone is not enough: other threads of this process, such as those of BLAS, may still take the signal.
+    usual = signal.signal(signal.SIGINT, lambda signum, _frame: came.append(signum))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -156,7 +172,7 @@ _working = False
 _stopped = False
 
 
-def _work(fn: Callable[..., Result], args: tuple, kwargs: dict) -> Result:
+def _work(fn: Callable[..., Result], args: tuple[object, ...], kwargs: dict[str, object]) -> Result:
     global _working
     if _stopped:
         raise KeyboardInterrupt
@@ -167,7 +183,7 @@ def _work(fn: Callable[..., Result], args: tuple, kwargs: dict) -> Result:
         _working = False
 
 
-def _stop(signum: int, frame: object) -> None:
+def _stop(_signum: int, _frame: object) -> None:
     global _stopped, _working
     _stopped = True
     if _working:
@@ -182,7 +198,7 @@ def _prepare_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End a worker whose parent was killed outright; it would wait for work for ever."""
+    """End a worker whose parent was killed outright; else it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -76,7 +76,7 @@ def structure(cls: type[T], content: object, where: Path | str, *, remedy: str |
 
 
 def from_json(cls: type[T], text: str | bytes, where: Path | str, *, remedy: str | None = None) -> T:
-    """Read a `cls` from JSON; parameters and errors as of `structure`."""
+    """Read a `cls` from JSON; parameters and errors as in `structure`."""
     try:
         content = json.loads(text)
     except RecursionError:
@@ -87,16 +87,16 @@ def from_json(cls: type[T], text: str | bytes, where: Path | str, *, remedy: str
 
 
 def unstructure(value: object, *, sort_keys: bool = False) -> Any:
-    """Turn a dataclass, or anything of them, into what JSON holds.
+    """Turn a dataclass, or anything made of dataclasses, into what JSON holds.
 
-    Keys come in the order of the dataclass' fields, or, with `sort_keys`, in alphabetical order at every level.
+    Keys come in the order of the dataclass's fields, or, with `sort_keys`, in alphabetical order at every level.
     """
     content = _CONVERTER.unstructure(value)
     return _sorted(content) if sort_keys else content
 
 
 def to_json(value: object, *, sort_keys: bool = False, indent: int | None = None) -> str:
-    """Write a dataclass, or anything of them, as JSON that `from_json` reads; order of keys as of `unstructure`.
+    """Write a dataclass, or anything made of dataclasses, as JSON that `from_json` reads; keys as in `unstructure`.
 
     Raises
     ------
@@ -115,14 +115,14 @@ def _sorted(content: object) -> object:
 
 
 class _Fault(Exception):
-    """What is wrong, `at` which key; ``tell(at)`` gives message and hint, either of which may name the key."""
+    """What is wrong, and `at` which key; ``tell(at)`` returns message and hint, either of which may name the key."""
 
     def __init__(self, tell: Callable[[str], tuple[str, str]], at: str = "") -> None:
         self.tell = tell
         self.at = at
 
     def under(self, key: str) -> "_Fault":
-        """Return the same fault as seen from one level further up."""
+        """Return the same fault as seen from one level up."""
         joint = "." if self.at and not self.at.startswith("[") else ""
         return _Fault(self.tell, key + joint + self.at)
 
@@ -182,7 +182,7 @@ def _path(content: object, _: object) -> Path:
 
 
 def _any(content: object, _: object) -> object:
-    """Any JSON, in which no number may be infinite or NaN."""
+    """Take any JSON in which no number is infinite or NaN."""
     if isinstance(content, dict):
         return {key: _part(value, object, key) for key, value in content.items()}
     if isinstance(content, list | tuple):
@@ -214,7 +214,7 @@ def _union(content: object, kind: Any) -> object:
         try:
             return _CONVERTER.structure(content, arm)
         except _Fault as fault:
-            # What may be absent and is there is told of as if it had to be; so is what lies within one arm.
+            # A fault in an optional value is reported as if the value were required; so is one inside an arm.
             if len(others) == 1 or fault.at:
                 raise
     raise _unexpected(_name(kind), content)
@@ -260,7 +260,7 @@ def _dataclass(cls: Any, converter: Converter) -> Callable[[object, object], obj
 
 
 def _first_of(group: ClassValidationError, content: dict[str, object], cls: Any) -> Exception:
-    """Choose from all that is wrong with a dataclass; a misspelt key comes before the one that it leaves missing."""
+    """Choose one of a dataclass's faults to report; a misspelt key comes before the one that it leaves missing."""
     in_fields, others = group.group_exceptions()
     known = ", ".join(field.name for field in dataclasses.fields(cls))
     for error in others:

@@ -1,7 +1,8 @@
-"""Open HDF5 files such that what is wrong with one is told in a line."""
+"""Opening HDF5 files, with one line about what is wrong with a file."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
     InputError
         The file is missing, not HDF5, or cut short.
     OSError
-        The file may not be read.
+        There is no permission to read the file.
     """
     path = Path(path)
     if not path.exists():
@@ -51,8 +52,8 @@ def _reason(error: Exception) -> str:
     return os.strerror(errno) if errno else text.splitlines()[0]
 
 
-def describe(kind: np.dtype) -> str:
-    """Say what a type is, for a message."""
+def describe(kind: np.dtype[Any]) -> str:
+    """Describe a type in a message."""
     if kind.names is not None:
         return "a compound of " + ", ".join(kind.names)
     return f"{kind.base} of shape {kind.shape}" if kind.shape else str(kind)

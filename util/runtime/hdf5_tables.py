@@ -1,9 +1,10 @@
-"""Writing HDF5 files of tables, atomically and without HDF5's trouble on a full disk."""
+"""Writing HDF5 files of tables, atomically and without HDF5's trouble with a full disk."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,27 +15,27 @@ from util.runtime.errors import InputError
 
 
 class TableWriter:
-    """The open file that `writing_tables` yields; what cannot be written is an InputError that names the file."""
+    """The open file that `writing_tables` yields; a failed write is an InputError that names the file."""
 
     def __init__(self, file: h5py.File, disk: "_Disk") -> None:
         self.file = file
         self.disk = disk
 
     def create_table(
-        self, name: str, dtype: np.dtype, rows: int | None = None, *, packed: bool = False
+        self, name: str, dtype: np.dtype[Any], rows: int | None = None, *, packed: bool = False
     ) -> h5py.Dataset:
-        """Make a dataset: of `rows` rows for `put`, or empty and growing by `append` and possibly packed."""
+        """Make a dataset: of `rows` rows for `put`, or empty and growing by `append`, with gzip if `packed`."""
         if rows is None:
             how = {"compression": "gzip", "shuffle": True} if packed else {}
             return self.file.create_dataset(name, (0,), dtype, chunks=(1 << 15,), maxshape=(None,), **how)
         return self.file.create_dataset(name, (rows,), dtype)
 
-    def put(self, table: h5py.Dataset, start: int, rows: NDArray) -> None:
+    def put(self, table: h5py.Dataset, start: int, rows: NDArray[np.void]) -> None:
         """Store rows of a table from row `start` on."""
         table[start : start + len(rows)] = rows
         self.disk.check()
 
-    def append(self, table: h5py.Dataset, rows: NDArray) -> None:
+    def append(self, table: h5py.Dataset, rows: NDArray[np.void]) -> None:
         """Add rows at the end of a growing table."""
         start = len(table)
         table.resize((start + len(rows),))
@@ -50,7 +51,7 @@ def writing_tables(path: Path, attributes: Mapping[str, str | int]) -> Iterator[
     path : Path
         The final name. An existing file is replaced in one step at the end.
     attributes : mapping
-        Attributes of the file's root: how it was made.
+        Attributes of the file's root, which say how it was made.
 
     Yields
     ------
@@ -69,11 +70,11 @@ def writing_tables(path: Path, attributes: Mapping[str, str | int]) -> Iterator[
 
 
 class _Disk:
-    """The file under HDF5, such that a full disk cannot trip HDF5 up.
+    """The file beneath HDF5, which a full disk cannot trip up.
 
-    HDF5 keeps part of a file in memory until the file is closed. Where that finds no room, closing fails, the
-    library's objects stay open and complain once more each, with tracebacks, until the process ends. So after the
-    first failure this file takes whatever HDF5 still writes and keeps nothing of it; `check` raises that failure.
+    HDF5 keeps part of a file in memory until the file is closed. Where there is no room for that part, closing fails,
+    the library's objects stay open, and each complains once more, with a traceback, until the process ends. So after
+    the first failure this file takes whatever HDF5 still writes and keeps nothing of it; `check` raises that failure.
     """
 
     def __init__(self, path: Path, temporary: Path) -> None:
@@ -102,7 +103,7 @@ class _Disk:
         try:
             while self._failure is None and rest:
                 rest = rest[self._file.write(rest) :]
-        except BaseException as failure:  # an interrupt too: HDF5, which called, is no place to raise it
+        except BaseException as failure:  # an interrupt too: it must not be raised within HDF5, which called
             self._failure = failure
         return len(data)
 

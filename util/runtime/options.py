@@ -1,17 +1,20 @@
-"""Command line options: ranged numbers, and the way from a parser to a frozen dataclass."""
+"""Command-line options: ranged numbers, and the way from a parser to a frozen dataclass."""
 
 import argparse
 import dataclasses
 import math
 import typing
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], int | float]:
-    """Return the type of an option: a number of a kind from `low` to `high`."""
+    """Return a parser of an option's value, as argparse's ``type``: a number from `low` to `high`."""
 
     def parse(text: str) -> int | float:
         try:
@@ -36,13 +39,13 @@ def as_options(cls: type[T], parser: argparse.ArgumentParser, parsed: Mapping[st
         Each field takes the option of its name; one that is a dataclass itself takes the options of its own fields.
         Its ``__post_init__`` raises ValueError, with a sentence, where options contradict each other.
     parser : argparse.ArgumentParser
-        Which says that sentence, and exits with status 2.
+        Prints that sentence, and exits with status 2.
     parsed : mapping of str
         ``vars(parser.parse_args(argv))``; it may hold more than `cls` takes.
     """
     hints = typing.get_type_hints(cls)
     values: dict[str, object] = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cls):
         hint = hints[field.name]
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             values[field.name] = as_options(hint, parser, parsed)
@@ -61,7 +64,7 @@ def option_name(field: str) -> str:
 
 
 def add_scheduler(parser: argparse.ArgumentParser) -> None:
-    """Add the option of a stage that can work on many machines."""
+    """Add the option of a stage that can run on many machines."""
     parser.add_argument(
         "--scheduler", default="", metavar="ADDRESS", help="running Dask scheduler, as tcp://host:8786 (default: none)"
     )

@@ -1,4 +1,4 @@
-"""Settings from TOML files into frozen dataclasses."""
+"""Settings: from TOML files to frozen dataclasses."""
 
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def load(cls: type[T], path: Path) -> T:
     Raises
     ------
     InputError
-        Missing file, malformed TOML, unknown or missing key, wrong type, value out of range.
+        A missing file, malformed TOML, an unknown or missing key, a wrong type, a value out of range.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

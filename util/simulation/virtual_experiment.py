@@ -5,7 +5,6 @@ random numbers of its own, so that results do not depend on the number of worker
 """
 
 import functools
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +24,7 @@ from util.camera.phosphor import (
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.weighting import weight_hits
 from util.physics.sampling import project, sample_sphere
-from util.runtime.executor import map_in_order
+from util.runtime.executor import WorkerPool, map_in_order
 
 BLOCK = 50  # frames that share a random generator
 MOST_OBLIQUE = 1 - 1e-12  # a spot drawn at |rho| = 1 has no finite flux
@@ -103,13 +102,13 @@ class VirtualExperiment:
     detector : Detector
         How electrons light the screen, and the camera.
     finder : FinderSettings
-    executor : concurrent.futures.Executor
+    executor : WorkerPool
         From `util.runtime.executor.open_executor`; its workers must be able to import this module.
     """
 
     detector: Detector
     finder: FinderSettings
-    executor: Executor
+    executor: WorkerPool
 
     def play(self, scene: Scene, frames: int, *, seed: int) -> Played:
         """Simulate frames of a scene and find their electrons; the same seed gives the same on any workers."""

@@ -1,7 +1,6 @@
 """Frames summed in blocks, and the spot learnt from some of them, on any number of workers."""
 
 import itertools
-from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +11,7 @@ from util.camera.detector import Detector
 from util.finder.finder import Finder, FinderSettings
 from util.frames.open import open_frames
 from util.runtime.errors import InputError
-from util.runtime.executor import map_in_order
+from util.runtime.executor import WorkerPool, map_in_order
 from util.summed.deconvolved_fit import FEWEST_BLOCKS
 from util.summed.restore import bin_frame, cell_of, restored
 from util.summed.spot import Spot, learn_spot
@@ -38,7 +37,7 @@ class _Task(NamedTuple):
 
 
 def sum_frames(
-    path: Path, dataset: str | None, detector: Detector, settings: FinderSettings, executor: Executor
+    path: Path, dataset: str | None, detector: Detector, settings: FinderSettings, executor: WorkerPool
 ) -> FrameSums:
     """Sum the frames of a file in up to 250 blocks of nearly equally many; `dataset` is as `open_frames` takes it.
 
