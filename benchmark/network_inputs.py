@@ -255,8 +255,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"finding moves the answer by {row['moved_by_finding']:.4f}")
         for kind in KINDS:
             print(
-                "  {:<20} chi2 per bin {map_chi2_per_bin:.3f}, per ring {rings_chi2_per_ring:.2f}; inputs: mean square pull "
-                "{input_mean_square:.3f}, p {input_p:.3f}; distance {distance:.4f}".format(kind, **row[kind])
+                "  {:<20} chi2 per bin {map_chi2_per_bin:.3f}, per ring {rings_chi2_per_ring:.2f}; inputs: mean square "
+                "pull {input_mean_square:.3f}, p {input_p:.3f}; distance {distance:.4f}".format(kind, **row[kind])
             )
     draw_figure(args.figure, cases)
     print(f"figure {args.figure}")
