@@ -17,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from util.report.ranges_figure import draw_ranges
 from util.runtime.errors import InputError, run_program
 from util.runtime.hdf5 import open_hdf5
 from util.runtime.options import as_options, number
+from util.runtime.value_with_error import shorthand
 from util.simulation.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
 from util.simulation.truth_tables import GENERATED, TRUTH, read_table
 from util.training.prior_ranges import Ranges, Spheres, estimate, prior_of
@@ -92,19 +94,20 @@ def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | No
 def table(index: int, spheres: Spheres, ranges: Ranges) -> str:
     """Say what was found of one sphere, and how well."""
     prior = ranges.prior
-    lines = [f"sphere {index + 1}: {len(spheres.R)} in the files"]
-    for name in ("R", "sigma_R", "electrons"):
-        low, high = getattr(prior, name)
-        lines.append(f"  {name:<10}{low:>12.6g} .. {high:.6g}")
-    for i, (low, high) in enumerate(prior.limits):
-        mu, sigma = prior.mu[i], prior.sigma[i]
-        line = (
-            f"  {f'beta_{2 * i + 2}':<10}{low:>12.6g} .. {high:<12.6g} mu {mu:.4g} +- {ranges.mu_error[i]:.2g}"
-            f"   sigma {sigma:.4g} +- {ranges.sigma_error[i]:.2g}"
-        )
-        broad = ranges.sigma_error[i] > sigma / 2
-        lines.append(line + ("   (broad: mu and sigma are known only together)" if broad else ""))
-    return "\n".join(lines)
+    rows = [[name, *map(_text, getattr(prior, name))] for name in ("R", "sigma_R", "electrons")]
+    for i, limits in enumerate(prior.limits):
+        mu, sigma = shorthand(prior.mu[i], ranges.mu_error[i]), shorthand(prior.sigma[i], ranges.sigma_error[i])
+        broad = ranges.sigma_error[i] > prior.sigma[i] / 2
+        remark = "broad: mu and sigma are known only together" if broad else ""
+        rows.append([f"beta_{2 * i + 2}", *map(_text, limits), mu, sigma, remark])
+    head = ["parameter", "from", "to", "mu", "sigma", ""]
+    align = ("left", "right", "right", "right", "right", "left")
+    text = tabulate(rows, headers=head, tablefmt="plain", colalign=align, disable_numparse=True)
+    return f"sphere {index + 1}: {len(spheres.R)} in the files\n{text}"
+
+
+def _text(value: float) -> str:
+    return f"{value:.6g}"
 
 
 @dataclass(frozen=True)

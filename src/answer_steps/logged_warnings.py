@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 
-class _Collector(logging.StreamHandler):
+class _Collector(logging.StreamHandler[TextIO]):
     """Prints records to standard error, and keeps their messages, each once."""
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from util.answer.final_h5 import answer_tables, write_tables
 from util.answer.made_by import MadeBy, UsedNetwork
@@ -194,15 +195,17 @@ def table(
     truth: NDArray[np.float64] | None = None,
 ) -> str:
     """Return betas of the network, and beside them (S, m) those of the likelihood and the truth where given."""
-    given = [("likelihood", likelihood), ("truth", truth)]
-    others = [(name, values) for name, values in given if values is not None]
-    lines = [f"{'parameter':<14}{'network':>12}" + "".join(f"{name:>12}" for name, _ in others)]
-    layout = Layout(len(found.beta), 2 * found.beta.shape[1])
-    for s, row in enumerate(found.beta):
-        for i, value in enumerate(row):
-            line = f"{layout.names[layout.beta[s, i]]:<14}{value:>12.6f}"
-            lines.append(line + "".join(f"{values[s, i]:>12.6f}" for _, values in others))
-    lines += [f"distance network - {name} {pad.distance(found.beta, values):.4f}" for name, values in others]
+    given = {"likelihood": likelihood, "truth": truth}
+    others = {name: values for name, values in given.items() if values is not None}
+    spheres, n = found.beta.shape
+    layout = Layout(spheres, 2 * n)
+    betas = {"network": found.beta, **others}
+    columns = {
+        "parameter": [layout.names[i] for i in layout.beta.ravel()],
+        **{name: values.ravel() for name, values in betas.items()},
+    }
+    lines = [tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".6f")]
+    lines += [f"distance network - {name} {pad.distance(found.beta, values):.4f}" for name, values in others.items()]
     return "\n".join(lines)
 
 

@@ -8,12 +8,14 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from util.answer.made_by import MadeBy
 from util.answer.tables import Table, named_rows
 from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics import pad
+from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import open_hdf5
@@ -180,38 +182,49 @@ def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np
         raise InputError(f"{path}: Parameters: {error}; {remedy}") from None
 
 
-def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDArray] | None = None) -> str:
-    """Every parameter with its error, the error that perfect hits would have left, and the truth where it is known.
+def table(
+    result: FitResult,
+    truth: Sequence[Sphere] | None,
+    *,
+    bias: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+) -> str:
+    """Return every parameter with its error, the error that perfect hits would have left, and the truth if known.
 
     Parameters
     ----------
     result : FitResult
-    truth : (spheres,) structured array or None
-        Rows with R, sigma_R and beta, ascending in R.
-    bias : two arrays (P,) or None
+    truth : sequence of Sphere, or None
+        Ascending in R.
+    bias : two arrays (P,), or None
         The finder's bias and its error, to stand beside the statistical error.
     """
     layout = result.layout
-    known = np.full(layout.size, np.nan)
+    digits = np.full(layout.size, 6)
+    digits[layout.N] = 0
+    errors = np.where(result.errors > 0, result.errors, np.nan)
+    columns = {
+        "parameter": list(result.names),
+        "value": _texts(result.values, digits),
+        "error": _texts(errors, digits, missing="fixed"),
+        "floor": _texts(np.sqrt(np.diag(result.floor_covariance)), digits),
+    }
+    if bias is not None:
+        # Numbers and centre have none that a simulation could tell.
+        told = np.where(bias[1] > 0, bias, np.nan)
+        columns["finder"], columns["known to"] = (_texts(part, digits, missing="-") for part in told)
     if truth is not None:
         known = layout.known(*zip(*((sphere.R, sphere.sigma_R, sphere.beta) for sphere in truth), strict=True))
-    with_truth = truth is not None
-    head = ["value", "error", "floor", *["finder", "known to"] * (bias is not None), *["truth", "pull"] * with_truth]
-    lines = [f"{'parameter':<14}{head[0]:>14}" + "".join(f"{word:>{8 if word == 'pull' else 12}}" for word in head[1:])]
-    floors = np.sqrt(np.diag(result.floor_covariance))
-    for k, (name, value, error) in enumerate(zip(result.names, result.values, result.errors, strict=True)):
-        digits = 0 if k in layout.N else 6
-        told = f"{error:.{digits}f}" if error else "fixed"
-        line = f"{name:<14}{value:>14.{digits}f}{told:>12}{floors[k]:>12.{digits}f}"
-        if bias is not None:
-            # Numbers and centre have none that a simulation could tell.
-            line += "".join(f"{part[k]:>12.6f}" for part in bias) if bias[1][k] else f"{'-':>12}" * 2
-        if np.isfinite(known[k]):
-            pull = f"{(value - known[k]) / error:>8.2f}" if error else f"{'-':>8}"
-            line += f"{known[k]:>12.6f}{pull}"
-        lines.append(line)
+        columns["truth"] = _texts(known, digits)
+        columns["pull"] = _texts((result.values - known) / errors, np.full(layout.size, 2))
+    align = ("left", *["right"] * (len(columns) - 1))
+    text = tabulate(columns, headers="keys", tablefmt="plain", colalign=align, disable_numparse=True)
     if result.dof > 0:
-        lines.append(
-            f"deviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
+        text += (
+            f"\ndeviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
         )
-    return "\n".join(lines)
+    return text
+
+
+def _texts(values: NDArray[np.float64], digits: NDArray[np.int64], missing: str = "") -> list[str]:
+    """Write numbers (P,), each to so many digits (P,); `missing` where there is none (nan)."""
+    return [missing if np.isnan(value) else f"{value:.{n}f}" for value, n in zip(values, digits, strict=True)]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from tabulate import tabulate
 
 from util.fit.circle_map import N_PHI, N_RHO, QUARTER, circle_map, unfold
 from util.fit.map_model import MapModel
@@ -85,7 +86,8 @@ class Goodness:
 
     def table(self) -> str:
         """One line per test."""
-        return "\n".join(f"{test.name:<16}p = {test.p:<10.3g}{test.text}" for test in self.tests)
+        rows = [(test.name, f"p = {test.p:.3g}", test.text) for test in self.tests]
+        return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
 
 def _model(result: FitResult) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

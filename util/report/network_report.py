@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from util.answer.final_h5 import BETAS, read_answer, read_parameters
 from util.electrons.shards import list_shards, read_shard
@@ -76,14 +77,15 @@ def compare(likelihood: Path, network: Path) -> str:
     one, two = read_answer(likelihood), read_answer(network)
     fitted, _, errors = read_parameters(likelihood)
     known, shown = dict(zip(fitted.names, errors, strict=True)), Layout(len(one), 2 * BETAS)
-    lines = [f"{'':<12}{'likelihood':>12}{'error':>10}{'network':>12}"]
-    for s, (row, other) in enumerate(zip(one, two, strict=True)):
-        pairs = [(row["R"], other["R"]), *zip(row["beta"], other["beta"], strict=True)]
-        for index, (a, b) in zip((shown.R[s], *shown.beta[s]), pairs, strict=True):
-            name = shown.names[index]
-            lines.append(f"{name:<12}{a:>12.5f}{known.get(name, np.nan):>10.5f}{b:>12.5f}")
-    lines.append(f"distance between them {float(pad.distance(one['beta'], two['beta'])):.4f}")
-    return "\n".join(lines)
+    names = [shown.names[i] for i in np.column_stack((shown.R, shown.beta)).ravel()]
+    columns = {
+        "parameter": names,
+        "likelihood": np.column_stack((one["R"], one["beta"])).ravel(),
+        "error": [known.get(name, np.nan) for name in names],
+        "network": np.column_stack((two["R"], two["beta"])).ravel(),
+    }
+    text = tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".5f", numalign="right")
+    return f"{text}\ndistance between them {float(pad.distance(one['beta'], two['beta'])):.4f}"
 
 
 def draw_pads(likelihood: Path, network: Path) -> Figure | None:
