@@ -6,7 +6,7 @@ Usage: python -m benchmark.network --weights param/pretraining.weights.pt [--sam
 Draws samples of the prior that the weights were trained for (or of --prior), with a seed of its own. Prints the mean
 distance of the network, of its linear shortcut alone, and of the mean of the prior; the statistical floor of the
 maximum likelihood fit is the mean over some samples of their Cramer-Rao bound. --closest 0.05 leaves out radii that
-are closer. --electrons takes that many a sphere instead of the prior's.
+are closer. --electrons takes that many per sphere instead of the prior's.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def measure(weights: Path, prior: Prior | None, samples: int, electrons: float |
         "shortcut_alone": distance(shortcut_alone(net, inputs), betas).mean().item(),
         "predicting_the_mean": distance(betas.mean(0).expand_as(betas), betas).mean().item(),
         "floor": float(np.mean(floors)),
-        "ms_a_sample": 1e3 * seconds / samples,
+        "ms_per_sample": 1e3 * seconds / samples,
         "trained_on_samples": facts.samples,
     }
 
@@ -136,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(
             f"{result['weights']}: distance {shorthand(result['network'], result['error_of_the_mean'])} "
             f"(median {result['median']:.4f}; shortcut alone {result['shortcut_alone']:.4f}; predicting the mean "
-            f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_a_sample']:.1f} ms each"
+            f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_per_sample']:.1f} ms each"
         )
     with replacing(args.json) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

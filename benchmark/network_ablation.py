@@ -195,7 +195,7 @@ def train(variant: Variant) -> dict:
     row = {**dataclasses.asdict(variant), "distance": validate(net, prior, inputs)}
     if variant.prior == "pretraining":
         row["distance_apart"] = validate(net, dataclasses.replace(prior, closest=APART), inputs)
-    return {**row, "cpu_ms_a_sample": 1e3 * seconds / max(variant.samples, 1)}
+    return {**row, "cpu_ms_per_sample": 1e3 * seconds / max(variant.samples, 1)}
 
 
 @torch.no_grad()
@@ -219,13 +219,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     results = {}
     for group in args.groups:
-        print(f"{group:<34}{'distance':>9}{'0.05 apart':>12}{'ms a sample':>13}")
+        print(f"{group:<34}{'distance':>9}{'0.05 apart':>12}{'ms per sample':>15}")
         results[group] = []
         for variant in GROUPS[group]:
             row = train(variant)
             results[group].append(row)
             apart = f"{row['distance_apart']:.4f}" if "distance_apart" in row else ""
-            print(f"  {variant.name:<32}{row['distance']:>9.4f}{apart:>12}{row['cpu_ms_a_sample']:>13.1f}", flush=True)
+            print(
+                f"  {variant.name:<32}{row['distance']:>9.4f}{apart:>12}{row['cpu_ms_per_sample']:>15.1f}", flush=True
+            )
     with replacing(args.json) as temporary:
         text = json.dumps({"machine": platform.platform(), "groups": results}, indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")

@@ -53,7 +53,7 @@ PAIR_WIDTHS = (0.0, 0.5, 1.0, 2.0)  # edges of the distances of pairs, in spot s
 
 
 def joint_fit(shape: tuple[int, int]) -> Finder:
-    """Give the finder of the stages."""
+    """Return the finder of the stages."""
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     recipe = PhosphorRecipe(shape, recipe.subsamples, recipe.camera_noise, recipe.A, recipe.sigma, recipe.rho)
     return Finder(Detector.of_recipe(recipe), load(FinderSettings, ROOT / "param" / "finder.toml"))

@@ -1,4 +1,4 @@
-"""The network: a folded map of electrons in, twelve betas a sphere out.
+"""The network: a folded map of electrons in, twelve betas per sphere out.
 
 Two fixed layers come first. `MapInversion` turns the map into shares of each Legendre order at each radius.
 `SphereWindows` looks for the spheres in order 0, the radial profile, and cuts a window about each, in units of that
@@ -95,7 +95,7 @@ class SphereNet(nn.Module):
     spheres : int
         1 or 2.
     settings : InputSettings
-        Of the fixed layers; says also how many betas a sphere has.
+        Of the fixed layers; says also how many betas each sphere has.
     label_mean, label_std : tensors (spheres, betas) or None
         Scale of the outputs; None: to be loaded with the weights.
     """
