@@ -16,7 +16,7 @@ from util.runtime.options import number, option_name
 FEWEST_FRAMES = 400  # that measure a bias
 _OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated")
 # Options that a method has no use for.
-_NOT_OF = {
+_NOT_OF: dict[Method, tuple[str, ...]] = {
     "likelihood": (),
     "integrated": (*_OF_HITS, "hit_weights"),
     "resnet": (*_OF_HITS, "orders", "prior", "nonnegative"),
