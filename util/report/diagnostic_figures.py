@@ -39,7 +39,7 @@ class Measured:
     goodness: Goodness
     distribution: NDArray[np.float64]
     mean_square_weight: float
-    frame: tuple[NDArray[np.generic], NDArray[np.void]] | None = None
+    frame: tuple[NDArray[np.unsignedinteger], NDArray[np.void]] | None = None
 
 
 def draw_all(
@@ -173,7 +173,7 @@ def _betas(
         upper.legend(frameon=False)
 
 
-def _frame(figure: Figure, image: NDArray[np.generic], hits: NDArray[np.void]) -> None:
+def _frame(figure: Figure, image: NDArray[np.unsignedinteger], hits: NDArray[np.void]) -> None:
     ax = figure.subplots()
     half = [pixels / max(image.shape) for pixels in image.shape]
     extent = (-half[0], half[0], -half[1], half[1])
