@@ -1,9 +1,9 @@
-"""Search a file of frames: one shard per range, in as many processes as there are."""
+"""Searching a file of frames: one shard per range, in any number of processes."""
 
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from util.runtime.executor import map_in_order, open_executor
 
 
 def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
-    """Sum over blocks or shards."""
+    """Add up the counts of blocks or shards."""
     return FrameCounts(*(sum(values) for values in zip(*(dataclasses.astuple(part) for part in parts), strict=True)))
 
 
@@ -37,7 +37,7 @@ def wanted_shards(
     Raises
     ------
     InputError
-        A shard is there that was made from another file or with other settings.
+        There is a shard already, made from another file or with other settings.
     """
     wanted = []
     for start, stop in ranges:
@@ -65,7 +65,7 @@ def find_shards(
     workers: int,
     scheduler: str = "",
     block: int = 50,
-) -> Iterator[tuple[tuple[int, int], Shard | FrameError]]:
+) -> Generator[tuple[tuple[int, int], Shard | FrameError], None, None]:
     """Search ranges of frames and yield a shard for each, in order, as soon as it is complete.
 
     Where a frame cannot be used, yield that error in place of its range's shard, and go on with the next range. The
