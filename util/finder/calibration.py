@@ -23,7 +23,7 @@ from scipy.special import ndtri
 from util.camera.detector import Detector
 from util.camera.phosphor import Normal, PhosphorRecipe, flux_of
 from util.finder.binning import bin_pixels
-from util.finder.finder import Finder, FinderSettings
+from util.finder.finder import EVENT, Finder, FinderSettings
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError, InputError
 
@@ -293,7 +293,7 @@ def _isolated_spots(images: Sequence[NDArray], detector: Detector, settings: Fin
     finder = Finder(detector, settings)
     reach = ISOLATION * detector.sigma.mean
     half = np.array(detector.frame_shape) * detector.pitch / 2 - 0.6 * reach
-    parts = []
+    parts = [np.zeros(0, EVENT)]
     for image in images:
         hits = finder.find(image)
         if hits is None:
@@ -302,7 +302,7 @@ def _isolated_spots(images: Sequence[NDArray], detector: Detector, settings: Fin
         gap = np.hypot(*(at[:, None] - at).transpose(2, 0, 1))
         np.fill_diagonal(gap, np.inf)
         parts.append(hits[(gap.min(axis=1, initial=np.inf) > reach) & (np.abs(at) < half).all(axis=1)])
-    return np.concatenate(parts) if parts else np.zeros(0)
+    return np.concatenate(parts)
 
 
 def _laws(spots: NDArray) -> dict[str, Normal]:
