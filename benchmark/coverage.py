@@ -26,6 +26,7 @@ from util.camera.phosphor import PhosphorRecipe, draw_spots
 from util.finder.finder import Finder, FinderSettings
 from util.fit.coverage import coverage
 from util.fit.likelihood import fit
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Experiment
@@ -68,12 +69,9 @@ def scene_of(case: str) -> Scene:
 
 def pulls_of(result: FitResult, scene: Scene) -> dict[str, float]:
     """Pull of every R, sigma_R and beta, and of I(c) of each sphere."""
-    known = {}
-    for s, (R, sigma_R, beta) in enumerate(zip(scene.R, scene.sigma_R, scene.beta, strict=True), 1):
-        known |= {f"R_{s}": R, f"sigma_R_{s}": sigma_R}
-        known |= {f"beta_{2 * i}_{s}": value for i, value in enumerate(beta, 1)}
-    rows = zip(result.names, result.values, result.errors, strict=True)
-    pulls = {name: float((value - known[name]) / error) for name, value, error in rows if name in known}
+    layout = result.layout
+    off = (result.values - layout.known(scene.R, scene.sigma_R, scene.beta)) / result.errors
+    pulls = {layout.names[i]: float(off[i]) for i in layout.shape}
     spheres, n = result.beta.shape
     covariance = result.beta_covariance().reshape(spheres, n, spheres, n)
     design = legendre.legval(COSINES, np.eye(2 * n + 1)[:, 2::2])
@@ -167,7 +165,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     rows = run(args.case, args.experiments, args.workers, args.json)
     fitted = [row for row in rows if row is not None]
-    names, angles = ([name for name in fitted[0] if name.startswith("I_") == at_angle] for at_angle in (False, True))
+    layout = Layout(len(scene_of(args.case).R))
+    names, angles = ([name for name in fitted[0] if (name in layout.names) == fits] for fits in (True, False))
     pulls, of_pads = (np.array([[row[name] for name in part] for row in fitted]) for part in (names, angles))
     found = coverage(names, pulls)
     print(f"{args.case}: {len(fitted)} experiments, {len(rows) - len(fitted)} fits failed")

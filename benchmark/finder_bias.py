@@ -25,6 +25,7 @@ from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
+from util.fit.parameters import Layout
 from util.fit.result import floor_distance
 from util.physics import pad
 from util.runtime import settings
@@ -87,24 +88,22 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object
 
 def summary(rows: list[dict]) -> str:
     """One line of the table: all seeds of one truth."""
-    names = rows[0]["names"]
-    betas = [i for i, name in enumerate(names) if name.startswith("beta_")]
-    spheres = sum(name.startswith("R_") for name in names)
+    layout = Layout.from_names(rows[0]["names"])
     floor = np.mean([row["floor"] for row in rows])
 
     def length(values: np.ndarray) -> float:
-        part = values[betas].reshape(spheres, -1)
+        part = values[layout.beta]
         return float(pad.distance(part, np.zeros_like(part))) / floor
 
     mean = {key: np.mean([row[key] for row in rows], axis=0) for key in ("bias", "left", "errors")}
     known = [
-        floor_distance(np.diag(np.mean([row[key] for row in rows], axis=0)[betas] / len(rows)), 4000, rng) / floor
+        floor_distance(np.diag(np.mean([row[key] for row in rows], axis=0)[layout.beta.ravel()] / len(rows)), 4000, rng)
+        / floor
         for key, rng in (("variance", np.random.default_rng(1)), ("variance_left", np.random.default_rng(1)))
     ]
-    radii = [i for i, name in enumerate(names) if name.startswith(("R_", "sigma_R_"))]
     pulls = ", ".join(
-        f"{names[i]} {mean['bias'][i] / mean['errors'][i]:+.2f} -> {mean['left'][i] / mean['errors'][i]:+.2f}"
-        for i in radii
+        f"{layout.names[i]} {mean['bias'][i] / mean['errors'][i]:+.2f} -> {mean['left'][i] / mean['errors'][i]:+.2f}"
+        for i in np.sort(np.append(layout.R, layout.sigma_R))
     )
     total = sum(row["frames"] for row in rows)
     return (

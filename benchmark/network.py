@@ -6,7 +6,7 @@ Usage: python -m benchmark.network --weights param/pretraining.weights.pt [--sam
 Draws samples of the prior that the weights were trained for (or of --prior), with a seed of its own. Prints the mean
 distance of the network, of its linear shortcut alone, and of the mean of the prior; the statistical floor of the
 maximum likelihood fit is the mean over some samples of their Cramer-Rao bound. --closest 0.05 leaves out radii that
-are closer. --electrons takes that many a sphere instead of the prior's.
+are closer. --electrons takes that many per sphere instead of the prior's.
 """
 
 import argparse
@@ -22,48 +22,55 @@ import torch
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, distance
 from src.network.weights import read_weights
-from util.fit.map_model import MapModel, variance_floor
+from util.fit.map_model import MapModel, expected_variance
+from util.fit.parameters import Layout
 from util.fit.result import floor_distance
 from util.physics.polar_map import PolarBins
 from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
 from util.runtime.options import number
 from util.runtime.settings import load
-from util.training.priors import Draws, Prior, SpherePrior
+from util.runtime.value_with_error import shorthand
+from util.training.course import TrainingFacts
+from util.training.priors import Draws, Prior
 
 SEED = 20_000  # far from any that is trained or validated with
 FLOOR_BINS = PolarBins(500, 96)
 
 
-def prior_of(facts: dict) -> Prior:
-    """Rebuild the prior that weights were trained on."""
-    spheres = tuple(
-        SpherePrior(
-            **{key: tuple(tuple(v) if isinstance(v, list) else v for v in value) for key, value in sphere.items()}
-        )
-        for sphere in facts["prior"]["spheres"]
-    )
-    return Prior(**{**facts["prior"], "spheres": spheres})
+def prior_of(weights: Path, facts: TrainingFacts) -> Prior:
+    """Return the prior that weights were trained on.
+
+    Raises
+    ------
+    InputError
+        They were trained on files.
+    """
+    if facts.prior is None:
+        raise InputError(f"{weights}: expected weights trained on a prior, found {', '.join(facts.files)}; use others")
+    return facts.prior
 
 
 def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> float:
-    """Mean distance that the Cramer-Rao bound of sample `i` allows, the spread of the weights included."""
+    """Mean distance that the Cramér-Rao bound of sample `i` allows, the spread of the weights included."""
     spheres, betas = draws.beta.shape[1:]
-    model = MapModel(FLOOR_BINS, 2 * betas, spheres, False)
-    q = np.concatenate(
-        [
-            np.concatenate(
-                ([draws.electrons[i, s], draws.R[i, s], draws.sigma_R[i, s]], draws.electrons[i, s] * draws.beta[i, s])
-            )
-            for s in range(spheres)
-        ]
-    )
-    mu = model.counts(q)
-    jacobian = model.jacobian(q).reshape(model.size, -1)
-    information = (jacobian / np.maximum(mu, variance_floor(mu)).ravel()) @ jacobian.T
-    _, by_q = model.public(q)
-    covariance = by_q @ np.linalg.inv(information) @ by_q.T * (1 + spread**2)
-    index = np.concatenate([np.arange(3, 3 + betas) + s * model.block for s in range(spheres)])
-    return floor_distance(covariance[np.ix_(index, index)], 400, rng, spheres=spheres)
+    layout = Layout(spheres, 2 * betas)
+    model = MapModel(FLOOR_BINS, layout)
+    values = np.zeros(layout.size)
+    for index, drawn in (
+        (layout.N, draws.electrons),
+        (layout.R, draws.R),
+        (layout.sigma_R, draws.sigma_R),
+        (layout.beta, draws.beta),
+    ):
+        values[index] = drawn[i]
+    q = layout.to_internal(values)
+    jacobian = model.jacobian(q).reshape(layout.folded.size, -1)
+    information = (jacobian / expected_variance(model.counts(q)).ravel()) @ jacobian.T
+    turn = layout.to_public(q)[1][np.ix_(layout.folded, layout.folded)]
+    covariance = turn @ np.linalg.inv(information) @ turn.T * (1 + spread**2)
+    betas_at = layout.beta.ravel()
+    return floor_distance(covariance[np.ix_(betas_at, betas_at)], 400, rng, spheres=spheres)
 
 
 @torch.no_grad()
@@ -77,7 +84,7 @@ def measure(weights: Path, prior: Prior | None, samples: int, electrons: float |
     """Evaluate one file of weights."""
     net, facts = read_weights(weights)
     net.eval()
-    prior = prior or prior_of(facts)
+    prior = prior or prior_of(weights, facts)
     changes = {"electrons": (electrons, electrons)} if electrons else {}
     prior = dataclasses.replace(
         prior, closest=closest, spheres=tuple(dataclasses.replace(s, **changes) for s in prior.spheres)
@@ -103,8 +110,8 @@ def measure(weights: Path, prior: Prior | None, samples: int, electrons: float |
         "shortcut_alone": distance(shortcut_alone(net, inputs), betas).mean().item(),
         "predicting_the_mean": distance(betas.mean(0).expand_as(betas), betas).mean().item(),
         "floor": float(np.mean(floors)),
-        "ms_a_sample": 1e3 * seconds / samples,
-        "trained_on_samples": facts["samples"],
+        "ms_per_sample": 1e3 * seconds / samples,
+        "trained_on_samples": facts.samples,
     }
 
 
@@ -127,13 +134,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = [measure(path, prior, args.samples, args.electrons, args.closest) for path in args.weights]
     for result in results:
         print(
-            f"{result['weights']}: distance {result['network']:.4f} +- {result['error_of_the_mean']:.4f} "
+            f"{result['weights']}: distance {shorthand(result['network'], result['error_of_the_mean'])} "
             f"(median {result['median']:.4f}; shortcut alone {result['shortcut_alone']:.4f}; predicting the mean "
-            f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_a_sample']:.1f} ms each"
+            f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_per_sample']:.1f} ms each"
         )
     with replacing(args.json) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

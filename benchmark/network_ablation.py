@@ -27,11 +27,12 @@ from torch import Tensor, nn
 
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, backbone, distance
-from src.network.training_step import TrainingStages, rate_at, stage_of
+from src.network.schedule import rate_at
 from util.runtime.atomic_file import replacing
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings, tuned
 from util.training.priors import Prior, draw
+from util.training.recipe import Architecture, Schedule, TrainingStages
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, FILE = 64, 4000
@@ -50,10 +51,10 @@ class Variant:
     name: str
     prior: str = "pretraining"
     input: str = "windows"
-    arch: str | None = "resnet18"
+    arch: Architecture | None = "resnet18"
     shortcut: bool = True
     rate: float = 6e-4
-    schedule: str = "onecycle"
+    schedule: Schedule = "onecycle"
     samples: int = 12_800
     files: int = 0
     by_cell: bool = False
@@ -173,7 +174,7 @@ def train(variant: Variant) -> dict:
     prior = load(Prior, ROOT / "param" / f"{variant.prior}.toml")
     inputs = load(InputSettings, ROOT / "param" / "network_input.toml")
     stages = load(TrainingStages, ROOT / "param" / "training.toml")
-    settings = stage_of(stages, "pretraining", {"rate": variant.rate, "schedule": variant.schedule})
+    settings = stages.stage("pretraining", {"rate": variant.rate, "schedule": variant.schedule})
     whole, some = first_network(variant, prior, inputs)
     net = Reader(whole, variant, some)
     parameters = [{"params": list(net.inner.parameters()), "pace": 1.0}] if net.inner is not None else []
@@ -194,7 +195,7 @@ def train(variant: Variant) -> dict:
     row = {**dataclasses.asdict(variant), "distance": validate(net, prior, inputs)}
     if variant.prior == "pretraining":
         row["distance_apart"] = validate(net, dataclasses.replace(prior, closest=APART), inputs)
-    return {**row, "cpu_ms_a_sample": 1e3 * seconds / max(variant.samples, 1)}
+    return {**row, "cpu_ms_per_sample": 1e3 * seconds / max(variant.samples, 1)}
 
 
 @torch.no_grad()
@@ -218,13 +219,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     results = {}
     for group in args.groups:
-        print(f"{group:<34}{'distance':>9}{'0.05 apart':>12}{'ms a sample':>13}")
+        print(f"{group:<34}{'distance':>9}{'0.05 apart':>12}{'ms per sample':>15}")
         results[group] = []
         for variant in GROUPS[group]:
             row = train(variant)
             results[group].append(row)
             apart = f"{row['distance_apart']:.4f}" if "distance_apart" in row else ""
-            print(f"  {variant.name:<32}{row['distance']:>9.4f}{apart:>12}{row['cpu_ms_a_sample']:>13.1f}", flush=True)
+            print(
+                f"  {variant.name:<32}{row['distance']:>9.4f}{apart:>12}{row['cpu_ms_per_sample']:>15.1f}", flush=True
+            )
     with replacing(args.json) as temporary:
         text = json.dumps({"machine": platform.platform(), "groups": results}, indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")

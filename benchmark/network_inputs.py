@@ -66,7 +66,7 @@ class Case(NamedTuple):
 
 
 def experiments(prior: Prior, frames: int, cases: int) -> list[Experiment]:
-    """Give the design's experiment, and others drawn from the prior."""
+    """Return the design's experiment, and others drawn from the prior."""
     design = load(Experiment, ROOT / "param" / "experiment.toml").spheres
     draws = draw(prior, cases - 1, rng=np.random.default_rng(77))
     drawn = [
@@ -104,7 +104,7 @@ def maps_of(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> tup
 
 
 def expected_of(net: SphereNet, experiment: Experiment, electrons: float) -> NDArray:
-    """Give the map that the training simulator expects."""
+    """Return the map that the training simulator expects."""
     spheres = experiment.spheres
     beta, R, sigma_R = (np.array([[getattr(s, name) for s in spheres]]) for name in ("beta", "R", "sigma_R"))
     share = np.array([[s.electrons_per_frame for s in spheres]], dtype=float)
@@ -113,7 +113,7 @@ def expected_of(net: SphereNet, experiment: Experiment, electrons: float) -> NDA
 
 @torch.no_grad()
 def look(net: SphereNet, maps: NDArray) -> tuple[NDArray, NDArray]:
-    """Give inputs (n, elements) and betas (n, S, m) of maps (n, n_rho, n_angle)."""
+    """Return inputs (n, elements) and betas (n, S, m) of maps (n, n_rho, n_angle)."""
     maps = torch.from_numpy(np.asarray(maps, np.float32))
     return net.image(maps).flatten(1).numpy().astype(float), net(maps).numpy().astype(float)
 
@@ -139,8 +139,8 @@ def measure(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> Cas
         of_input[kind] = principal_pulls(image, inputs, COMPONENTS)[0]
         square = (of_input[kind] ** 2).sum()
         row[kind] = {
-            "map_chi2_a_bin": float(np.nanmean(of_map[kind] ** 2)),
-            "rings_chi2_a_ring": float(np.nanmean(of_rings[kind] ** 2)),
+            "map_chi2_per_bin": float(np.nanmean(of_map[kind] ** 2)),
+            "rings_chi2_per_ring": float(np.nanmean(of_rings[kind] ** 2)),
             "input_mean_square": float(square / COMPONENTS),
             "input_p": float(chi2.sf(square, COMPONENTS)),
             "distance": float(pad.distance(found[kind][0], truth)),
@@ -148,7 +148,7 @@ def measure(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> Cas
     row |= {
         "electrons": electrons,
         "total": float(maps[KINDS[0]].sum()) / electrons - 1,
-        "variance_a_weight": inflation,
+        "variance_per_weight": inflation,
         "distance_simulated": [float(distances.mean()), float(distances.std())],
         "moved_by_finding": float(pad.distance(found[KINDS[0]][0], found[KINDS[1]][0])),
     }
@@ -243,20 +243,20 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise InputError(f"{args.run / FRAMES}: expected the truth of a simulated run, found none")
         cases.append(measure(net, Experiment(1, tuple(spheres)), args.run, 500))
     else:
-        for i, experiment in enumerate(experiments(prior_of(facts), args.frames, args.cases)):
+        for i, experiment in enumerate(experiments(prior_of(args.weights, facts), args.frames, args.cases)):
             with tempfile.TemporaryDirectory() as folder:
                 play(Path(folder), experiment, 500 + i)
                 cases.append(measure(net, experiment, Path(folder), 500 + i))
     for case in cases:
         row = case.row
         print("radii {:.3f}, {:.3f}".format(*row["radii"]), end="; ")
-        print(f"total {row['total']:+.2%}; variance a weight {row['variance_a_weight']:.4f}", end="; ")
+        print(f"total {row['total']:+.2%}; variance per weight {row['variance_per_weight']:.4f}", end="; ")
         print("distance of simulated samples {:.4f} +- {:.4f}".format(*row["distance_simulated"]), end="; ")
         print(f"finding moves the answer by {row['moved_by_finding']:.4f}")
         for kind in KINDS:
             print(
-                "  {:<20} chi2 a bin {map_chi2_a_bin:.3f}, a ring {rings_chi2_a_ring:.2f}; inputs: mean square pull "
-                "{input_mean_square:.3f}, p {input_p:.3f}; distance {distance:.4f}".format(kind, **row[kind])
+                "  {:<20} chi2 per bin {map_chi2_per_bin:.3f}, per ring {rings_chi2_per_ring:.2f}; inputs: mean square "
+                "pull {input_mean_square:.3f}, p {input_p:.3f}; distance {distance:.4f}".format(kind, **row[kind])
             )
     draw_figure(args.figure, cases)
     print(f"figure {args.figure}")

@@ -28,11 +28,11 @@ from scipy.special import ndtr
 from tqdm import tqdm
 
 from src import simulate_finaltest
-from src.run_gauss_model import answers, scores
 from src.spot_classifier import finder
 from src.spot_classifier.net import SpotNet, read_spot_net
 from src.spot_classifier.patch_file import read_patches
 from src.spot_classifier.patches import NEAR, POSITIVE, GaussSettings
+from src.spot_classifier.training import answers, scores
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import Finder, FinderSettings
@@ -53,7 +53,7 @@ PAIR_WIDTHS = (0.0, 0.5, 1.0, 2.0)  # edges of the distances of pairs, in spot s
 
 
 def joint_fit(shape: tuple[int, int]) -> Finder:
-    """Give the finder of the stages."""
+    """Return the finder of the stages."""
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     recipe = PhosphorRecipe(shape, recipe.subsamples, recipe.camera_noise, recipe.A, recipe.sigma, recipe.rho)
     return Finder(Detector.of_recipe(recipe), load(FinderSettings, ROOT / "param" / "finder.toml"))
@@ -67,9 +67,9 @@ def electrons_by_frame(path: Path, count: int) -> list[NDArray]:
     return [places[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def places_of(finder: Finder, frame: NDArray) -> NDArray:
+def places_of(joint: Finder, frame: NDArray) -> NDArray:
     """Places (n, 2) that the joint fit finds."""
-    events = finder.find(frame)
+    events = joint.find(frame)
     return np.zeros((0, 2)) if events is None else np.stack((events["x"], events["z"]), axis=1).astype(float)
 
 
@@ -106,18 +106,19 @@ def best_with_error(std: float, reach: float, rows: NDArray, rng: np.random.Gene
 
 def measure_task(folder: Path, finaltest: Path) -> list[dict]:
     """Part one: the questions of the validation set of `pixel`, answered by each."""
-    net, settings, facts = read_spot_net(folder / "pixel.weights.pt")
+    net, facts = read_spot_net(folder / "pixel.weights.pt")
+    settings = facts.settings
     rows = read_patches(folder / "pixel_valid.h5", settings)
     found = [{"what": "network", **scores(answers(net, rows)[:, 0] > 0, rows["Kind"])}]
-    found[0]["seconds_training"] = facts["seconds"]
+    found[0]["seconds_training"] = facts.seconds
     ids = np.unique(rows["ImageId"])
     with FrameFile(finaltest) as frames:
-        finder, shape = joint_fit(frames.frame_shape), frames.frame_shape
+        joint, shape = joint_fit(frames.frame_shape), frames.frame_shape
         truth = electrons_by_frame(finaltest, frames.count)
         said = np.zeros(len(rows), bool)
         errors, alone = [], []
         for image_id in tqdm(ids, desc="joint fit", unit="frame"):
-            hits = in_pixels(places_of(finder, frames.read(int(image_id))), shape)
+            hits = in_pixels(places_of(joint, frames.read(int(image_id))), shape)
             cells = {tuple(cell) for cell in np.floor(hits).astype(int).tolist()}
             mine = np.flatnonzero(rows["ImageId"] == image_id)
             said[mine] = [tuple(cell) in cells for cell in rows["Cell"][mine].tolist()]
@@ -183,7 +184,8 @@ def distance_of(x: NDArray, z: NDArray, weight: NDArray, truth: Sequence[Sphere]
 
 def measure_frames(folder: Path, options: Sequence[str], frames: int, seed: int) -> list[dict]:
     """Part two: fresh frames, searched by the joint fit and by the network."""
-    net, settings, _ = read_spot_net(folder / "finder.weights.pt")
+    net, facts = read_spot_net(folder / "finder.weights.pt")
+    settings = facts.settings
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "finaltest.h5"
         count = frames + CALIBRATION
@@ -194,10 +196,10 @@ def measure_frames(folder: Path, options: Sequence[str], frames: int, seed: int)
         with FrameFile(path) as file:
             images = [file.read(index) for index in range(count)]
     chosen = calibrate(net, settings, images[frames:], truth[frames:])
-    finder = joint_fit(images[0].shape)
+    joint = joint_fit(images[0].shape)
 
     def by_fit(image: NDArray) -> tuple[NDArray, NDArray]:
-        events = finder.find(image)
+        events = joint.find(image)
         return np.stack((events["x"], events["z"]), axis=1).astype(float), events["weight"].astype(float)
 
     def by_network(image: NDArray) -> tuple[NDArray, NDArray]:

@@ -1,6 +1,6 @@
 """How fast a training file of the second kind is read, and how well the spheres in it are fitted.
 
-Usage: python -m benchmark.training_tables [--spheres 100] [--electrons 10000] [--fits 20]
+Usage: python -m benchmark.training_tables [--distributions 100] [--electrons 10000] [--fits 20]
 
 Simulates a file, reads it and joins every detected electron to its sphere. Then fits spheres of the file, one by one,
 to their detected electrons: the mean distance in units of the statistical floor is 1 for a perfect fit. Seconds are of
@@ -39,14 +39,14 @@ def ratios(tables: TrainingTables, fits: int) -> np.ndarray:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spheres", type=int, default=100)
+    parser.add_argument("--distributions", type=int, default=100, help="spheres in the file")
     parser.add_argument("--electrons", type=int, default=10_000, help="of each sphere")
     parser.add_argument("--fits", type=int, default=20)
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kind2.h5"
         options = ["--kind", "2", "--output", str(path), "--workers", "1", "--prior", f"{ROOT}/param/pretraining.toml"]
-        sizes = ["--distributions", str(args.spheres), "--electrons", str(args.electrons)]
+        sizes = ["--distributions", str(args.distributions), "--electrons", str(args.electrons)]
         begin = time.process_time()
         simulate_finaltest.main([*options, *sizes])
         print(f"simulated and written: {time.process_time() - begin:.2f} s")
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables = read_tables(path)
         seconds = time.process_time() - begin
     print(f"{len(tables.detected)} electrons read and joined: {seconds:.2f} s")
-    found = ratios(tables, min(args.fits, args.spheres))
+    found = ratios(tables, min(args.fits, args.distributions))
     print(f"distance over floor, mean of {np.isfinite(found).sum()} fits: {np.nanmean(found):.2f}")
 
 

@@ -19,7 +19,11 @@ NGPU="${NGPU:-}"                     # empty: all that are visible; 0: CPU
 SEED="${SEED:-0}"
 # Compiled functions are kept by the state of all modules that hold some: numba looks only at the file that a function
 # stands in, not at those that it calls.
-NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-$PWD/.cache/numba/$(grep -rl --include="*.py" njit util | sort | xargs cat | cksum | cut -d ' ' -f 1)}"
+compiled="$(grep -rl --include="*.py" njit util src)" || {
+    echo "error: $PWD: expected modules with compiled functions in util or src, found none; restore the project's files" >&2
+    exit 2
+}
+NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-$PWD/.cache/numba/$(sort <<<"$compiled" | xargs cat | cksum | cut -d ' ' -f 1)}"
 export NUMBA_CACHE_DIR
 # The matrices of the fit are small: one BLAS thread is as fast, and several fight over busy cores.
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"

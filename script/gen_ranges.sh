@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Read the ranges of the parameters off training files: $DATA_DIR/ranges.toml, $DATA_DIR/figures/ranges.png and .pdf.
-# Further options (--files FILE .., --spheres N ..) go to src/gen_ranges.py; without --files it reads $FINALTEST.
+# Further options (--files FILE .., --boundaries R ..) go to src/gen_ranges.py; without --files it reads $FINALTEST.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh

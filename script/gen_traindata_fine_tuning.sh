@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the sets for fine-tuning about $ANSWER: $DATA_DIR/fine_tuning.toml, $DATA_DIR/traindata, $DATA_DIR/validdata.
-# Further options (--training N, --method electrons ..) go to src/gen_traindata_fine_tuning.py.
+# Further options (--training N, --sampling electrons ..) go to src/gen_traindata_fine_tuning.py.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make the sets for pretraining: $DATA_DIR/traindata and $DATA_DIR/validdata.
-# Further options (--training N, --method electrons ..) go to src/gen_traindata_pretraining.py.
+# Further options (--training N, --sampling electrons ..) go to src/gen_traindata_pretraining.py.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh

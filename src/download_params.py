@@ -12,50 +12,39 @@ import argparse
 import contextlib
 import hashlib
 import http.client
-import json
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
+from util.runtime.options import as_options
+from util.training.released import Piece, ReleasedWeights, read_manifest
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60
 
 
-def read_manifest(path: Path) -> dict:
-    """Read the manifest.
+@dataclass(frozen=True)
+class Options:
+    """Those of the command line; `--help` says what they mean."""
 
-    Raises
-    ------
-    InputError
-        Missing, or no manifest.
-    """
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        for entry in manifest["files"]:
-            for piece in (entry, *entry.get("parts", [])):
-                if Path(piece["name"]).name != piece["name"] or len(piece["sha256"]) != 64 or int(piece["bytes"]) < 0:
-                    raise ValueError(f"entry {piece['name']!r}")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such manifest; restore it from git") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: expected a manifest of weights, found none ({error}); restore it from git") from None
-    return manifest
+    param: Path
+    base: str
 
 
-def is_whole(path: Path, entry: dict) -> bool:
+def is_whole(path: Path, piece: Piece) -> bool:
     """Whether a file is there with the size and sum that the manifest says."""
     return (
         path.exists()
-        and path.stat().st_size == entry["bytes"]
-        and hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
+        and path.stat().st_size == piece.bytes
+        and hashlib.sha256(path.read_bytes()).hexdigest() == piece.sha256
     )
 
 
-def fetch(base: str, entry: dict, path: Path) -> None:
+def fetch(base: str, piece: Piece, path: Path) -> None:
     """Fetch one file to `path`, going on with what `path`.download holds of it.
 
     Raises
@@ -63,79 +52,79 @@ def fetch(base: str, entry: dict, path: Path) -> None:
     InputError
         It cannot be had, or is not what the manifest says; a wrong one is not kept.
     """
-    url = f"{base.rstrip('/')}/{entry['name']}"
+    url = f"{base.rstrip('/')}/{piece.name}"
     partial = path.with_name(f"{path.name}.download")
     path.parent.mkdir(parents=True, exist_ok=True)
     have = partial.stat().st_size if partial.exists() else 0
-    if have > entry["bytes"]:
+    if have > piece.bytes:
         partial.unlink()
         have = 0
     try:
-        if have < entry["bytes"]:
+        if have < piece.bytes:
             request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
             with contextlib.ExitStack() as stack:
                 answer = stack.enter_context(urllib.request.urlopen(request, timeout=_TIMEOUT_S))
                 # A server that knows no ranges sends the whole file.
                 file = stack.enter_context(partial.open("ab" if answer.status == 206 else "wb"))
-                while piece := answer.read(_CHUNK):
-                    file.write(piece)
+                while some := answer.read(_CHUNK):
+                    file.write(some)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(f"{url}: cannot be fetched ({reason}); check the address, or run again to go on") from None
-    if partial.stat().st_size < entry["bytes"]:
-        raise InputError(f"{url}: expected {entry['bytes']} bytes, found {partial.stat().st_size}; run again to go on")
-    if not is_whole(partial, entry):
+    if partial.stat().st_size < piece.bytes:
+        raise InputError(f"{url}: expected {piece.bytes} bytes, found {partial.stat().st_size}; run again to go on")
+    if not is_whole(partial, piece):
         partial.unlink()
         raise InputError(
-            f"{url}: expected SHA-256 {entry['sha256']}, found another, which was not kept; "
+            f"{url}: expected SHA-256 {piece.sha256}, found another, which was not kept; "
             "check the address or the manifest"
         )
     partial.replace(path)
 
 
-def fetch_entry(base: str, entry: dict, folder: Path) -> None:
+def fetch_whole(base: str, file: ReleasedWeights, folder: Path) -> None:
     """Fetch a file, by its parts where it has any."""
-    path = folder / entry["name"]
-    if not entry.get("parts"):
-        fetch(base, entry, path)
+    path = folder / file.name
+    if not file.parts:
+        fetch(base, file, path)
         return
-    pieces = [folder / f".{part['name']}" for part in entry["parts"]]
-    for part, piece in zip(entry["parts"], pieces, strict=True):
+    pieces = [folder / f".{part.name}" for part in file.parts]
+    for part, piece in zip(file.parts, pieces, strict=True):
         if not is_whole(piece, part):
             fetch(base, part, piece)
     with replacing(path) as temporary:
         temporary.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
-        if not is_whole(temporary, entry):
+        if not is_whole(temporary, file):
             raise InputError(f"{path}: the parts do not make the file that the manifest names; make the manifest anew")
     for piece in pieces:
         piece.unlink()
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="download_params.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--param", type=Path, default=Path("param"), metavar="DIR")
     parser.add_argument("--base", default="", metavar="URL", help="address of the folder with the files")
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    args = parse_args(argv)
-    path = args.param / "weights.json"
+    options = parse_args(argv)
+    path = options.param / "weights.json"
     manifest = read_manifest(path)
-    base = args.base or manifest.get("base", "")
-    for entry in manifest["files"]:
-        target = args.param / entry["name"]
-        if is_whole(target, entry):
+    base = options.base or manifest.base
+    for file in manifest.files:
+        target = options.param / file.name
+        if is_whole(target, file):
             print(f"{target}: already there")
             continue
         if not base:
             raise InputError(f"{path}: names no address, and none was given; set PARAMS_URL or give --base")
-        fetch_entry(base, entry, args.param)
-        print(f"{target}: {entry['bytes'] / 1e6:.1f} MB, checked")
+        fetch_whole(base, file, options.param)
+        print(f"{target}: {file.bytes / 1e6:.1f} MB, checked")
 
 
 if __name__ == "__main__":

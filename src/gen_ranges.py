@@ -6,8 +6,8 @@ reads   FILE: `DistributionParameters` (kind 2) or `Truth` (kind 1), and `Genera
 writes  ranges.toml: for each sphere R, sigma_R, electrons, and limits, mu and sigma of each beta
         FOLDER/ranges.png, FOLDER/ranges.pdf: the distributions, and the prior found
 
-Files of kind 1 tell which sphere is which, by their radii. Those of kind 2 do not: their spheres are parted by
---boundaries, or, without these, every sphere of the prior gets the ranges of all.
+Files of kind 1 say which sphere is which, by their radii. Those of kind 2 do not: --boundaries separate their spheres;
+without these, every sphere of the prior gets the ranges of all.
 """
 
 import argparse
@@ -17,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from util.report.ranges_figure import draw_ranges
 from util.runtime.errors import InputError, run_program
 from util.runtime.hdf5 import open_hdf5
 from util.runtime.options import as_options, number
+from util.runtime.value_with_error import shorthand
 from util.simulation.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
 from util.simulation.truth_tables import GENERATED, TRUTH, read_table
 from util.training.prior_ranges import Ranges, Spheres, estimate, prior_of
@@ -29,12 +31,12 @@ from util.training.priors import write_prior
 
 
 def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
-    """Spheres of a file, and the place of each among those of its run (n,), ascending in R; -1 where no run is told.
+    """Return the spheres of a file, and the rank (n,) of each by R among those of its run; -1 in files of kind 2.
 
     Raises
     ------
     InputError
-        No training file of either kind, or one that does not tell the electrons.
+        No training file of either kind, or one without the electrons of every sphere.
     """
     rows = read_parameters(path)
     if rows is not None:
@@ -48,7 +50,7 @@ def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
         if rows is None:
             raise InputError(
                 f"{path}: expected {DISTRIBUTIONS} or {TRUTH}, found {found}; "
-                "give training files, as simulate_finaltest.sh makes"
+                "give training files, as simulate_finaltest.sh makes them"
             )
         electrons = None
         if generated is not None:
@@ -64,7 +66,7 @@ def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
 
 
 def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | None) -> list[Spheres]:
-    """Spheres of all files, in a group for each sphere of the prior.
+    """Return the spheres of all files, in a group for each sphere of the prior.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | No
     for path, part, place in zip(paths, parts, places, strict=True):
         if part.beta.shape[1] != parts[0].beta.shape[1]:
             raise InputError(
-                f"{path}: expected {parts[0].beta.shape[1]} betas a sphere, as in {paths[0]}, "
+                f"{path}: expected {parts[0].beta.shape[1]} betas per sphere, as in {paths[0]}, "
                 f"found {part.beta.shape[1]}; leave it out"
             )
         if boundaries is None and place[0] >= 0 and len(place) != spheres:
@@ -90,21 +92,22 @@ def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | No
 
 
 def table(index: int, spheres: Spheres, ranges: Ranges) -> str:
-    """Say what was found of one sphere, and how well."""
+    """Return a table of what was found of one sphere, and how well it is known."""
     prior = ranges.prior
-    lines = [f"sphere {index + 1}: {len(spheres.R)} in the files"]
-    for name in ("R", "sigma_R", "electrons"):
-        low, high = getattr(prior, name)
-        lines.append(f"  {name:<10}{low:>12.6g} .. {high:.6g}")
-    for i, (low, high) in enumerate(prior.limits):
-        mu, sigma = prior.mu[i], prior.sigma[i]
-        line = (
-            f"  {f'beta_{2 * i + 2}':<10}{low:>12.6g} .. {high:<12.6g} mu {mu:.4g} +- {ranges.mu_error[i]:.2g}"
-            f"   sigma {sigma:.4g} +- {ranges.sigma_error[i]:.2g}"
-        )
-        broad = ranges.sigma_error[i] > sigma / 2
-        lines.append(line + ("   (broad: mu and sigma are known only together)" if broad else ""))
-    return "\n".join(lines)
+    rows = [[name, *map(_text, getattr(prior, name))] for name in ("R", "sigma_R", "electrons")]
+    for i, limits in enumerate(prior.limits):
+        mu, sigma = shorthand(prior.mu[i], ranges.mu_error[i]), shorthand(prior.sigma[i], ranges.sigma_error[i])
+        broad = ranges.sigma_error[i] > prior.sigma[i] / 2
+        remark = "broad: mu and sigma are known only together" if broad else ""
+        rows.append([f"beta_{2 * i + 2}", *map(_text, limits), mu, sigma, remark])
+    head = ["parameter", "from", "to", "mu", "sigma", ""]
+    align = ("left", "right", "right", "right", "right", "left")
+    text = tabulate(rows, headers=head, tablefmt="plain", colalign=align, disable_numparse=True)
+    return f"sphere {index + 1}: {len(spheres.R)} in the files\n{text}"
+
+
+def _text(value: float) -> str:
+    return f"{value:.6g}"
 
 
 @dataclass(frozen=True)
@@ -131,18 +134,18 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--output", type=Path, required=True, metavar="FILE", help="the prior, TOML")
     add("--figures", type=Path, required=True, metavar="FOLDER", help="where ranges.png and ranges.pdf go")
     add("--spheres", type=number(int, 1, 3), metavar="S", help="of the prior (default 2, or as --boundaries say)")
-    add("--boundaries", type=number(float, 0, 1), nargs="+", metavar="R", help="radii that part the spheres")
+    add("--boundaries", type=number(float, 0, 1), nargs="+", metavar="R", help="radii that separate the spheres")
     add("--training", type=number(int, 1), default=4000, metavar="N", help="samples (default %(default)s)")
     add("--validation", type=number(int, 1), default=500, metavar="N", help="samples (default %(default)s)")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="of the integration (default %(default)s)")
     parsed = vars(parser.parse_args(argv))
     boundaries, spheres = parsed["boundaries"], parsed["spheres"]
-    parted = len(boundaries) + 1 if boundaries else 2
-    if boundaries and spheres not in (None, parted):
+    separated = len(boundaries) + 1 if boundaries else 2
+    if boundaries and spheres not in (None, separated):
         parser.error(
-            f"--spheres {spheres} contradicts --boundaries, which part {parted} spheres; leave one of them out"
+            f"--spheres {spheres} contradicts --boundaries, which separate {separated} spheres; leave one of them out"
         )
-    return as_options(Options, parser, parsed | {"spheres": spheres or parted})
+    return as_options(Options, parser, parsed | {"spheres": spheres or separated})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -162,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         prior = prior_of(found, options.training, options.validation)
     except ValueError as error:
-        raise InputError(f"{options.files[0]}: {error}; part the spheres with --boundaries") from None
+        raise InputError(f"{options.files[0]}: {error}; separate the spheres with --boundaries") from None
     write_prior(options.output, prior, f"Ranges of {len(options.files)} training file(s), by gen_ranges.sh.")
     draw_ranges(options.figures, groups, found, seed=options.seed)
     print(f"prior {options.output}; figures {options.figures / 'ranges.png'} and .pdf")

@@ -10,20 +10,34 @@ writes  DIR/fine_tuning.toml: the prior, about the answer and X times as wide as
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from src.network.sample_files import add_options, make_sets
+from src.network.sample_files import SetOptions, add_options, make_sets
+from util.answer.prior import prior_of_answer
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
-from util.training.answer_prior import prior_of_answer
-from util.training.map_inversion import InputSettings
 from util.training.priors import Prior, write_prior
 
 WIDEN = 10.0
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """Those of the command line; `--help` says what they mean."""
+
+    answer: Path | None
+    prior: Path | None
+    widen: float
+    sets: SetOptions
+
+    def __post_init__(self) -> None:
+        if (self.answer is None) == (self.prior is None):
+            raise ValueError("give --answer or --prior, one of the two")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="gen_traindata_fine_tuning.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -31,29 +45,42 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--answer", type=Path, metavar="FILE", help="final.h5")
     parser.add_argument("--prior", type=Path, metavar="FILE", help="use this prior, not one about an answer")
     parser.add_argument(
-        "--widen", type=number(float, 1), default=WIDEN, metavar="X", help="errors a deviation (default %(default)s)"
+        "--widen",
+        type=number(float, 1),
+        default=WIDEN,
+        metavar="X",
+        help="errors per standard deviation (default %(default)s)",
     )
     add_options(parser)
-    args = parser.parse_args(argv)
-    if (args.answer is None) == (args.prior is None):
-        parser.error("give --answer or --prior, one of the two")
-    return args
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
+def prior_of(options: Options) -> Prior:
+    """Read the prior, or make one about the answer and write it.
+
+    Raises
+    ------
+    InputError
+        No answer of the likelihood, or one that leaves the screen if widened so.
+    """
+    if options.prior is not None:
+        return load(Prior, options.prior)
+    answer, widen = options.answer, options.widen
+    assert answer is not None  # one of the two is given
+    try:
+        prior = prior_of_answer(answer, widen=widen)
+    except ValueError as error:
+        raise InputError(f"{answer}: no prior about this answer ({error}); try a smaller --widen") from None
+    path = options.sets.data / "fine_tuning.toml"
+    write_prior(path, prior, f"Prior about {answer.name}, {widen:g} times as wide as its errors.")
+    print(f"{path}: prior about {answer}")
+    return prior
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    args = parse_args(argv)
-    if args.prior is not None:
-        prior = load(Prior, args.prior)
-    else:
-        try:
-            prior = prior_of_answer(args.answer, widen=args.widen)
-        except ValueError as error:
-            raise InputError(f"{args.answer}: no prior about this answer ({error}); try a smaller --widen") from None
-        path = args.data / "fine_tuning.toml"
-        write_prior(path, prior, f"Prior about {args.answer.name}, {args.widen:g} times as wide as its errors.")
-        print(f"{path}: prior about {args.answer}")
-    make_sets("fine_tuning", prior, load(InputSettings, args.input), args)
+    options = parse_args(argv)
+    make_sets("fine_tuning", prior_of(options), options.sets)
 
 
 if __name__ == "__main__":

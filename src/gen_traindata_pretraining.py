@@ -1,6 +1,6 @@
 """Make the sets for pretraining: samples of the wide prior.
 
-usage: python -m src.gen_traindata_pretraining --data DIR [--training N] [--method poisson|electrons] ...
+usage: python -m src.gen_traindata_pretraining --data DIR [--training N] [--sampling poisson|electrons] ...
 
 reads   param/pretraining.toml (prior), param/network_input.toml (bins)
 writes  DIR/traindata/pretraining_SEED.h5, DIR/validdata/pretraining_SEED.h5: `inputs` (n, n_rho, n_angle), `labels`
@@ -11,29 +11,38 @@ The sets do not depend on the number of workers; sets that are there, made with 
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from src.network.sample_files import add_options, make_sets
+from src.network.sample_files import SetOptions, add_options, make_sets
 from util.runtime.errors import run_program
+from util.runtime.options import as_options
 from util.runtime.settings import load
-from util.training.map_inversion import InputSettings
 from util.training.priors import Prior
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """Those of the command line; `--help` says what they mean."""
+
+    prior: Path
+    sets: SetOptions
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="gen_traindata_pretraining.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--prior", type=Path, default=Path("param/pretraining.toml"), metavar="FILE")
     add_options(parser)
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
-    args = parse_args(argv)
-    make_sets("pretraining", load(Prior, args.prior), load(InputSettings, args.input), args)
+    options = parse_args(argv)
+    make_sets("pretraining", load(Prior, options.prior), options.sets)
 
 
 if __name__ == "__main__":

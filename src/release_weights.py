@@ -9,42 +9,59 @@ writes  the manifest: for each file its SHA-256, size, settings, prior, training
 
 import argparse
 import hashlib
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from src.network.checkpoint import read_checkpoint
+from src.network.weights import read_facts
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
+from util.runtime.facts import to_json
+from util.runtime.options import as_options
+from util.training.released import Manifest, Piece, ReleasedWeights
 
 PART_BYTES = 15_000_000
 
 
-def entry_of(path: Path, parts: Path | None) -> dict:
+@dataclass(frozen=True)
+class Options:
+    """Those of the command line; `--help` says what they mean."""
+
+    weights: tuple[Path, ...]
+    manifest: Path
+    base: str
+    parts: Path | None
+
+
+def describe(path: Path, parts: Path | None) -> ReleasedWeights:
     """Describe a file of weights; write its parts if a folder is given."""
-    content = path.read_bytes()
-    _, facts = read_checkpoint(path)
-    last = facts["curve"][-1]
-    entry = {
-        "name": path.name,
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "validation_distance": last["valid"][0],
-        "hours": round(facts["seconds"] / 3600, 3),
-        **facts,
-        "parts": [],
-    }
-    if parts is not None:
-        for start in range(0, len(content), PART_BYTES):
-            piece = content[start : start + PART_BYTES]
-            name = f"{path.name}.{start // PART_BYTES:03d}"
-            with replacing(parts / name) as temporary:
-                temporary.write_bytes(piece)
-            entry["parts"].append({"name": name, "bytes": len(piece), "sha256": hashlib.sha256(piece).hexdigest()})
-    return entry
+    content, facts = path.read_bytes(), read_facts(path)
+    return ReleasedWeights(
+        **vars(piece_of(path.name, content)),
+        **vars(facts),
+        validation_distance=facts.curve[-1].valid[0],
+        hours=round(facts.seconds / 3600, 3),
+        parts=() if parts is None else write_parts(path.name, content, parts),
+    )
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+def piece_of(name: str, content: bytes) -> Piece:
+    """Describe a file of this content."""
+    return Piece(name=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def write_parts(name: str, content: bytes, folder: Path) -> tuple[Piece, ...]:
+    """Write content in parts NAME.000 .., and describe them."""
+    parts = []
+    for start in range(0, len(content), PART_BYTES):
+        part = content[start : start + PART_BYTES]
+        parts.append(piece_of(f"{name}.{start // PART_BYTES:03d}", part))
+        with replacing(folder / parts[-1].name) as temporary:
+            temporary.write_bytes(part)
+    return tuple(parts)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m src.release_weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -53,19 +70,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--manifest", type=Path, default=Path("param/weights.json"), metavar="FILE")
     parser.add_argument("--base", default="", metavar="URL", help="where the files will be found")
     parser.add_argument("--parts", type=Path, metavar="DIR", help="write parts under 16 MB there")
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
-    args = parse_args(argv)
-    manifest = {"base": args.base, "files": [entry_of(path, args.parts) for path in args.weights]}
-    with replacing(args.manifest) as temporary:
-        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    for entry in manifest["files"]:
+    options = parse_args(argv)
+    manifest = Manifest(options.base, tuple(describe(path, options.parts) for path in options.weights))
+    with replacing(options.manifest) as temporary:
+        temporary.write_text(to_json(manifest, indent=1) + "\n", encoding="utf-8")
+    for file in manifest.files:
         print(
-            f"{entry['name']}: {entry['bytes'] / 1e6:.1f} MB, validation distance {entry['validation_distance']:.4f}, "
-            f"{entry['samples']} samples, {entry['hours']:.2f} hours, {len(entry['parts'])} parts"
+            f"{file.name}: {file.bytes / 1e6:.1f} MB, validation distance {file.validation_distance:.4f}, "
+            f"{file.samples} samples, {file.hours:.2f} hours, {len(file.parts)} parts"
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from src.answer_steps.options import Knowledge
 from src.answer_steps.step import Step, join
@@ -16,6 +17,7 @@ from util.fit.result import FitResult
 from util.physics import pad
 from util.runtime import settings
 from util.runtime.errors import InputError
+from util.runtime.value_with_error import shorthand
 from util.training.priors import Prior
 
 _CONFLICT = 1e-3  # p of the prior, given the data, below which a warning is due
@@ -36,7 +38,7 @@ def read_prior(path: Path, result: FitResult) -> BetaPrior:
     Raises
     ------
     InputError
-        No prior of as many spheres and at least as many betas.
+        The prior is not of as many spheres with at least as many betas.
     """
     prior = settings.load(Prior, path)
     spheres, n = result.beta.shape
@@ -71,12 +73,12 @@ def _supported(result: FitResult) -> Step:
 
 
 def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
-    """Say what the betas that the data do not support are worth under a prior, which says more of them than 0 would."""
+    """Say what betas that the data do not support are worth under a prior, which is better than to take them as 0."""
     orders = choose_orders(result)
     head = f"the data support Legendre degrees up to {_and(orders)}; what those beyond are worth under {prior.path}:"
     facts = {"orders": orders}
-    beyond = np.arange(1, result.beta.shape[1] + 1) > np.array(orders)[:, None] // 2
-    index = result.beta_index[beyond]
+    beyond = np.array(result.layout.degrees) > np.array(orders)[:, None]
+    index = result.layout.beta[beyond]
     if not index.size:
         return Step(result, (head, "  all are supported"), facts=facts)
     after = with_prior(result, prior.mu, prior.sigma)
@@ -91,13 +93,19 @@ def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
     # 0: the data add nothing to the prior; 1: they replace it.
     columns["ShareOfData"] = 1 - columns["TogetherError"] ** 2 / columns["PriorSigma"] ** 2
     rows = named_rows(tuple(result.names[i] for i in index), **columns)
-    lines = (
-        f"  {row['Name'].decode():<10} data {row['Data']:+.4f} +- {row['DataError']:.4f}, "
-        f"prior {row['Prior']:+.4f} +- {row['PriorSigma']:.4f}, "
-        f"together {row['Together']:+.4f} +- {row['TogetherError']:.4f}: {100 * row['ShareOfData']:.0f} % from the data"
-        for row in rows
-    )
-    return Step(result, (head, *lines), tables={"Unsupported": Table(rows)}, facts=facts)
+    return Step(result, (head, _worth(rows)), tables={"Unsupported": Table(rows)}, facts=facts)
+
+
+def _worth(rows: NDArray[np.void]) -> str:
+    """Return the rows of `Unsupported` as a table."""
+    pairs = {"data": ("Data", "DataError"), "prior": ("Prior", "PriorSigma"), "together": ("Together", "TogetherError")}
+    columns = {
+        "parameter": [name.decode() for name in rows["Name"]],
+        **{word: [shorthand(*pair) for pair in rows[list(names)].tolist()] for word, names in pairs.items()},
+        "from the data": [f"{100 * share:.0f} %" for share in rows["ShareOfData"]],
+    }
+    align = ("left", *["right"] * (len(columns) - 1))
+    return tabulate(columns, headers="keys", tablefmt="plain", colalign=align, disable_numparse=True)
 
 
 def _and(orders: tuple[int, ...]) -> str:

@@ -3,40 +3,44 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from util.answer.final_h5 import answer_tables, write_tables
 from util.answer.made_by import MadeBy, UsedNetwork
+from util.fit.parameters import Layout
 from util.fit.starting_radii import COARSE, candidates
 from util.physics import pad
 from util.physics.polar_map import PolarBins, fold
 from util.runtime.errors import InputError
-from util.runtime.facts import structure
+from util.training.course import TrainingFacts
+from util.training.priors import Prior
 
 if TYPE_CHECKING:
     from src.network.model import SphereNet
 
 # Radii this far outside a prior are still read well: about the error of a radius read off the profile.
 MARGIN = 0.003
-# A network that knows few radii sees even others among them. What it sees must agree with a search over all radii,
-# which is good to 0.01, but tells no spheres apart that are closer than 0.03: of such a pair it must find the middle.
+# A network trained on few radii takes others for these. What it sees must agree with a search over all radii, which is
+# good to 0.01 but cannot separate spheres closer than 0.03: of such a pair it must find the middle.
 _AGREE = 0.02
 _CLOSE = 0.06
-# Below this the network was never tried.
+# Electrons per sphere; the network was never tried with fewer.
 FEWEST = 1e5
 PATTERN = "*.weights.pt"
 
 
 class NetworkAnswer(NamedTuple):
-    """R (S,) and beta (S, m), ascending in R; the weights that gave it, the facts of their training, and remarks."""
+    """R (S,) and beta (S, m), ascending in R; the weights that gave it, facts and prior of their training; remarks."""
 
     R: NDArray[np.float64]
     beta: NDArray[np.float64]
     weights: Path
-    facts: dict[str, Any]
+    facts: TrainingFacts
+    prior: Prior
     remarks: tuple[str, ...]
 
 
@@ -69,13 +73,17 @@ def fold_hits(
     return fold(x, z, weight, centre, bins).weight.astype(np.float32)
 
 
-def _width(facts: dict[str, Any]) -> float:
-    return sum(sphere["R"][1] - sphere["R"][0] for sphere in facts["prior"]["spheres"])
+def _width(prior: Prior) -> float:
+    return sum(sphere.R[1] - sphere.R[0] for sphere in prior.spheres)
 
 
-def _covers(facts: dict[str, Any], R: NDArray[np.float64]) -> bool:
-    ranges = np.array([sphere["R"] for sphere in facts["prior"]["spheres"]])
+def _covers(prior: Prior, R: NDArray[np.float64]) -> bool:
+    ranges = np.array([sphere.R for sphere in prior.spheres])
     return bool(((ranges[:, 0] - MARGIN <= R) & (ranges[:, 1] + MARGIN >= R)).all())
+
+
+def _ranges(prior: Prior) -> str:
+    return " and ".join(f"[{sphere.R[0]:g}, {sphere.R[1]:g}]" for sphere in prior.spheres)
 
 
 def _agree(R: NDArray[np.float64], searched: NDArray[np.float64]) -> bool:
@@ -91,11 +99,12 @@ def answer(
     *,
     spheres: int,
 ) -> NetworkAnswer:
-    """Read the betas with the weights whose prior is the narrowest that covers the radii seen.
+    """Read the betas with the weights whose prior is the narrowest that covers the radii seen in the hits.
 
     Parameters
     ----------
-    paths : files of weights
+    paths : sequence of Path
+        Files of weights.
     x, z, weight : arrays (n,)
         Hits, in detector units.
     spheres : int
@@ -109,8 +118,8 @@ def answer(
 
     from src.network.weights import read_weights
 
-    known = [(path, *read_weights(path)) for path in paths]
-    known = [(path, net, facts) for path, net, facts in known if facts["prior"] and facts["spheres"] == spheres]
+    read = [(path, *read_weights(path)) for path in paths]
+    known = [(path, net, facts, facts.prior) for path, net, facts in read if facts.prior and facts.spheres == spheres]
     if not known:
         raise InputError(
             f"no weights for {spheres} sphere(s); fetch them with script/download_params.sh, train them with "
@@ -119,16 +128,15 @@ def answer(
     coarse = PolarBins(*COARSE)
     searched = candidates(fold_hits(coarse, x, z, weight), coarse, spheres, best=1)
     tried = []
-    for path, net, facts in sorted(known, key=lambda item: _width(item[2])):
+    for path, net, facts, prior in sorted(known, key=lambda item: _width(item[3])):
         maps = torch.from_numpy(fold_hits(net.input_settings.bins, x, z, weight))[None]
         net.eval()
         with torch.no_grad():
             R = net.radii(maps)[0].numpy().astype(float)
-            if _covers(facts, R) and searched and _agree(R, np.array(searched[0])):
+            if _covers(prior, R) and searched and _agree(R, np.array(searched[0])):
                 beta = net(maps)[0].numpy().astype(float)
-                return NetworkAnswer(R, beta, path, facts, _remarks(net, R, float(weight.sum())))
-        ranges = " and ".join(f"[{s['R'][0]:g}, {s['R'][1]:g}]" for s in facts["prior"]["spheres"])
-        tried.append(f"{path.name} {ranges}")
+                return NetworkAnswer(R, beta, path, facts, prior, _remarks(net, R, float(weight.sum())))
+        tried.append(f"{path.name} {_ranges(prior)}")
     seen = " and ".join(f"{radius:.3f}" for radius in R)
     searched_for = " and ".join(f"{radius:.2f}" for radius in searched[0]) if searched else "none"
     raise InputError(
@@ -141,17 +149,17 @@ def answer(
 def _remarks(net: "SphereNet", R: NDArray[np.float64], electrons: float) -> tuple[str, ...]:
     remarks = []
     if electrons < FEWEST * len(R):
-        remarks.append(f"only {electrons:.0f} electrons: the network was made for {FEWEST:.0f} a sphere or more")
+        remarks.append(f"only {electrons:.0f} electrons: the network was made for {FEWEST:.0f} per sphere or more")
     if len(R) > 1 and np.diff(R).min() < 2 * net.cut.apart * net.cut.width:
         remarks.append("the spheres overlap so much that the network is not to be trusted; prefer METHOD=likelihood")
     return tuple(remarks)
 
 
 def describe(found: NetworkAnswer) -> str:
-    """Say in a line or more which weights were used, and why."""
-    ranges = " and ".join(f"[{s['R'][0]:g}, {s['R'][1]:g}]" for s in found.facts["prior"]["spheres"])
+    """Say which weights were used and why, in a line or more."""
     seen = " and ".join(f"{radius:.4f}" for radius in found.R)
-    lines = [f"network {found.weights.name} ({found.facts['arch']}): trained for radii {ranges}, seen {seen}"]
+    trained = f"{found.weights.name} ({found.facts.arch}): trained for radii {_ranges(found.prior)}"
+    lines = [f"network {trained}, seen {seen}"]
     return "\n".join((*lines, *(f"  note: {remark}" for remark in found.remarks)))
 
 
@@ -167,7 +175,7 @@ def compare(
     Parameters
     ----------
     folder : Path or None
-        Of the weights.
+        Where the weights are.
     x, z, weight : arrays (n,)
         Hits, as for `answer`.
     likelihood : array (S, 12)
@@ -188,20 +196,23 @@ def table(
     truth: NDArray[np.float64] | None = None,
 ) -> str:
     """Return betas of the network, and beside them (S, m) those of the likelihood and the truth where given."""
-    given = [("likelihood", likelihood), ("truth", truth)]
-    others = [(name, values) for name, values in given if values is not None]
-    lines = [f"{'parameter':<14}{'network':>12}" + "".join(f"{name:>12}" for name, _ in others)]
-    for s, row in enumerate(found.beta):
-        for i, value in enumerate(row):
-            line = f"{f'beta_{2 * i + 2}_{s + 1}':<14}{value:>12.6f}"
-            lines.append(line + "".join(f"{values[s, i]:>12.6f}" for _, values in others))
-    lines += [f"distance network - {name} {pad.distance(found.beta, values):.4f}" for name, values in others]
+    given = {"likelihood": likelihood, "truth": truth}
+    others = {name: values for name, values in given.items() if values is not None}
+    spheres, n = found.beta.shape
+    layout = Layout(spheres, 2 * n)
+    betas = {"network": found.beta, **others}
+    columns = {
+        "parameter": [layout.names[i] for i in layout.beta.ravel()],
+        **{name: values.ravel() for name, values in betas.items()},
+    }
+    lines = [tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".6f")]
+    lines += [f"distance network - {name} {pad.distance(found.beta, values):.4f}" for name, values in others.items()]
     return "\n".join(lines)
 
 
 def write_network_answer(path: Path, found: NetworkAnswer, made_by: MadeBy) -> None:
-    """Write final.h5 with `Answer`, `AnswerField` and `MadeBy`; the network tells no errors."""
-    facts = {key: found.facts[key] for key in ("stage", "arch", "seed", "samples", "prior")}
-    network = structure(UsedNetwork, facts, found.weights, remedy="fetch or train them anew")
+    """Write final.h5 with `Answer`, `AnswerField` and `MadeBy`; the network gives no errors."""
+    facts = found.facts
+    network = UsedNetwork(facts.stage, facts.arch, facts.seed, facts.samples, found.prior)
     made_by = replace(made_by, weights=found.weights.name, network=network)
     write_tables(path, answer_tables(found.R, found.beta), made_by)

@@ -1,33 +1,118 @@
-"""Checkpoint files: tensors and, apart, the facts of their training; no code in them is run."""
+"""Checkpoint files: tensors and, apart, the facts of their training; no code in them is run.
 
-import json
+`TrainingState` is what a training writes after each epoch and goes on from; weights are files of the same kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
+from util.runtime.facts import from_json, to_json
+from util.training.course import Course
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Course)
 
 
-def write_checkpoint(path: Path, tensors: dict, facts: dict) -> None:
-    """Write tensors (nested dicts and lists of them) and, apart, facts that must be JSON."""
+def write_checkpoint(path: Path, tensors: Mapping[str, Any], facts: object) -> None:
+    """Write tensors (nested dicts and lists of them) and, apart, the dataclass `facts`."""
     with replacing(path) as temporary:
-        torch.save({"tensors": tensors, "facts": json.dumps(facts, sort_keys=True)}, temporary)
+        torch.save({"tensors": dict(tensors), "facts": to_json(facts, sort_keys=True)}, temporary)
 
 
-def read_checkpoint(path: Path, maker: str = "run_model.sh") -> tuple[dict, dict]:
+def read_checkpoint(cls: type[T], path: Path, *, maker: str, remedy: str) -> tuple[dict[str, Any], T]:
     """Read tensors and facts, as script/`maker` wrote them; no code in the file is run.
+
+    Parameters
+    ----------
+    cls : type
+        Dataclass of the facts.
+    path : Path
+    maker : str
+        Script that writes such files.
+    remedy : str
+        What to do about one that is of no use.
 
     Raises
     ------
     InputError
-        Missing, or not such a file.
+        Missing, not such a file, or facts of another kind.
     """
     if not path.exists():
         raise InputError(f"{path}: no such checkpoint; train one with script/{maker}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return content["tensors"], json.loads(content["facts"])
+        tensors, text = content["tensors"], content["facts"]
     except Exception as error:  # torch raises whatever unzipping, unpickling and its own checks raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: expected a checkpoint of {maker}, found none ({reason[:120]})") from None
+    return tensors, from_json(cls, text, path, remedy=remedy)
+
+
+def write_curve(path: Path, course: Course) -> None:
+    """Write a line of JSON per epoch."""
+    with replacing(path) as temporary:
+        temporary.write_text("".join(f"{to_json(line)}\n" for line in course.curve), encoding="utf-8")
+
+
+def check_same(path: Path, facts: object, **mine: object) -> None:
+    """Refuse to go on from the checkpoint of another training.
+
+    Raises
+    ------
+    InputError
+        A fact that is not what this training has.
+    """
+    for key, value in mine.items():
+        if getattr(facts, key) != value:
+            raise InputError(
+                f"{path}: expected a checkpoint of the same {key}, found another; "
+                "begin anew with --restart, or in another folder"
+            )
+
+
+@dataclass
+class TrainingState(Generic[F]):
+    """What a training carries from one epoch to the next.
+
+    Attributes
+    ----------
+    net : nn.Module
+    average : AveragedModel
+        Its running average (`src.network.training_step.running_average`); what is validated and kept as weights.
+    optimiser : torch.optim.Optimizer
+    facts : dataclass
+        How it is trained, and how far it has come.
+    """
+
+    net: nn.Module
+    average: AveragedModel
+    optimiser: torch.optim.Optimizer
+    facts: F
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return next(self.net.parameters()).device
+
+    def write(self, path: Path) -> None:
+        """Write all that is needed to go on."""
+        tensors = {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        write_checkpoint(path, tensors, self.facts)
+
+    def load(self, tensors: Mapping[str, Any]) -> None:
+        """Take over the tensors of a checkpoint that `write` wrote."""
+        self.net.load_state_dict(tensors["net"])
+        self.average.load_state_dict(tensors["average"])
+        self.optimiser.load_state_dict(tensors["optimiser"])

@@ -1,4 +1,4 @@
-"""The network: a folded map of electrons in, twelve betas a sphere out.
+"""The network: a folded map of electrons in, twelve betas per sphere out.
 
 Two fixed layers come first. `MapInversion` turns the map into shares of each Legendre order at each radius.
 `SphereWindows` looks for the spheres in order 0, the radial profile, and cuts a window about each, in units of that
@@ -8,6 +8,7 @@ what that leaves. Outputs are in units of the spread of the betas in the prior t
 """
 
 from collections.abc import Iterable
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,9 @@ import torchvision
 from torch import Tensor, nn
 
 from util.training.map_inversion import InputSettings, inversion
+from util.training.recipe import Architecture
 
-ARCHITECTURES = ("resnet18", "resnet34", "resnet50", "resnet101", "efficientnet_b0")
+ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 _CENTROID_CELLS = 2
 # Two spheres that are closer than this are not told apart in the profile.
 CLOSEST = 0.022
@@ -28,6 +30,9 @@ _LEAST = 0.5
 
 class MapInversion(nn.Module):
     """Maps (n, n_rho, n_angle) to images (n, cells, orders); fixed, and rebuilt from its settings, so not stored."""
+
+    angular: Tensor
+    radial: Tensor
 
     def __init__(self, settings: InputSettings):
         super().__init__()
@@ -86,19 +91,21 @@ class SphereNet(nn.Module):
 
     Parameters
     ----------
-    arch : str
-        One of `ARCHITECTURES`.
+    arch : Architecture
     spheres : int
         1 or 2.
     settings : InputSettings
-        Of the fixed layers; says also how many betas a sphere has.
+        Of the fixed layers; says also how many betas each sphere has.
     label_mean, label_std : tensors (spheres, betas) or None
         Scale of the outputs; None: to be loaded with the weights.
     """
 
+    label_mean: Tensor
+    label_std: Tensor
+
     def __init__(
         self,
-        arch: str,
+        arch: Architecture,
         spheres: int,
         settings: InputSettings,
         label_mean: Tensor | None = None,
@@ -107,7 +114,7 @@ class SphereNet(nn.Module):
         super().__init__()
         shape = (spheres, len(settings.beta_mean))
         outputs = shape[0] * shape[1]
-        self.input_settings = settings
+        self.arch, self.input_settings = arch, settings
         self.invert = MapInversion(settings)
         self.cut = SphereWindows(spheres, settings)
         self.shortcut = nn.Linear(spheres * settings.window * self.invert.shape[1], outputs)
@@ -118,7 +125,8 @@ class SphereNet(nn.Module):
     def image(self, maps: Tensor) -> Tensor:
         """Make the image (n, 1, spheres * window, orders); in full precision, for the inversion's sums cancel."""
         with torch.autocast(maps.device.type, enabled=False), torch.no_grad():
-            return self.cut(self.invert(maps.float())).flatten(1, 2)[:, None]
+            windows: Tensor = self.cut(self.invert(maps.float()))
+        return windows.flatten(1, 2)[:, None]
 
     def forward(self, maps: Tensor) -> Tensor:
         """Read maps (n, n_rho, n_angle) of electrons; betas (n, spheres, betas)."""
@@ -127,7 +135,7 @@ class SphereNet(nn.Module):
             linear = self.shortcut(image.flatten(1))
         if maps.is_cuda:
             image = image.contiguous(memory_format=torch.channels_last)
-        out = linear + self.net(image).float()
+        out: Tensor = linear + self.net(image).float()
         return out.view(-1, *self.label_mean.shape) * self.label_std + self.label_mean
 
     @torch.no_grad()
@@ -137,7 +145,8 @@ class SphereNet(nn.Module):
         profile = self.cut(image)[..., 0].clamp_min(0)
         offset = torch.arange(profile.shape[2], device=maps.device) - (profile.shape[2] - 1) / 2
         shift = (profile * offset).sum(2) / profile.sum(2).clamp_min(1e-9)
-        return self.cut.low + (self.cut.peaks(image) + shift + 0.5) * self.cut.width
+        cells: Tensor = self.cut.peaks(image) + shift + 0.5
+        return self.cut.low + cells * self.cut.width
 
     @torch.no_grad()
     def fit_shortcut(self, batches: Iterable[tuple[Tensor, Tensor]], *, by_cell: bool) -> None:
@@ -149,9 +158,10 @@ class SphereNet(nn.Module):
             Whether each cell of a window has a weight of its own, which takes tens of thousands of samples of a narrow
             prior; else all cells of an order share one. Spheres that overlap would spoil the former.
         """
-        window, moments, n = self.cut.window, 0.0, 0
+        window, features, n = self.cut.window, 0, 0
+        moments = torch.zeros((), dtype=torch.float64)
         for maps, betas in batches:
-            cells = torch.cat([self.image(some) for some in maps.split(256)]).view(
+            cells = torch.cat([self.image(some) for some in torch.split(maps, 256)]).view(
                 len(maps), self.cut.spheres, window, -1
             )
             seen = (cells if by_cell else cells.sum(2)).flatten(1)
@@ -180,10 +190,12 @@ class SphereNet(nn.Module):
 
 
 def _last_layer(net: nn.Module) -> nn.Linear:
-    return net.classifier[1] if isinstance(net, torchvision.models.EfficientNet) else net.fc
+    last = net.classifier[1] if isinstance(net, torchvision.models.EfficientNet) else net.fc
+    assert isinstance(last, nn.Linear)
+    return last
 
 
-def backbone(arch: str, outputs: int) -> nn.Module:
+def backbone(arch: Architecture, outputs: int) -> nn.Module:
     """Torchvision's network for one input channel, without pretrained weights; its answer is 0 at first.
 
     Raises
@@ -193,11 +205,11 @@ def backbone(arch: str, outputs: int) -> nn.Module:
     """
     if arch not in ARCHITECTURES:
         raise ValueError(f"expected an architecture of {', '.join(ARCHITECTURES)}, found {arch!r}")
-    net = getattr(torchvision.models, arch)(num_classes=outputs)
-    if arch == "efficientnet_b0":
-        net.features[0][0] = nn.Conv2d(1, 32, 3, 2, 1, bias=False)
+    net: nn.Module = getattr(torchvision.models, arch)(num_classes=outputs)
+    if isinstance(net, torchvision.models.EfficientNet):
+        net.set_submodule("features.0.0", nn.Conv2d(1, 32, 3, 2, 1, bias=False))
     else:
-        net.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+        net.set_submodule("conv1", nn.Conv2d(1, 64, 7, 2, 3, bias=False))
     last = _last_layer(net)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)

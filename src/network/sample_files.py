@@ -1,32 +1,57 @@
 """Make a training and a validation set from a prior; what both gen_traindata_* stages share.
 
-A sample is the folded map of one measurement: a Poisson number of electrons a sphere, each weighted by a flux that
+A sample is the folded map of one measurement: a Poisson number of electrons per sphere, each weighted by a flux that
 spreads by `weight_spread`. `poisson` draws the map itself from what is expected in each bin; `electrons` draws
 and folds every electron. Both give the same distribution.
 """
 
 import argparse
-import dataclasses
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from src.network.dataset import Samples, fresh_samples, read_facts, seeded, write_samples
+from src.network.dataset import (
+    TRAINING_SET,
+    VALIDATION_SET,
+    MadeBy,
+    Samples,
+    Sampling,
+    fresh_samples,
+    joined,
+    read_made_by,
+    seeded,
+    write_samples,
+)
 from util.physics.polar_map import fold
 from util.physics.sampling import project, sample_sphere
 from util.runtime.errors import InputError
 from util.runtime.executor import available_cores, map_in_order, open_executor
 from util.runtime.options import number
+from util.runtime.settings import load
 from util.training.map_inversion import InputSettings
-from util.training.priors import Draws, Prior, draw
+from util.training.priors import Prior, draw
+from util.training.recipe import file_stem
 
-METHODS = ("poisson", "electrons")
-# Apart from those of fresh samples (`src.network.dataset.TRAINING`, `VALIDATION`).
-_KEYS = {"train": 10, "valid": 11}
 _BLOCK = 20
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    """What both stages are told; see `add_options`."""
+
+    data: Path
+    input: Path
+    training: int | None
+    validation: int | None
+    spheres: int | None
+    sampling: Sampling
+    seed: int
+    workers: int
+    overwrite: bool
 
 
 class Block(NamedTuple):
@@ -34,17 +59,22 @@ class Block(NamedTuple):
 
     prior: Prior
     settings: InputSettings
-    method: str
+    sampling: Sampling
     seed: int
     key: int
-    index: int
+    number: int
     size: int
 
 
 def sample_electrons(
-    beta: np.ndarray, R: np.ndarray, sigma_R: np.ndarray, electrons: np.ndarray, *, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions x, z of a Poisson number of electrons of each sphere, by the inverse transform method.
+    beta: NDArray[np.float64],
+    R: NDArray[np.float64],
+    sigma_R: NDArray[np.float64],
+    electrons: NDArray[np.float64],
+    *,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw positions x, z of a Poisson number of electrons of each sphere, by the inverse transform method.
 
     Parameters
     ----------
@@ -72,31 +102,34 @@ def electron_samples(prior: Prior, settings: InputSettings, n: int, *, rng: np.r
 
 def draw_block(block: Block) -> Samples:
     """Draw the samples of a block."""
-    rng = seeded(block.seed, block.key, block.index)
-    make = fresh_samples if block.method == "poisson" else electron_samples
+    rng = seeded(block.seed, block.key, block.number)
+    make = fresh_samples if block.sampling == "poisson" else electron_samples
     return make(block.prior, block.settings, block.size, rng=rng)
 
 
-def draw_set(
-    prior: Prior, settings: InputSettings, n: int, *, kind: str, method: str, seed: int, workers: int
-) -> Samples:
+def draw_set(made_by: MadeBy, *, key: int, workers: int) -> Samples:
     """Draw a whole set; the same for any number of workers.
 
     Parameters
     ----------
-    kind : {"train", "valid"}
+    made_by : MadeBy
+    key : {TRAINING_SET, VALIDATION_SET}
+    workers : int
     """
+    n = made_by.samples
     blocks = [
-        Block(prior, settings, method, seed, _KEYS[kind], start // _BLOCK, min(_BLOCK, n - start))
+        Block(
+            made_by.prior, made_by.input, made_by.sampling, made_by.seed, key, start // _BLOCK, min(_BLOCK, n - start)
+        )
         for start in range(0, n, _BLOCK)
     ]
     parts = []
-    with open_executor(min(workers, len(blocks))) as executor, tqdm(total=n, unit="sample", desc=kind) as bar:
+    name = "training" if key == TRAINING_SET else "validation"
+    with open_executor(min(workers, len(blocks))) as executor, tqdm(total=n, unit="sample", desc=name) as bar:
         for part in map_in_order(executor, draw_block, blocks, in_flight=2 * workers):
             parts.append(part)
             bar.update(len(part.inputs))
-    draws = Draws(*(np.concatenate(values) for values in zip(*(part.draws for part in parts), strict=True)))
-    return Samples(np.concatenate([part.inputs for part in parts]), draws)
+    return Samples(np.concatenate([part.inputs for part in parts]), joined([part.draws for part in parts]))
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -108,16 +141,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--spheres", type=number(int, 1, 3), metavar="S", help="take the prior's first S (default: all)"
     )
-    parser.add_argument("--method", choices=METHODS, default="poisson", help="(default %(default)s)")
+    parser.add_argument("--sampling", choices=get_args(Sampling), default="poisson", help="(default %(default)s)")
     parser.add_argument("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
     parser.add_argument("--workers", type=number(int, 1, 1024), default=available_cores(), metavar="N")
     parser.add_argument("--overwrite", action="store_true", help="replace sets that were made otherwise")
 
 
-def make_sets(name: str, prior: Prior, settings: InputSettings, args: argparse.Namespace) -> list[Path]:
-    """Write DATA/traindata/NAME_SEED.h5 and DATA/validdata/NAME_SEED.h5, unless they are there.
+def make_sets(stage: str, prior: Prior, options: SetOptions) -> None:
+    """Write DATA/traindata/STAGE_SEED.h5 and DATA/validdata/STAGE_SEED.h5, unless they are there.
 
-    Sets of one sphere are named NAME_single_SEED.h5.
+    Sets of one sphere are named STAGE_single_SEED.h5.
 
     Raises
     ------
@@ -125,30 +158,33 @@ def make_sets(name: str, prior: Prior, settings: InputSettings, args: argparse.N
         A set is there that was made otherwise, or the prior has fewer spheres than asked for.
     """
     try:
-        prior = prior.first(args.spheres or len(prior.spheres))
+        prior = prior.first(options.spheres or len(prior.spheres))
     except ValueError as error:
-        raise InputError(f"{name}: prior: {error}") from None
-    if len(prior.spheres) == 1:
-        name += "_single"
-    facts = {
-        "prior": dataclasses.asdict(prior),
-        "input": dataclasses.asdict(settings),
-        "method": args.method,
-        "seed": args.seed,
-    }
-    paths = []
-    for kind, n in (("train", args.training or prior.training), ("valid", args.validation or prior.validation)):
-        path = args.data / f"{kind}data" / f"{name}_{args.seed}.h5"
-        paths.append(path)
-        mine = json.loads(json.dumps({**facts, "samples": n}))
-        if path.exists() and not args.overwrite:
-            if read_facts(path) != mine:
-                raise InputError(
-                    f"{path}: exists, made with other settings; add --overwrite to replace it or choose another SEED"
-                )
-            print(f"{path}: already there, made with the same settings")
-            continue
-        samples = draw_set(prior, settings, n, kind=kind, method=args.method, seed=args.seed, workers=args.workers)
-        write_samples(path, samples, mine)
-        print(f"{path}: {n} samples, {path.stat().st_size / 1e6:.0f} MB")
-    return paths
+        raise InputError(f"{stage}: prior: {error}") from None
+    name = f"{file_stem(stage, len(prior.spheres))}_{options.seed}.h5"
+    inputs = load(InputSettings, options.input)
+    for folder, key, samples in (
+        ("traindata", TRAINING_SET, options.training or prior.training),
+        ("validdata", VALIDATION_SET, options.validation or prior.validation),
+    ):
+        made_by = MadeBy(prior, inputs, options.sampling, options.seed, samples)
+        make_set(options.data / folder / name, made_by, key=key, workers=options.workers, overwrite=options.overwrite)
+
+
+def make_set(path: Path, made_by: MadeBy, *, key: int, workers: int, overwrite: bool) -> None:
+    """Draw and write a set, unless it is there.
+
+    Raises
+    ------
+    InputError
+        It is there, made otherwise.
+    """
+    if path.exists() and not overwrite:
+        if read_made_by(path) != made_by:
+            raise InputError(
+                f"{path}: exists, made with other settings; add --overwrite to replace it or choose another SEED"
+            )
+        print(f"{path}: already there, made with the same settings")
+        return
+    write_samples(path, draw_set(made_by, key=key, workers=workers), made_by)
+    print(f"{path}: {made_by.samples} samples, {path.stat().st_size / 1e6:.0f} MB")

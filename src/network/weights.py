@@ -8,24 +8,30 @@ from torch import Tensor
 from src.network.checkpoint import read_checkpoint
 from src.network.model import SphereNet
 from util.runtime.errors import InputError
-from util.training.map_inversion import InputSettings
+from util.training.course import TrainingFacts
+
+_REMEDY = "fetch them anew with script/download_params.sh or train with script/run_model.sh"
 
 
 def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Real numbers in half precision, on the CPU; whole ones as they are."""
+    """Return real numbers in half precision, on the CPU; whole ones as they are."""
     return {
         name: value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
         for name, value in state.items()
     }
 
 
-def build(facts: dict) -> SphereNet:
-    """Make a network of the architecture and input that these facts tell, without its weights."""
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in facts["input"].items()}
-    return SphereNet(facts["arch"], facts["spheres"], InputSettings(**values))
+def build(facts: TrainingFacts) -> SphereNet:
+    """Return a network of the architecture and input that these facts tell, without its weights."""
+    return SphereNet(facts.arch, facts.spheres, facts.input)
 
 
-def read_weights(path: Path) -> tuple[SphereNet, dict]:
+def read_facts(path: Path) -> TrainingFacts:
+    """Read how weights were trained; errors as of `read_weights`."""
+    return read_checkpoint(TrainingFacts, path, maker="run_model.sh", remedy=_REMEDY)[1]
+
+
+def read_weights(path: Path) -> tuple[SphereNet, TrainingFacts]:
     """Read a network, in full precision, and the facts of its training.
 
     Raises
@@ -33,14 +39,14 @@ def read_weights(path: Path) -> tuple[SphereNet, dict]:
     InputError
         Missing, no weights, or weights of another program.
     """
-    tensors, facts = read_checkpoint(path)
+    tensors, facts = read_checkpoint(TrainingFacts, path, maker="run_model.sh", remedy=_REMEDY)
     try:
         net = build(facts)
         net.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: expected weights of this program's network, found others ({str(error).splitlines()[0][:100]}); "
-            "fetch them anew with script/download_params.sh or train with script/run_model.sh"
+            f"{_REMEDY}"
         ) from None
     if not all(torch.isfinite(value).all() for value in net.state_dict().values()):
         raise InputError(f"{path}: expected finite weights, found others; fetch or train them anew")

@@ -4,6 +4,8 @@ An electron near the edge of a cell convinces two cells. Both tell its place, so
 the two places are close. `benchmark.spot_classifier` compares this with the joint fit, which the stages use.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,18 +15,19 @@ from src.spot_classifier.net import SpotNet
 from src.spot_classifier.patches import GaussSettings, to_cells
 
 
-def answer_frame(net: SpotNet, data: NDArray, half_width: int) -> NDArray[np.float32]:
+def answer_frame(net: SpotNet, data: NDArray[Any], half_width: int) -> NDArray[np.float32]:
     """Ask the network about every cell of a frame (h, w) at once: (3, h, w), logit and offset [cells].
 
     Beyond its edges the frame is taken to be dark, as in the patches.
     """
     padded = np.pad(np.asarray(data, np.float32), half_width)
     with torch.inference_mode():
-        return net(torch.from_numpy(padded)[None])[0].numpy()
+        answer: torch.Tensor = net(torch.from_numpy(padded)[None])[0]
+    return answer.numpy()
 
 
 def positions(
-    answer: NDArray, data: NDArray, settings: GaussSettings, *, threshold: float, apart: float
+    answer: NDArray[Any], data: NDArray[Any], settings: GaussSettings, *, threshold: float, apart: float
 ) -> NDArray[np.float64]:
     """Places of electrons (n, 2) [cells from the frame's corner].
 
@@ -41,9 +44,8 @@ def positions(
         Of places nearer than this the less sure one is dropped [cells].
     """
     cells = np.argwhere((answer[0] > threshold) & (data >= settings.bright))
-    at = tuple(cells.T)
-    places = cells + 0.5 + answer[1:][(slice(None), *at)].T
-    places = places[np.argsort(-answer[0][at], kind="stable")]
+    places: NDArray[np.float64] = cells + 0.5 + answer[1:, cells[:, 0], cells[:, 1]].T
+    places = places[np.argsort(-answer[0, cells[:, 0], cells[:, 1]], kind="stable")]
     dropped = np.zeros(len(places), bool)
     for better, worse in sorted(KDTree(places).query_pairs(apart)) if len(places) else ():
         if not dropped[better]:
@@ -58,4 +60,5 @@ def find(
     none = np.zeros(0)
     data = to_cells(frame, none, none, settings.bin).data
     places = positions(answer_frame(net, data, settings.half_width), data, settings, threshold=threshold, apart=apart)
-    return (places * settings.bin - np.array(frame.shape) / 2) * (2 / max(frame.shape))
+    pixels: NDArray[np.float64] = places * settings.bin - np.array(frame.shape) / 2
+    return np.asarray(pixels * (2 / max(frame.shape)))

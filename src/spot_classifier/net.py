@@ -5,6 +5,7 @@ layers are written as convolutions: so the same network reads a patch, or a whol
 cell that a patch fits about.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,8 +13,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.network.checkpoint import read_checkpoint
+from src.spot_classifier.patch_file import TaskName
 from src.spot_classifier.patches import GaussSettings
 from util.runtime.errors import InputError
+from util.training.course import Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpotFacts(Course):
+    """How a classifier was trained.
+
+    Attributes
+    ----------
+    task : {"pixel", "finder"}
+    seed : int
+    patches : (training, validation)
+    settings : GaussSettings
+    """
+
+    task: TaskName
+    seed: int
+    patches: tuple[int, int]
+    settings: GaussSettings
 
 
 class SpotNet(nn.Module):
@@ -40,7 +61,8 @@ class SpotNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Answer for every cell that a whole patch fits about."""
-        return self.linear(self.blocks(images[:, None] / self.scale))
+        answers: Tensor = self.linear(self.blocks(images[:, None] / self.scale))
+        return answers
 
 
 def losses(output: Tensor, targets: Tensor, offset_weight: float) -> Tensor:
@@ -60,23 +82,22 @@ def losses(output: Tensor, targets: Tensor, offset_weight: float) -> Tensor:
     return entropy + offset_weight * squares
 
 
-def read_spot_net(path: Path) -> tuple[SpotNet, GaussSettings, dict]:
-    """Read a trained classifier, its settings and the facts of its training.
+def read_spot_net(path: Path) -> tuple[SpotNet, SpotFacts]:
+    """Read a trained classifier and the facts of its training.
 
     Raises
     ------
     InputError
         Missing, or no weights of this network.
     """
-    tensors, facts = read_checkpoint(path, "run_gauss_model.sh")
+    maker, remedy = "run_gauss_model.sh", "train it anew with script/run_gauss_model.sh"
+    tensors, facts = read_checkpoint(SpotFacts, path, maker=maker, remedy=remedy)
+    net = SpotNet(facts.settings)
     try:
-        values = facts["settings"]
-        settings = GaussSettings(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
-        net = SpotNet(settings)
         net.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (TypeError, RuntimeError) as error:
         raise InputError(
             f"{path}: expected weights of the spot classifier, found others ({str(error).splitlines()[0][:100]}); "
-            "train it with script/run_gauss_model.sh"
+            f"{remedy}"
         ) from None
-    return net.eval(), settings, facts
+    return net.eval(), facts

@@ -1,8 +1,9 @@
 """Files of patches for the spot classifier."""
 
-import dataclasses
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -12,16 +13,24 @@ from tqdm import tqdm
 from src.spot_classifier.patches import GaussSettings, GaussTasks, cut_patches, patch_dtype, to_cells
 from util.frames.course_file import FrameFile
 from util.runtime.errors import InputError
+from util.runtime.facts import to_json
 from util.runtime.hdf5 import open_hdf5
 from util.runtime.hdf5_tables import writing_tables
-from util.runtime.settings import load
+from util.runtime.settings import changed, load
 from util.simulation.provenance import attributes_of, check_room, is_made_with
 from util.simulation.truth_tables import DETECTED, read_detected_electrons
 
 PATCHES = "Patches"
+TaskName = Literal["pixel", "finder"]
 
 
-TASKS = ("pixel", "finder")
+@dataclass(frozen=True)
+class PatchFacts:
+    """How a file of patches was made: the settings, the fingerprint of the frames' file, the range of frames."""
+
+    settings: GaussSettings
+    source: str
+    frames: tuple[int, int]
 
 
 def write_patches(
@@ -35,8 +44,7 @@ def write_patches(
         The file exists, made otherwise; frames without a patch; no room.
     """
     with FrameFile(finaltest) as frames:
-        how = {"settings": dataclasses.asdict(settings), "source": frames.fingerprint(), "frames": [start, stop]}
-        text = json.dumps(how, sort_keys=True)
+        text = to_json(PatchFacts(settings, frames.fingerprint(), (start, stop)), sort_keys=True)
         if not overwrite and is_made_with(path, text, seed):
             return len(read_patches(path, settings))
         electrons = read_detected_electrons(finaltest)
@@ -69,7 +77,7 @@ def write_patches(
     return written
 
 
-def read_patches(path: Path, settings: GaussSettings) -> NDArray:
+def read_patches(path: Path, settings: GaussSettings) -> NDArray[Any]:
     """Read `Patches` (n,), dtype `patch_dtype`.
 
     Raises
@@ -87,21 +95,20 @@ def read_patches(path: Path, settings: GaussSettings) -> NDArray:
             found = table.dtype if isinstance(table, h5py.Dataset) else ", ".join(file) or "nothing"
             raise InputError(f"{path}: expected {PATCHES} of type {expected}, found {found}; {remedy}")
         try:
-            return table[()]
+            rows: NDArray[Any] = table[()]
         except (OSError, RuntimeError) as error:
             raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); {remedy}") from None
+    return rows
 
 
-def task_settings(path: Path, task: str, **changes: object) -> GaussSettings:
-    """Read one task of param/gauss.toml, with what the command line overrides.
+def task_settings(path: Path, task: TaskName, changes: Mapping[str, object]) -> GaussSettings:
+    """Read one task of param/gauss.toml, with what the command line changes of it.
 
     Raises
     ------
     InputError
         The file or an option is at fault.
     """
-    settings = getattr(load(GaussTasks, path), task)
-    try:
-        return dataclasses.replace(settings, **{name: value for name, value in changes.items() if value is not None})
-    except ValueError as error:
-        raise InputError(f"{path}: {task}, with the options given: {error}") from None
+    tasks = load(GaussTasks, path)
+    settings = tasks.finder if task == "finder" else tasks.pixel
+    return changed(settings, changes, f"{path}: {task}, with the options given")

@@ -5,12 +5,13 @@ Negatives are cells that hold none, partly anywhere, partly near an electron. On
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from util.finder.binning import bin_pixels
+from util.training.recipe import Precision, Schedule
 
 POSITIVE, ANYWHERE, NEAR = 0, 1, 2
 KINDS = ("electron", "anywhere", "near")
@@ -42,10 +43,10 @@ class GaussSettings:
     batch: int
     epochs: int
     rate: float
-    schedule: str
+    schedule: Schedule
     ema: float
     clip: float
-    precision: str
+    precision: Precision
 
     def __post_init__(self) -> None:
         if self.half_width < 6:
@@ -91,11 +92,11 @@ def patch_dtype(settings: GaussSettings) -> np.dtype:
 class Cells(NamedTuple):
     """A frame in cells (h, w), and its electrons in cells from the frame's corner (n, 2)."""
 
-    data: NDArray
+    data: NDArray[Any]
     electrons: NDArray[np.float64]
 
 
-def to_cells(frame: NDArray, x: NDArray, z: NDArray, size: int) -> Cells:
+def to_cells(frame: NDArray[Any], x: NDArray[Any], z: NDArray[Any], size: int) -> Cells:
     """Average a frame over cells; electrons from detector units to cells.
 
     Parameters
@@ -112,7 +113,7 @@ def to_cells(frame: NDArray, x: NDArray, z: NDArray, size: int) -> Cells:
     return Cells(data, places)
 
 
-def nearest(electrons: NDArray, cells: NDArray) -> NDArray[np.float64]:
+def nearest(electrons: NDArray[Any], cells: NDArray[Any]) -> NDArray[np.float64]:
     """Offset (m, 2) of the nearest electron (n, 2) from the middle of each cell (m, 2); nan where none is near."""
     offsets = np.full(cells.shape, np.nan)
     for start in range(0, len(cells), 4096):
@@ -125,7 +126,7 @@ def nearest(electrons: NDArray, cells: NDArray) -> NDArray[np.float64]:
     return offsets
 
 
-def cut_patches(image_id: int, cells: Cells, settings: GaussSettings, *, rng: np.random.Generator) -> NDArray:
+def cut_patches(image_id: int, cells: Cells, settings: GaussSettings, *, rng: np.random.Generator) -> NDArray[Any]:
     """Patches of one frame, dtype `patch_dtype`: every electron, and as many others as `positive` asks for."""
     shape = np.array(cells.data.shape)
     holding = np.floor(cells.electrons).astype(int)
@@ -151,7 +152,9 @@ def cut_patches(image_id: int, cells: Cells, settings: GaussSettings, *, rng: np
     return rows
 
 
-def _near(holding: NDArray, free: NDArray, wanted: int, reach: float, rng: np.random.Generator) -> NDArray:
+def _near(
+    holding: NDArray[Any], free: NDArray[Any], wanted: int, reach: float, rng: np.random.Generator
+) -> NDArray[Any]:
     """Up to `wanted` different free cells (m, 2), evenly among those within `reach` of the cell of an electron."""
     span = np.arange(-int(reach), int(reach) + 1)
     steps = np.stack(np.meshgrid(span, span, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -159,4 +162,4 @@ def _near(holding: NDArray, free: NDArray, wanted: int, reach: float, rng: np.ra
     around = np.unique((holding[:, None] + steps).reshape(-1, 2), axis=0)
     around = around[((around >= 0) & (around < free.shape)).all(axis=1)]
     around = around[free[tuple(around.T)]]
-    return around[rng.choice(len(around), min(wanted, len(around)), replace=False)] if len(around) else around
+    return np.asarray(rng.choice(around, min(wanted, len(around)), replace=False) if len(around) else around)

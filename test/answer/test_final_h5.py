@@ -8,6 +8,7 @@ import pytest
 
 from support.answers import MADE_BY
 from util.answer.final_h5 import ANSWER_DTYPE, answer_rows, read_answer, read_made_by, table, write_answer
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
@@ -15,27 +16,17 @@ from util.runtime.errors import InputError
 
 def result_of(spheres=2, betas=12):
     """Make a fit's result of numbers that tell themselves apart."""
-    rng = np.random.default_rng(8)
-    R = np.linspace(0.4, 0.7, spheres)
-    beta = rng.uniform(-0.1, 0.1, (spheres, betas))
-    electrons, sigma_R, centre = np.full(spheres, 5e4), np.full(spheres, 0.01), np.array([0.001, -0.002])
-    names = [
-        f"{name}_{s + 1}"
-        for s in range(spheres)
-        for name in ("N", "R", "sigma_R", *(f"beta_{2 * i}" for i in range(1, betas + 1)))
-    ]
-    values = np.concatenate([np.column_stack((electrons, R, sigma_R, beta)).ravel(), centre])
-    factor = rng.normal(size=(values.size, values.size)) * 1e-3
+    rng, layout = np.random.default_rng(8), Layout(spheres, 2 * betas)
+    values = np.zeros(layout.size)
+    values[layout.N], values[layout.R], values[layout.sigma_R] = 5e4, np.linspace(0.4, 0.7, spheres), 0.01
+    values[layout.beta] = rng.uniform(-0.1, 0.1, (spheres, betas))
+    values[layout.centre] = 0.001, -0.002
+    factor = rng.normal(size=(layout.size, layout.size)) * 1e-3
     return FitResult(
-        names=(*names, "centre_x", "centre_z"),
+        layout=layout,
         values=values,
         covariance=factor @ factor.T,
         floor_covariance=0.81 * factor @ factor.T,
-        electrons=electrons,
-        R=R,
-        sigma_R=sigma_R,
-        beta=beta,
-        centre=centre,
         deviance=1234.5,
         dof=1200,
         condition=17.0,

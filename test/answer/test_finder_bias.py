@@ -49,22 +49,22 @@ def bias(experiment, run, answer):
 
 def test_the_bias_is_small_beside_the_errors_and_is_subtracted(answer, bias):
     assert bias.frames == FRAMES and bias.names == answer.names
-    betas = answer.beta_index.ravel()
+    betas = answer.layout.beta.ravel()
     assert np.abs(bias.bias[betas] / answer.errors[betas]).max() < 0.5
     assert np.all(bias.error[betas] > 0)
     assert bias.bias[0] == bias.bias[-1] == bias.error[0] == 0
     assert bias.unlike == ()
     corrected = subtract(answer, bias)
     assert np.allclose(corrected.values + bias.bias, answer.values)
-    assert np.array_equal(corrected.beta, corrected.values[answer.beta_index])
+    assert np.array_equal(corrected.beta, corrected.values[answer.layout.beta])
     assert np.allclose(corrected.errors**2, answer.errors**2 + bias.error**2)
 
 
 class Painted:
-    """A virtual experiment whose finder is known: it blurs or re-weights true electrons."""
+    """A virtual experiment whose finder is known: it blurs electrons, and takes two close to the equator for one."""
 
-    def __init__(self, blur, weight_spread=0.1):
-        self.blur, self.weight_spread = blur, weight_spread
+    def __init__(self, blur, weight_spread=0.1, merged=0.0):
+        self.blur, self.weight_spread, self.merged = blur, weight_spread, merged
 
     def play(self, scene, frames, *, seed):
         rng = np.random.default_rng(seed)
@@ -80,7 +80,11 @@ class Painted:
         found["flux"] += rng.normal(0, self.weight_spread, electrons.size)
         found["A"] = rng.normal(100, 10, electrons.size)
         found["sigma"] = rng.normal(0.015, 0.001, electrons.size)
-        return Played(frames, electrons, found)
+        # The flux of those that are lost is in those that stay.
+        there = np.abs(electrons["z"]) < 0.2
+        lost = there & (rng.random(electrons.size) < self.merged)
+        found["flux"][there] *= 1 / (1 - self.merged)
+        return Played(frames, electrons, found[~lost])
 
 
 def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
@@ -96,7 +100,7 @@ def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
     blurred = measure_bias(answer, seen, 300, Painted(0.004), seed=9)
     assert blurred.p < 1e-6 and blurred.clear
     # A blur of 0.004 in quadrature with 0.010.
-    widening = dict(zip(blurred.names, blurred.bias, strict=True))["sigma_R_1"]
+    widening = blurred.bias[answer.layout.sigma_R[0]]
     assert widening == pytest.approx(np.hypot(answer.sigma_R[0], 0.004) - answer.sigma_R[0], rel=0.35)
 
 
@@ -114,22 +118,30 @@ def test_subtracting_nothing_changes_nothing(answer):
     assert np.array_equal(subtract(answer, none).values, answer.values)
 
 
-def test_unit_weights_have_a_bias_of_their_own(run, answer):
-    """Lost electrons show in unit weights; here all are found, so that weights make no difference at all."""
-    bias = measure_bias(answer, seen_in(run.found, FRAMES), 300, Painted(0.0), seed=3, weights="unit")
-    assert np.abs(bias.bias).max() == 0
+def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is_not(run, answer):
+    seen = seen_in(run.found, FRAMES)
+    merging = Painted(0.001, merged=0.2)
+    unit, flux = (measure_bias(answer, seen, 300, merging, seed=3, weights=weights) for weights in ("unit", "flux"))
+    assert unit.p < 1e-6 and flux.p > 1e-3
+    # Fewer hits at the equator: a beta_2 too large by many errors.
+    beta_2 = answer.names.index("beta_2_1")
+    assert unit.bias[beta_2] > 5 * unit.error[beta_2]
+    assert abs(flux.bias[beta_2]) < 3 * flux.error[beta_2]
+    # Where every electron is found, one each, the hits are the truth.
+    assert np.all(measure_bias(answer, seen, 300, Painted(0.0), seed=3, weights="unit").bias == 0)
 
 
 def test_a_bootstrap_scatters_about_the_answer_by_its_errors(experiment, run, answer):
     values = bootstrap(answer, seen_in(run.found, FRAMES), FRAMES, 3, experiment, seed=2)
     assert values.shape == (3, len(answer.names))
-    moved = [i for i, name in enumerate(answer.names) if not name.startswith("N_")]
-    ratio = values.std(axis=0, ddof=1)[moved] / answer.errors[moved]
+    ratio = np.delete(values.std(axis=0, ddof=1) / answer.errors, answer.layout.N)
     assert 0.5 < np.sqrt((ratio**2).mean()) < 1.6
 
 
 def test_the_scene_of_an_answer_is_a_density(answer):
-    steep = replace(answer, beta=answer.beta + 3.0 * np.eye(2, 12, 1))
+    values = answer.values.copy()
+    values[answer.layout.beta] += 3.0 * np.eye(2, 12, 1)
+    steep = replace(answer, values=values)
     assert not pad.is_density(steep.beta).any()
     assert pad.is_density(np.array(scene_at(steep, (5,)).beta)).all()
 

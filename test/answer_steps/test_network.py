@@ -21,7 +21,7 @@ BETA = np.array([s.beta for s in DESIGN])
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Give a folder of two files of weights, one trained for all radii and one for those of the final test."""
+    """Return a folder of two files of weights, one trained for all radii and one for those of the final test."""
     folder = tmp_path_factory.mktemp("weights")
     net = shortcut_network()
     for name in ("pretraining", "fine_tuning"):
@@ -70,7 +70,7 @@ def test_spheres_too_close_to_search_for_are_answered_where_the_middle_agrees(we
     assert found.weights.name == "pretraining.weights.pt" and "overlap" in found.remarks[0]
 
 
-def test_without_weights_or_with_others_a_sentence_tells(weights, tmp_path):
+def test_without_weights_or_with_others_a_sentence_tells(tmp_path):
     with pytest.raises(InputError, match=r"no weights for 2 sphere.*download_params\.sh"):
         network.answer([], *measured(n=1000), spheres=2)
     (tmp_path / "a.weights.pt").write_bytes(b"no")

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from support import truth
-from util.fit.goodness import N_PHI, N_RHO, assess, circle_map
+from util.fit.circle_map import N_PHI, N_RHO, circle_map
+from util.fit.goodness import assess
 from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins
 
@@ -88,7 +89,7 @@ def test_a_background_is_measured(sound):
 
 def test_a_fitted_background_is_no_fault(sound):
     rng = np.random.default_rng(95)
-    goodness = checked(*np.concatenate((sound, rng.uniform(-1, 1, (2, 2_000))), axis=1), background=True)
+    goodness = checked(*np.concatenate((sound, rng.uniform(-1, 1, (2, 2_000))), axis=1), nuisances=("background",))
     assert not goodness.warnings
     assert "background" not in {test.name for test in goodness.tests}
 
@@ -114,7 +115,7 @@ def test_spheres_about_different_centres_are_told(sound):
 def test_a_wrong_centre_is_told(sound):
     weight = np.ones(sound[0].size)
     result = fit(*sound, weight, start=START, bins=BINS)
-    wrong = replace(result, centre=result.centre + np.array([0.01, 0]))
+    wrong = replace(result, values=result.values + 0.01 * (np.arange(result.layout.size) == result.layout.centre[0]))
     goodness = assess(*sound, weight, wrong, rng=np.random.default_rng(96), simulations=40)
     assert {"deviance", "angular profile", "worst region"} & alarms(goodness)
 
@@ -129,7 +130,7 @@ def test_a_dead_patch_is_named(sound):
     assert text.startswith("fewer") and "towards +x" in text
 
 
-def test_the_map_counts_what_a_plain_loop_counts(sound):
+def test_the_map_counts_what_a_plain_loop_counts():
     rng = np.random.default_rng(98)
     x, z, weight = rng.uniform(-1, 1, (3, 500))
     wanted = np.zeros((N_RHO, N_PHI))

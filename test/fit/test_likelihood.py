@@ -127,7 +127,7 @@ def test_doubled_weights_double_the_electrons_and_nothing_else():
     one = fit(x, z, start=start(), bins=BINS)
     two = fit(x, z, np.full(x.size, 2.0), start=start(), bins=BINS)
     assert np.allclose(two.electrons, 2 * one.electrons, rtol=1e-4)
-    assert np.allclose(two.beta, one.beta, atol=0.05 * one.errors[one.beta_index])
+    assert np.allclose(two.beta, one.beta, atol=0.05 * one.errors[one.layout.beta])
     assert np.allclose(two.beta_covariance(), one.beta_covariance(), rtol=0.02, atol=1e-3 * one.covariance[3, 3])
     assert two.deviance == pytest.approx(one.deviance, rel=0.02)
 
@@ -175,7 +175,7 @@ def test_a_uniform_background_is_told_from_the_spheres():
     x, z = np.concatenate(
         (truth.hits(truth.DESIGN, (60_000, 60_000), rng=rng), rng.uniform(-1, 1, (2, 10_000))), axis=1
     )
-    f = fit(x, z, start=start(), bins=BINS, background=True)
+    f = fit(x, z, start=start(), bins=BINS, nuisances=("background",))
     inside = (x[-10_000:] ** 2 + z[-10_000:] ** 2 < 1).sum()
     assert f.names[-3] == "background"
     assert abs(f.values[-3] - inside) < 4 * f.errors[-3]
@@ -227,5 +227,5 @@ def test_hits_where_next_to_nothing_is_expected_do_not_keep_the_fit_from_its_bes
         x, z = scene.draw(rng.poisson(200_000), rng=rng)
         result = fit(x, z, rng.normal(1, 0.17, x.size), start=start, bins=PolarBins(500, 96))
         assert result.converged and result.iterations < 40
-        pulls = (result.beta - betas) / result.errors[result.beta_index]
+        pulls = (result.beta - betas) / result.errors[result.layout.beta]
         assert np.abs(pulls).max() < 4.5

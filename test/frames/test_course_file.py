@@ -222,9 +222,16 @@ def test_damaged_chunk_is_refused_with_its_frame(tmp_path, damage, chunks):
             file.read(4)
         assert "\n" not in str(e.value)
         assert np.array_equal(file.read(1), frames()[1])
-        if damage == "rubbish":
-            with pytest.raises(InputError, match="frame 4 is damaged"):
-                file.image_ids()
+
+
+@pytest.mark.parametrize("chunks", [1, 2], ids=["direct", "through HDF5"])
+def test_numbers_of_frames_are_not_read_from_rubbish(tmp_path, chunks):
+    path = tmp_path / "f.h5"
+    write_h5py(path, chunks=(chunks,), compression="gzip")
+    with h5py.File(path, "r+") as file:
+        file[FRAMES].id.write_direct_chunk((4,), b"rubbish")
+    with FrameFile(path) as file, pytest.raises(InputError, match="frame 4 is damaged"):
+        file.image_ids()
 
 
 def test_failed_writing_leaves_nothing_behind(tmp_path):

@@ -267,7 +267,7 @@ def test_a_compression_that_needs_a_further_package_says_which(tmp_path, monkeyp
     path = pages(tmp_path / "f.tif", frames(np.uint8))
     message = "<COMPRESSION.LZW: 5> requires the 'imagecodecs' package"
 
-    def refuse(self, **how):
+    def refuse(_page, **_how):
         raise ValueError(message)
 
     with open_frames(path) as file:

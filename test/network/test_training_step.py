@@ -1,57 +1,38 @@
-"""Training functions."""
+"""One epoch of a training, and the average over its steps."""
 
 import copy
-import dataclasses
 import math
+from typing import get_args
 
-import numpy as np
 import pytest
 import torch
 
 from src.network import training_step
+from src.network.checkpoint import TrainingState
 from src.network.dataset import fresh_samples, seeded, tensors
-from src.network.model import SphereNet
-from src.network.training_step import TrainingStages, rate_at, stage_of
-from support import ROOT
-from support.param import INPUT, prior_named
+from src.network.model import SphereNet, distance
+from support.networks import facts_of
+from support.param import INPUT, STAGES, prior_named
 from util.runtime.errors import InputError
-from util.runtime.settings import load
-
-STAGES = load(TrainingStages, ROOT / "param" / "training.toml")
+from util.training.recipe import Precision
 
 
-def test_the_rate_warms_up_and_falls_to_a_thousandth():
-    settings = stage_of(STAGES, "pretraining", {"rate": 1.0})
-    rates = [rate_at(settings, t) for t in np.linspace(0, 1, 101)]
-    assert rates[0] < 0.1 and max(rates) == pytest.approx(1.0, abs=0.01) and rates[-1] == pytest.approx(1e-3)
-    assert np.argmax(rates) == 20
-    assert (
-        np.argmax([rate_at(stage_of(STAGES, "pretraining", {"schedule": "cosine"}), t / 100) for t in range(101)]) == 2
+def state_of(net, optimiser, epoch=3):
+    average = training_step.running_average(net, 0.99)
+    return TrainingState(net, average, optimiser, facts_of(prior_named("pretraining"), epoch=epoch))
+
+
+def train_epoch(state, batches, rate=1e-4, **changes):
+    settings = STAGES.stage("pretraining", {"batch": 4, **changes})
+    return training_step.train_epoch(
+        state, state.net, batches, settings, lambda _: rate, losses_of=distance, frozen=True
     )
 
 
-def test_settings_out_of_range_are_refused_with_the_stage():
-    with pytest.raises(InputError, match="fine_tuning: arch: expected one of resnet18"):
-        stage_of(STAGES, "fine_tuning", {"arch": "vgg"})
-    with pytest.raises(InputError, match="pretraining: batch and first_samples must be at least 2"):
-        stage_of(STAGES, "pretraining", {"batch": 1})
-
-
-def one_epoch(batches, **changes):
+def one_epoch(batches):
     torch.manual_seed(0)
     net = SphereNet("resnet18", 2, INPUT)
-    settings = stage_of(STAGES, "pretraining", {"batch": 4, **changes})
-    return net, training_step.train_epoch(
-        net,
-        copy.deepcopy(net),
-        training_step.make_optimiser(net, settings),
-        batches,
-        settings,
-        lambda step: 1e-4,
-        device=torch.device("cpu"),
-        epoch=3,
-        frozen=True,
-    )
+    return net, train_epoch(state_of(net, training_step.make_optimiser(net, 1e-4, 0.02)), batches)
 
 
 def test_a_loss_that_is_no_number_stops_training_with_epoch_step_and_rate():
@@ -71,24 +52,27 @@ def test_an_epoch_sums_losses_over_its_samples_and_leaves_frozen_statistics_alon
     assert net.net.bn1.running_mean.abs().max() == 0
 
 
-class Trap:
-    """Would run code when it is unpickled."""
-
-    def __reduce__(self):
-        return print, ("code was run",)
-
-
-def test_a_checkpoint_is_read_back_and_code_in_one_is_never_run(tmp_path, capsys):
-    training_step.write_checkpoint(tmp_path / "good.pt", {"a": torch.arange(3)}, {"epoch": 2})
-    tensors, facts = training_step.read_checkpoint(tmp_path / "good.pt")
-    assert tensors["a"].tolist() == [0, 1, 2] and facts == {"epoch": 2}
-    torch.save({"tensors": Trap(), "facts": "{}"}, tmp_path / "bad.pt")
-    with pytest.raises(InputError, match=r"bad\.pt: expected a checkpoint"):
-        training_step.read_checkpoint(tmp_path / "bad.pt")
-    (tmp_path / "bad.pt").write_bytes(b"short")
-    with pytest.raises(InputError, match=r"bad\.pt: expected a checkpoint"):
-        training_step.read_checkpoint(tmp_path / "bad.pt")
-    assert "code was run" not in capsys.readouterr().out
+def test_the_running_average_is_that_of_a_plain_loop_from_the_network_as_it_starts_on():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    start = copy.deepcopy(net.state_dict())
+    average = training_step.running_average(net, 0.9)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+    plain = copy.deepcopy(start)
+    for _ in range(3):
+        optimiser.zero_grad()
+        net(torch.rand(8, 3)).square().sum().backward()
+        optimiser.step()
+        average.update_parameters(net)
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                plain[name] = 0.9 * plain[name] + 0.1 * value
+    for name, value in average.module.state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(value, plain[name], rtol=1e-5, atol=1e-7), name
+    for name in ("0.weight", "1.weight", "1.running_var"):
+        for other in (start, net.state_dict()):
+            assert not torch.allclose(plain[name], other[name], rtol=0.01), name
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")  # said whenever oneDNN is set
@@ -98,23 +82,13 @@ def test_mixed_precision_gives_nearly_the_gradient_of_full_precision():
     torch.manual_seed(0)
     net = SphereNet("resnet18", 2, INPUT, betas.mean(0), betas.std(0))
     torch.nn.init.normal_(net.net.fc.weight, std=0.05)
-    settings, found = stage_of(STAGES, "pretraining", {"clip": 1e9}), {}
-    for precision in training_step.PRECISIONS:
+    found = {}
+    for precision in get_args(Precision):
         trained = copy.deepcopy(net)
         # Moves by the gradient.
         optimiser = torch.optim.SGD([{"params": list(trained.net.parameters()), "pace": 1.0}], lr=1.0)
         with torch.backends.mkldnn.flags(enabled=False):
-            sums = training_step.train_epoch(
-                trained,
-                copy.deepcopy(net),
-                optimiser,
-                [(inputs, betas)],
-                dataclasses.replace(settings, precision=precision),
-                lambda step: 1.0,
-                device=torch.device("cpu"),
-                epoch=0,
-                frozen=True,
-            )
+            sums = train_epoch(state_of(trained, optimiser), [(inputs, betas)], 1.0, clip=1e9, precision=precision)
         moved = [(a - b).detach().flatten() for a, b in zip(net.parameters(), trained.parameters(), strict=True)]
         found[precision] = torch.cat(moved), sums
     full, mixed = found["float32"], found["bf16"]

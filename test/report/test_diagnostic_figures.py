@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from support import truth
+from support.figures import saved_figures, titles
 from util.finder.finder import EVENT
 from util.fit.goodness import assess
 from util.fit.likelihood import fit
@@ -13,6 +14,39 @@ from util.physics.polar_map import PolarBins
 from util.report.diagnostic_figures import Measured, draw_all
 
 NAMES = {"distribution", "radial_spectrum", "angular_pulls", "pads", "correlations", "betas"}
+
+
+def lines(ax):
+    """Return what each line of an axes shows, by its label."""
+    return {line.get_label(): line.get_ydata() for line in ax.lines}
+
+
+def check_artists(figures, result, goodness, *, truth=None, others=None):
+    """Assert that each figure shows what it is named after, the truth and other answers only where there are some."""
+    shown = figures["correlations"].axes[0].images[0].get_array().data
+    assert shown == pytest.approx(result.covariance / np.outer(result.errors, result.errors))
+    radial = lines(figures["radial_spectrum"].axes[0])
+    assert radial["electrons found"] == pytest.approx(goodness.radial)
+    assert radial["all spheres"] == pytest.approx(goodness.radial_model)
+    assert sum("sphere " in label for label in radial) == len(result.R)
+    pulls = [bar.get_height() for bar in figures["angular_pulls"].axes[0].patches]
+    assert pulls == pytest.approx((goodness.angular - goodness.angular_model) / goodness.angular_error)
+    assert titles(figures["distribution"]) == [
+        "electrons found, square root",
+        "model, square root",
+        "pulls [standard deviations]",
+    ]
+    found, model, pulls = (ax.images[0].get_array().data for ax in figures["distribution"].axes[:3])
+    assert (found**2).sum() == pytest.approx((model**2).sum(), rel=0.01)
+    assert np.std(pulls[model > 1]) == pytest.approx(1, abs=0.1)
+    named = {"answer"} | ({"truth"} if truth else set()) | set(others or ())
+    for s in range(len(result.R)):
+        pad_lines = lines(figures["pads"].axes[s])
+        assert pad_lines.keys() == named - {"network"}
+        assert pad_lines["answer"][-1] == pytest.approx(0.5 + result.beta[s].sum())  # at c = 1, where each P is 1
+        betas = figures["betas"].axes[s]
+        assert {text.get_text() for text in betas.get_legend().texts} == named
+        assert [bar.get_height() for bar in betas.patches] == pytest.approx(result.beta[s])
 
 
 @pytest.mark.parametrize("spheres", [1, 2, 3])
@@ -34,12 +68,14 @@ def test_every_figure_is_drawn(tmp_path, spheres):
     measured = Measured(goodness, matrix, 1.0, frame)
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "frame.png").write_text("of an earlier answer")
-    paths = draw_all(tmp_path / "figures", result, measured, **extra)
+    with saved_figures() as figures:
+        paths = draw_all(tmp_path / "figures", result, measured, **extra)
     assert {path.stem for path in paths} == NAMES | ({"frame"} if spheres == 2 else set())
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
-        assert path.stat().st_size > 5_000
     assert set((tmp_path / "figures").iterdir()) == set(paths)
+    assert figures.keys() == {path.stem for path in paths}
+    check_artists(figures, result, goodness, **extra)
     # An answer without hits has fewer, and leaves none of those that had some.
     few = draw_all(tmp_path / "figures", result)
     assert {path.stem for path in few} == {"pads", "correlations", "betas"}

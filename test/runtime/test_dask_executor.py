@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from distributed import Client
 
 from src import gen_finaltest_npy, simulate_finaltest
+from support import ROOT
 from support.frames import make_frames
 from support.param import EXPERIMENT, FINDER
 from support.processes import contents, messages, stage, start, wait_until
@@ -57,11 +59,11 @@ def running_scheduler(folder):
 @contextmanager
 def running_workers(address, folder, count):
     """Start workers as a user would."""
-    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", folder, "--death-timeout", 5]
+    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", folder, "--death-timeout", 60]
     program = begin(["bash", "script/start_workers.sh", *options], SCHEDULER=address, WORKERS=str(count))
     try:
         with Client(address, set_as_default=False) as client:
-            client.wait_for_workers(count, timeout=30)
+            client.wait_for_workers(count, timeout=60)
         yield
     finally:
         end(program)
@@ -91,7 +93,7 @@ def frames(tmp_path_factory):
 
 
 def search(path, output):
-    return ["--finaltest", path, "--output", output, *FINDER, "--shards", 16]
+    return ["--finaltest", path, "--output", output, *FINDER, "--shard-count", 16]
 
 
 def pids(address):
@@ -134,8 +136,27 @@ def test_workers_that_do_not_see_the_file_are_refused(workers, tmp_path, capsys)
     refused(workers, capsys, f"error: {tmp_path}/f.h5: worker tcp://", "does not see it", files=[tmp_path / "f.h5"])
 
 
-def test_workers_on_another_state_of_the_code_are_refused(workers, capsys, monkeypatch):
-    monkeypatch.setattr(dask_executor, "_digest_of_code", lambda: "ours")
+@pytest.fixture
+def our_code(tmp_path, monkeypatch):
+    """Have this process run a copy of the code, which may be changed; scheduler and workers run the original."""
+    for top in ("util", "src"):
+        shutil.copytree(ROOT / top, tmp_path / top, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(dask_executor, "ROOT", tmp_path)
+    dask_executor._digest_of_code.cache_clear()
+    yield tmp_path
+    dask_executor._digest_of_code.cache_clear()
+
+
+@pytest.mark.usefixtures("our_code")
+def test_workers_on_the_same_state_of_the_code_are_accepted(workers):
+    with open_executor(1, workers) as executor:
+        assert executor.submit(divmod, 7, 2).result() == (3, 1)
+
+
+@pytest.mark.parametrize("module", ["util/physics/pad.py", "src/answer_steps/network.py", "src/gen_events_h5.py"])
+def test_workers_on_another_state_of_any_module_in_any_room_are_refused(workers, our_code, capsys, module):
+    with (our_code / module).open("a") as file:
+        file.write("# changed since\n")
     refused(workers, capsys, "the scheduler on ", "expected the same code as here, found another state")
 
 

@@ -156,12 +156,13 @@ def test_what_is_no_json_of_the_facts_is_refused(text, message):
     assert line.startswith(f"some.npz: {message}") and line.endswith("; search again")
 
 
-def test_content_nested_too_deeply_is_refused():
+@pytest.mark.parametrize("kind", [object, int])
+def test_content_nested_too_deeply_is_refused(kind):
     content = []
     for _ in range(100_000):
         content = [content]
     with pytest.raises(InputError, match=r"some\.npz: nested too deeply; correct it"):
-        structure(object, content, "some.npz")
+        structure(kind, content, "some.npz")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_a_tuple_of_any_length_may_be_empty(tmp_path):
         ("size = 1", "size = -1", "first: size must be above 0, found -1.0"),
         ("size = 0.25", "size = 0", "parts[1]: size must be above 0, found 0.0"),
         ("count = 3", "count = ", "not a TOML file (Invalid value (at line 2, column 9)); correct that line"),
+        ("count = 3", "count = " + 5000 * "3", "not a TOML file (Exceeds the limit"),
         ("count = 3", "count = 3\ncount = 4", "not a TOML file (Cannot overwrite a value (at line 3"),
     ],
 )  # fmt: skip

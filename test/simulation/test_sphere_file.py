@@ -65,7 +65,7 @@ def test_a_fit_of_each_sphere_recovers_its_parameters_and_not_those_of_its_neigh
     for index, other in ((0, 2), (1, 3), (4, 6), (5, 7)):
         x, z = tables.hits(index)
         result = fit(x, z, spheres=1)
-        ids = result.beta_index[0][:6]
+        ids = result.layout.beta[0][:6]
         inverse = np.linalg.inv(result.covariance[np.ix_(ids, ids)])
         for row, squares in ((index, pulls), (other, swapped)):
             off = result.beta[0][:6] - tables.parameters["beta"][row][:6]
@@ -112,7 +112,7 @@ def rewritten(source, target, change, rename=lambda name: name):
 def test_ids_in_any_order_and_with_gaps_are_joined_all_the_same(made, tmp_path):
     rng = np.random.default_rng(1)
 
-    def shuffled(name, rows):
+    def shuffled(_name, rows):
         rows = rows[rng.permutation(len(rows))]
         for field in ("ElectronId", "DistributionId"):
             if field in rows.dtype.names:
@@ -134,7 +134,7 @@ def test_ids_in_any_order_and_with_gaps_are_joined_all_the_same(made, tmp_path):
     ids=str,
 )
 def test_other_spellings_are_read_and_it_is_said_which(made, tmp_path, spelling, caplog):
-    path = rewritten(made, tmp_path / "f.h5", lambda name, rows: rows, lambda name: spelling.get(name, name))
+    path = rewritten(made, tmp_path / "f.h5", lambda _, rows: rows, lambda name: spelling.get(name, name))
     with caplog.at_level(logging.WARNING):
         found = read_tables(path)
     assert np.array_equal(found.parameters, read_tables(made).parameters)
@@ -160,7 +160,7 @@ def drop(table):
     return lambda name, rows: None if name == table else rows
 
 
-def twice(name, rows):
+def twice(_name, rows):
     return np.concatenate((rows[1:], rows[1:2]))
 
 

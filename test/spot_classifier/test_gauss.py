@@ -9,21 +9,21 @@ import pytest
 import torch
 
 from src import gen_gauss_data, run_gauss_model
-from src.network import training_step
-from src.run_gauss_model import scores
+from src.network.checkpoint import write_checkpoint
 from src.spot_classifier import finder
-from src.spot_classifier.net import SpotNet, losses, read_spot_net
+from src.spot_classifier.net import SpotFacts, SpotNet, losses, read_spot_net
 from src.spot_classifier.patch_file import read_patches, task_settings
 from src.spot_classifier.patches import ANYWHERE, NEAR, POSITIVE, nearest, to_cells
+from src.spot_classifier.training import answers, scores
 from support import ROOT
-from support.training import Killed, kill_in_the_second_epoch
+from support.training import Killed, kill_in_the_second_epoch, saved
 from util.finder.matching import match
 from util.frames.course_file import FrameFile
 from util.runtime.errors import InputError
 from util.simulation.truth_tables import read_detected_electrons
 
 TOML = ROOT / "param" / "gauss.toml"
-PIXEL, FINDER = (task_settings(TOML, task) for task in ("pixel", "finder"))
+PIXEL, FINDER = (task_settings(TOML, task, {}) for task in ("pixel", "finder"))
 
 
 SHORT = ("--epochs", 2, "--batch", 16, "--rate", 0.004)
@@ -54,7 +54,7 @@ def train(folder, *options, task="finder"):
 
 @pytest.fixture(scope="module")
 def patches(simulated, tmp_path_factory):
-    """Give a folder with the patches of both tasks from 40 frames; not to be changed."""
+    """Return a folder with the patches of both tasks from 40 frames; not to be changed."""
     folder = tmp_path_factory.mktemp("gauss")
     for task, frames in (("pixel", 12), ("finder", 40)):
         cut(simulated, folder, "--frames", frames, task=task)
@@ -63,7 +63,7 @@ def patches(simulated, tmp_path_factory):
 
 @pytest.mark.parametrize("task", ["pixel", "finder"])
 def test_patches_are_cut_where_they_say_and_hold_what_they_say(patches, simulated, task):
-    settings = task_settings(TOML, task)
+    settings = task_settings(TOML, task, {})
     rows = read_patches(patches / f"{task}_train.h5", settings)
     table = read_detected_electrons(simulated)
     some = rows[np.random.default_rng(0).permutation(len(rows))[:300]]
@@ -102,10 +102,8 @@ def test_the_nearest_electron_is_that_of_a_plain_loop():
     for cell, offset in zip(cells, nearest(electrons, cells), strict=True):
         gaps = [electron - cell - 0.5 for electron in electrons]
         best = min(gaps, key=lambda gap: float(gap @ gap))
-        if np.hypot(*best) < 1.5:
-            assert offset == pytest.approx(best)
-        else:
-            assert np.isnan(offset).all()
+        near = np.hypot(*best) < 1.5
+        assert offset == pytest.approx(best if near else np.full(2, np.nan), nan_ok=True)
     assert np.isnan(nearest(np.zeros((0, 2)), cells)).all()
 
 
@@ -117,7 +115,7 @@ def test_a_whole_frame_in_one_pass_gives_the_answers_of_its_patches(patches, sim
     with FrameFile(simulated) as frames:
         frame = frames.read(3)[300:700, 300:700]
     inside = ((rows["Cell"] >= 310) & (rows["Cell"] < 690)).all(axis=1)
-    one = run_gauss_model.answers(net, rows[inside])
+    one = answers(net, rows[inside])
     whole = finder.answer_frame(net, frame, PIXEL.half_width)
     assert whole.shape == (3, 400, 400) and inside.sum() > 20
     at = (rows["Cell"][inside] - 300).T
@@ -148,22 +146,21 @@ def trained(patches):
     return patches
 
 
-def test_training_learns_and_tells_its_scores_an_epoch(trained):
+def test_training_learns_and_tells_its_scores_per_epoch(trained):
     lines = [json.loads(line) for line in (trained / "finder.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 1]
-    assert {"f1", "precision", "recall", "accuracy", "train", "valid"} <= set(lines[1])
-    assert lines[1]["accuracy"] > 0.7 and lines[1]["valid"] < lines[0]["valid"]
-    net, settings, facts = read_spot_net(trained / "finder.weights.pt")
-    assert (
-        settings == dataclasses.replace(FINDER, channels=(8, 8, 16, 16), hidden=16, epochs=2, batch=16, rate=0.004)
-        and len(facts["curve"]) == 2
-    )
+    assert {"f1", "precision", "recall", "accuracy"} <= set(lines[1]["scores"])
+    assert lines[1]["scores"]["accuracy"] > 0.7 and lines[1]["valid"][0] < lines[0]["valid"][0]
+    net, facts = read_spot_net(trained / "finder.weights.pt")
+    small = dataclasses.replace(FINDER, channels=(8, 8, 16, 16), hidden=16, epochs=2, batch=16, rate=0.004)
+    assert facts.settings == small and facts.epoch == len(facts.curve) == 2
     rows = read_patches(trained / "finder_valid.h5", FINDER)
-    assert scores(run_gauss_model.answers(net, rows)[:, 0] > 0, rows["Kind"])["f1"] == pytest.approx(lines[1]["f1"])
+    assert scores(answers(net, rows)[:, 0] > 0, rows["Kind"])["f1"] == pytest.approx(lines[1]["scores"]["f1"])
 
 
 def test_the_trained_network_finds_electrons_in_a_frame_and_a_new_one_does_not(trained, simulated):
-    net, settings, _ = read_spot_net(trained / "finder.weights.pt")
+    net, facts = read_spot_net(trained / "finder.weights.pt")
+    settings = facts.settings
     table = read_detected_electrons(simulated)
     with FrameFile(simulated) as frames:
         frame = frames.read(55)
@@ -197,7 +194,7 @@ def test_a_training_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path,
         train(tmp_path, *SHORT)
     monkeypatch.undo()
     train(tmp_path, *SHORT)
-    one, two = (training_step.read_checkpoint(f / "finder.checkpoint.pt")[0] for f in (trained, tmp_path))
+    one, two = (saved(f / "finder.checkpoint.pt", SpotFacts)[0] for f in (trained, tmp_path))
     for name in ("net", "average"):
         for key, value in one[name].items():
             assert torch.equal(value, two[name][key]), key
@@ -205,7 +202,7 @@ def test_a_training_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path,
         train(tmp_path, *SHORT, "--seed", 3)
 
 
-def test_patches_made_with_the_same_settings_are_kept_and_others_refused(patches, simulated, capsys):
+def test_patches_made_with_the_same_settings_are_kept_and_others_refused(patches, simulated):
     before = (patches / "pixel_train.h5").read_bytes()
     cut(simulated, patches, "--frames", 12, task="pixel")
     assert (patches / "pixel_train.h5").read_bytes() == before
@@ -240,9 +237,18 @@ def test_files_without_truth_or_patches_are_refused_in_a_sentence(simulated, tmp
         train(tmp_path)
     with pytest.raises(InputError, match=r"none\.pt: no such checkpoint; train one with script/run_gauss_model\.sh"):
         read_spot_net(tmp_path / "none.pt")
-    training_step.write_checkpoint(tmp_path / "other.pt", {}, {"settings": {}})
+    facts = SpotFacts(task="pixel", seed=0, patches=(2, 1), settings=PIXEL, epoch=0, samples=0, seconds=0.0, curve=())
+    write_checkpoint(tmp_path / "other.pt", {}, facts)
     with pytest.raises(InputError, match=r"other\.pt: expected weights of the spot classifier"):
         read_spot_net(tmp_path / "other.pt")
+
+
+def test_a_single_frame_cannot_train_and_validate(simulated, tmp_path):
+    with h5py.File(simulated) as old, h5py.File(tmp_path / "one.h5", "w") as new:
+        new.create_dataset("FinalImage", data=old["FinalImage"][:1], chunks=(1,))
+        new.create_dataset("DetectedElectrons", data=old["DetectedElectrons"][()])
+    with pytest.raises(InputError, match=r"one\.h5: expected two frames or more, to train and to validate, found 1"):
+        cut(tmp_path / "one.h5", tmp_path)
 
 
 def test_patches_of_another_width_are_refused(patches):

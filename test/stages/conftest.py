@@ -1,12 +1,14 @@
-"""What several stages' tests read: shards to answer, and a small run with all that the report shows."""
+"""What several stages' tests read: small frames, shards to answer, and a run with all that the report shows."""
 
 import shutil
 
 import pytest
 
-from src import release_weights
+from src import release_weights, simulate_finaltest
 from support import ROOT
 from support.answers import answer, write_run
+from support.param import EXPERIMENT
+from support.searches import SMALL_SHAPE, run
 from support.training import train
 from support.truth import DESIGN
 
@@ -31,4 +33,22 @@ def sample_run(tmp_path_factory):
     shutil.copytree(SAMPLE, folder / "finaltest_npy")
     answer(SAMPLE, folder / "final.h5", "--network", folder)
     answer(SAMPLE, folder / "final_resnet.h5", "--network", folder, "--method", "resnet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_frames(tmp_path_factory):
+    """Give 130 small frames of 3 + 3 electrons."""
+    path = tmp_path_factory.mktemp("small") / "finaltest.h5"
+    options = [*EXPERIMENT, "--frame-shape", *map(str, SMALL_SHAPE)]
+    options += ["--frames", "130", "--electrons", "3", "3", "--workers", "1"]
+    simulate_finaltest.main([*options, "--output", str(path)])
+    return path
+
+
+@pytest.fixture(scope="session")
+def ten_shards(small_frames, tmp_path_factory):
+    """Give the ten shards of the small frames; not to be changed."""
+    folder = tmp_path_factory.mktemp("ten")
+    run(small_frames, folder)
     return folder

@@ -7,8 +7,10 @@ import pytest
 from src import gen_finaltest_npy, simulate_finaltest
 from support import ROOT
 from support.answers import answer, parameters
+from support.figures import saved_figures
 from support.truth import DESIGN
 from util.answer.final_h5 import read_answer, read_made_by
+from util.electrons.shards import list_shards, read_shard
 from util.frames.course_file import FrameFile
 from util.physics import pad
 from util.runtime.errors import InputError
@@ -24,7 +26,7 @@ def open_answer(path):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """Give a folder with finaltest.h5, 300 frames of the final test's spheres, and their shards."""
+    """Return a folder with finaltest.h5, 300 frames of the final test's spheres, and their shards."""
     folder = tmp_path_factory.mktemp("searched")
     param = ["--phosphor", str(ROOT / "param" / "phosphor.toml")]
     frames, shards = str(folder / "finaltest.h5"), str(folder / "shards")
@@ -81,14 +83,16 @@ def test_a_prior_that_the_data_contradict_is_named(run_folder, tmp_path, capsys)
 
 @pytest.fixture(scope="module")
 def measured(searched, tmp_path_factory):
-    """Give final.h5 and what was printed of an answer with everything simulated, from 300 frames."""
+    """Return final.h5, what was printed, and the figures of an answer with everything simulated, from 300 frames."""
     path = tmp_path_factory.mktemp("measured") / "final.h5"
     options = ("--finaltest", searched / "finaltest.h5", "--order", 12, "--check-integrated", "--bootstrap", 2)
-    return path, answer(searched / "shards", path, *options, "--details", path.parent / "figures")
+    with saved_figures() as figures:
+        printed = answer(searched / "shards", path, *options, "--details", path.parent / "figures")
+    return path, printed, figures
 
 
 def test_the_finders_bias_stands_beside_the_statistical_error(measured):
-    path, printed = measured
+    path, printed, _ = measured
     rows, attributes = open_answer(path)["FinderBias"]
     assert attributes["frames"] == 400
     assert rows["Name"].tolist() == [name.encode() for name in parameters(path)]
@@ -123,15 +127,15 @@ def test_the_bias_is_subtracted_when_told_to_and_its_error_added(measured, searc
 
 def test_a_bias_that_cannot_be_measured_is_refused_or_said_to_be_unknown(run_folder, tmp_path):
     printed = answer(run_folder / "shards", tmp_path / "final.h5")
-    assert "finder's bias not measured: the shards do not say what detector" in printed
-    with pytest.raises(InputError, match="the shards do not say what detector and finder"):
+    assert "finder's bias not measured: the shards do not say with what detector" in printed
+    with pytest.raises(InputError, match="the shards do not say with what detector they were made"):
         answer(run_folder / "shards", tmp_path / "other.h5", "--bias", 1000)
     assert not (tmp_path / "other.h5").exists()
     assert "finder's bias" not in answer(run_folder / "shards", tmp_path / "final.h5", "--bias", 0)
 
 
 def test_a_bootstrap_is_compared_with_the_errors_and_kept(measured):
-    path, printed = measured
+    path, printed, _ = measured
     drawn, attributes = open_answer(path)["Bootstrap"]
     assert drawn.shape == (2, len(parameters(path)))
     assert list(attributes["columns"]) == list(parameters(path))
@@ -140,7 +144,7 @@ def test_a_bootstrap_is_compared_with_the_errors_and_kept(measured):
 
 
 def test_the_summed_frames_agree_with_the_hits(measured):
-    path, printed = measured
+    path, printed, _ = measured
     rows, attributes = open_answer(path)["Integrated"]
     assert "summed frames, without hits: they agree" in printed
     assert attributes["p"] > 1e-3
@@ -150,8 +154,15 @@ def test_the_summed_frames_agree_with_the_hits(measured):
     assert 0.01 < np.sqrt(np.mean(np.square(apart)[named])) < 1.5
 
 
-def test_a_frame_is_shown_with_its_hits(measured):
-    assert (measured[0].parent / "figures" / "frame.png").stat().st_size > 20_000
+def test_a_frame_is_shown_with_its_hits(measured, searched):
+    ax = measured[2]["frame"].axes[0]
+    with FrameFile(searched / "finaltest.h5") as frames:
+        assert np.array_equal(ax.images[0].get_array(), frames.read(0).T)
+    shard = read_shard(list_shards(searched / "shards")[0])
+    found = shard.events[shard.events["ImageId"] == 0]
+    shown = np.concatenate([line.get_xydata() for line in ax.lines])
+    assert len(found) > 50
+    assert sorted(shown.tolist()) == sorted(np.stack((found["x"], found["z"]), axis=1).tolist())
 
 
 def test_the_summed_frames_answer_without_any_shards(searched, tmp_path):

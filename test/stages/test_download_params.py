@@ -9,6 +9,8 @@ import pytest
 from src import download_params
 from src.network.checkpoint import write_checkpoint
 from src.release_weights import main as release
+from support.networks import facts_of
+from support.param import prior_named
 from util.runtime.errors import InputError
 
 
@@ -29,12 +31,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path):
-    """Give a server of two released files of weights, and its address."""
+    """Serve two released files of weights; yields the server, which knows its address."""
     import torch
 
     folder = tmp_path / "served"
     folder.mkdir()
-    facts = {"curve": [{"valid": [0.01, 0.0]}], "seconds": 3600.0, "samples": 10}
+    facts = facts_of(prior_named("pretraining"))
     for seed, name in enumerate(("a.weights.pt", "b.weights.pt")):
         generator = torch.Generator().manual_seed(seed)
         write_checkpoint(folder / name, {"x": torch.rand(5_000_000, generator=generator)}, facts)
@@ -119,9 +121,9 @@ def test_without_an_address_or_with_no_server_there_one_sentence_tells(server, t
         fetch(tmp_path, "--base", "http://127.0.0.1:9")
 
 
-def test_a_manifest_that_names_files_elsewhere_is_refused(tmp_path):
-    path = tmp_path / "param" / "weights.json"
-    path.parent.mkdir()
-    path.write_text(json.dumps({"files": [{"name": "../evil", "sha256": "0" * 64, "bytes": 1}]}))
-    with pytest.raises(InputError, match="expected a manifest"):
+def test_a_manifest_that_names_files_elsewhere_is_refused(server, tmp_path):
+    path = manifest_of(server, tmp_path)
+    path.write_text(path.read_text().replace('"a.weights.pt"', '"../evil"'))
+    with pytest.raises(InputError, match=r"files\[0\]: expected the name of a file, found '../evil'"):
         fetch(tmp_path)
+    assert server.starts == []

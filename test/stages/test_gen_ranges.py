@@ -10,6 +10,7 @@ from scipy.stats import ks_2samp
 from src import gen_ranges, gen_traindata_pretraining, simulate_finaltest
 from src.network.dataset import read_samples
 from support import ROOT
+from support.figures import saved_figures
 from support.param import prior_named
 from util.physics import pad
 from util.runtime.errors import InputError
@@ -77,7 +78,8 @@ def test_a_prior_wider_than_its_limits_is_recovered_as_a_distribution_and_said_t
 def test_the_round_trip_through_files_recovers_radii_electrons_and_each_sphere_apart(tmp_path, capsys):
     options = ("--prior", f"{ROOT}/param/fine_tuning.toml", "--distributions", 80, "--electrons", 20, 40)
     files = [simulate_2(tmp_path / f"{seed}.h5", *options, "--seed", seed) for seed in (1, 2)]
-    found = run(tmp_path, "--files", *files, "--boundaries", 0.65)
+    with saved_figures() as figures:
+        found = run(tmp_path, "--files", *files, "--boundaries", 0.65)
     assert "sphere 2: 80 in the files" in capsys.readouterr().out
     for sphere, known in zip(found.spheres, prior_named("fine_tuning").spheres, strict=True):
         assert pytest.approx(known.R, abs=0.004) == sphere.R
@@ -85,8 +87,12 @@ def test_the_round_trip_through_files_recovers_radii_electrons_and_each_sphere_a
         assert sphere.electrons == pytest.approx((20, 40), abs=2)
         width = np.diff(known.limits, axis=1)[:, 0]
         assert (np.abs(np.array(sphere.limits) - known.limits).max(axis=1) < 0.1 * width).all()
-    for suffix in ("png", "pdf"):
-        assert (tmp_path / "figures" / f"ranges.{suffix}").stat().st_size > 10_000
+    axes = figures["ranges"].axes
+    assert [ax.get_xlabel() for ax in axes[:3]] == ["$R$", r"$\sigma_R$", "electrons"]
+    for ax in axes[:15]:  # both spheres' bars, all of whose area is 1 within the limits
+        heights = [bar.get_height() * bar.get_width() for bars in ax.containers for bar in bars]
+        assert sum(heights) == pytest.approx(2, rel=1e-6)
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["ranges.pdf", "ranges.png"]
 
 
 def test_the_training_set_stage_accepts_the_ranges(tmp_path):
@@ -101,7 +107,7 @@ def test_the_training_set_stage_accepts_the_ranges(tmp_path):
     assert ((draws.R > 0.28) & (draws.R < 0.92)).all()
 
 
-def frames_of(path, R, seed, sphere=0):
+def frames_of(path, R, seed):
     rows = np.zeros(2, [("SphereId", "u1"), ("R", "f8"), ("sigma_R", "f8"), ("beta", "f8", (2,))])
     rng = np.random.default_rng(seed)
     rows["SphereId"], rows["R"], rows["sigma_R"] = (0, 1), R, rng.uniform(0.005, 0.009, 2)
@@ -154,4 +160,4 @@ def test_boundaries_and_spheres_that_contradict_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, "--files", "f.h5", "--boundaries", 0.5, "--spheres", 3)
     assert ended.value.code == 2
-    assert "--spheres 3 contradicts --boundaries, which part 2 spheres" in capsys.readouterr().err
+    assert "--spheres 3 contradicts --boundaries, which separate 2 spheres" in capsys.readouterr().err

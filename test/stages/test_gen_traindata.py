@@ -2,12 +2,13 @@
 
 import dataclasses
 
+import h5py
 import numpy as np
 import pytest
 from scipy.stats import chi2
 
 from src import gen_traindata_fine_tuning, gen_traindata_pretraining
-from src.network.dataset import read_samples
+from src.network.dataset import TRAINING_SET, VALIDATION_SET, MadeBy, read_made_by, read_samples
 from src.network.sample_files import draw_set, sample_electrons
 from support import ROOT
 from support.answers import MADE_BY
@@ -51,12 +52,10 @@ def test_electrons_and_a_poisson_draw_make_the_same_distribution_and_a_wrong_bet
 
 
 def test_a_set_does_not_depend_on_the_number_of_workers_and_validation_is_drawn_apart():
-    prior = prior_named("fine_tuning")
-    one, two = (
-        draw_set(prior, INPUT, 25, kind="train", method="poisson", seed=1, workers=workers) for workers in (1, 2)
-    )
+    made_by = MadeBy(prior_named("fine_tuning"), INPUT, "poisson", 1, 25)
+    one, two = (draw_set(made_by, key=TRAINING_SET, workers=workers) for workers in (1, 2))
     np.testing.assert_array_equal(one.inputs, two.inputs)
-    apart = draw_set(prior, INPUT, 25, kind="valid", method="poisson", seed=1, workers=1)
+    apart = draw_set(made_by, key=VALIDATION_SET, workers=1)
     assert not np.isin(apart.draws.R, one.draws.R).any()
 
 
@@ -80,7 +79,23 @@ def test_sets_hold_what_is_promised_are_kept_and_are_refused_when_made_otherwise
     make(tmp_path)
     assert "already there" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"pretraining_0\.h5: exists, made with other settings; add --overwrite"):
-        make(tmp_path, "--method", "electrons")
+        make(tmp_path, "--sampling", "electrons")
+
+
+def test_a_set_says_how_it_was_made_and_one_that_does_not_is_told_apart(tmp_path):
+    make(tmp_path)
+    path = tmp_path / "traindata" / "pretraining_0.h5"
+    assert read_made_by(path) == MadeBy(prior_named("pretraining"), INPUT, "poisson", 0, 4)
+    with h5py.File(path, "r+") as file:
+        text = file["MadeBy"][()].decode()
+        del file["MadeBy"]
+        file["MadeBy"] = text.replace("sampling", "method")
+    with pytest.raises(InputError, match=r"pretraining_0\.h5: MadeBy: unknown key 'method'; add --overwrite"):
+        make(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["MadeBy"]
+    with pytest.raises(InputError, match=r"pretraining_0\.h5: expected a dataset MadeBy, found Rs, electrons"):
+        make(tmp_path)
 
 
 def test_a_file_that_is_no_set_is_refused_with_what_was_found(tmp_path):
@@ -102,7 +117,7 @@ def test_the_fine_tuning_prior_is_made_from_the_answer_and_its_errors(tmp_path):
     gen_traindata_fine_tuning.main([*common, *sizes, "--answer", str(tmp_path / "final.h5"), "--widen", "4"])
     prior = load(Prior, tmp_path / "fine_tuning.toml")
     assert prior.spheres[0].mu == pytest.approx(result.beta[0])
-    assert prior.spheres[0].sigma == pytest.approx(np.maximum(4 * result.errors[result.beta_index[0]], 0.005))
+    assert prior.spheres[0].sigma == pytest.approx(np.maximum(4 * result.errors[result.layout.beta[0]], 0.005))
     samples = read_samples(tmp_path / "traindata" / "fine_tuning_0.h5")
     assert np.abs(samples.draws.R - [s.R for s in DESIGN]).max() < 0.03
 
@@ -115,5 +130,5 @@ def test_an_answer_that_is_missing_is_refused_in_a_sentence(tmp_path):
 def test_a_single_sphere_can_be_drawn_too():
     prior = prior_named("pretraining")
     one = dataclasses.replace(prior, spheres=prior.spheres[:1])
-    samples = draw_set(one, INPUT, 3, kind="train", method="electrons", seed=0, workers=1)
+    samples = draw_set(MadeBy(one, INPUT, "electrons", 0, 3), key=TRAINING_SET, workers=1)
     assert samples.draws.beta.shape == (3, 1, 12)

@@ -21,7 +21,7 @@ SHARDS = 8
 
 
 def search(path, output, *options):
-    return ["--finaltest", path, "--output", output, *FINDER, "--shards", SHARDS, *options]
+    return ["--finaltest", path, "--output", output, *FINDER, "--shard-count", SHARDS, *options]
 
 
 def run(path, output, *options):
@@ -149,7 +149,7 @@ def test_many_lacking_shards_are_counted_rather_than_named(frames, tmp_path):
     with pytest.raises(
         InputError, match=r"frame 1 is damaged.*; no shard was made of frames 0\.\.10, .*70\.\.80, and 92 f"
     ):
-        run(path, tmp_path / "shards", "--shards", 104)
+        run(path, tmp_path / "shards", "--shard-count", 104)
 
 
 def test_a_file_that_vanishes_ends_the_run_with_its_name_and_keeps_the_shards_before(frames, tmp_path, monkeypatch):

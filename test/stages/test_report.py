@@ -11,7 +11,7 @@ from src import report
 from support import ROOT
 from support.answers import answer
 from support.browser import opened
-from util.report.html import CAPTIONS, figures, rounded
+from util.report.html import CAPTIONS, figures
 from util.runtime.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("default")  # what Jupyter's own parts warn of is theirs
@@ -25,7 +25,7 @@ def set_folders(patch, *, data, param, answer):
 
 @pytest.fixture(scope="module")
 def page(sample_run, tmp_path_factory):
-    """Give report.html of the sample that ships with the program."""
+    """Return report.html of the sample that ships with the program."""
     answer(sample_run / "finaltest_npy", sample_run / "final.h5", "--details", sample_run / "figures")
     path = tmp_path_factory.mktemp("report") / "report.html"
     with pytest.MonkeyPatch.context() as patch:
@@ -41,7 +41,7 @@ def test_the_page_holds_all_and_loads_nothing(page):
     assert "url(" not in text and "@import" not in text
     for caption in (CAPTIONS[name] for name in set(CAPTIONS) - {"frame"}):  # no frames beside the sample
         assert caption in text
-    assert "Traceback" not in text and "answer_report" not in text
+    assert "Traceback" not in text and "network_report" not in text
 
 
 @pytest.mark.parametrize("width", [1280, 375])
@@ -111,14 +111,8 @@ def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands
     assert "No checks were made" in text and "No figures here" in text
 
 
-def test_numbers_are_rounded_to_two_digits_of_their_error():
-    assert rounded(0.500234, 0.0000123) == "0.500234(12)"
-    assert rounded(0.5564, 0.0212) == "0.556(21)"
-    assert rounded(86012.3, 414.0) == "86012(414)"
-    assert rounded(0.0, 0.0) == "0"
-
-
-def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, page, tmp_path):
+@pytest.mark.usefixtures("page")
+def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, tmp_path):
     assert "<img" in figures(sample_run / "figures", sample_run / "final.h5")
     answer(sample_run / "finaltest_npy", tmp_path / "other.h5", "--hit-weights", "unit")
     text = figures(sample_run / "figures", tmp_path / "other.h5")

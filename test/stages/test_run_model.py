@@ -8,18 +8,17 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from src.network import training_step
-from src.network.dataset import FileBatches, FreshBatches, write_samples
+from src.network.dataset import TRAINING_SET, MadeBy, write_samples
 from src.network.model import distance
 from src.network.sample_files import draw_set
 from support.param import INPUT, prior_named
-from support.training import Killed, be_one_of_two, kill_in_the_second_epoch, problem, train
+from support.training import Killed, be_one_of_two, kill_in_the_second_epoch, problem, saved, train
 from util.runtime.errors import InputError
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Give the folder of a run of two epochs."""
+    """Return the folder of a run of two epochs."""
     folder = tmp_path_factory.mktemp("trained")
     train(folder, "--epochs", "2")
     return folder
@@ -31,11 +30,11 @@ def test_a_run_killed_and_resumed_equals_an_unbroken_one(trained, tmp_path, monk
         train(tmp_path / "run", "--epochs", "2")
     monkeypatch.undo()
     train(tmp_path / "run", "--epochs", "2")
-    one, two = (training_step.read_checkpoint(f / "pretraining.checkpoint.pt") for f in (trained, tmp_path / "run"))
+    one, two = (saved(f / "pretraining.checkpoint.pt") for f in (trained, tmp_path / "run"))
     for name in ("net", "average"):
         for key, value in one[0][name].items():
             assert torch.equal(value, two[0][name][key]), key
-    assert [line["valid"] for line in one[1]["curve"]] == [line["valid"] for line in two[1]["curve"]]
+    assert [line.valid for line in one[1].curve] == [line.valid for line in two[1].curve]
 
 
 def test_what_layers_draw_at_random_is_the_same_again_after_an_epoch(tmp_path):
@@ -45,13 +44,13 @@ def test_what_layers_draw_at_random_is_the_same_again_after_an_epoch(tmp_path):
     train(tmp_path / "parts", *dropping, "--rounds", "1")
     torch.rand(17)
     train(tmp_path / "parts", *dropping)
-    one, two = (training_step.read_checkpoint(tmp_path / f / "pretraining.checkpoint.pt") for f in ("whole", "parts"))
-    assert one[1]["epoch"] == two[1]["epoch"] == 2
+    one, two = (saved(tmp_path / f / "pretraining.checkpoint.pt") for f in ("whole", "parts"))
+    assert one[1].epoch == two[1].epoch == 2
     for key, value in one[0]["net"].items():
         assert torch.equal(value, two[0]["net"][key]), key
 
 
-def test_losses_are_kept_as_arrays_and_a_line_an_epoch(trained):
+def test_losses_are_kept_as_arrays_and_a_line_per_epoch(trained):
     train_loss = np.load(trained / "train_loss" / "pretraining.npy")
     valid_loss = np.load(trained / "valid_loss" / "pretraining.npy")
     assert train_loss.shape == valid_loss.shape == (2, 2)
@@ -82,10 +81,10 @@ def test_fine_tuning_starts_from_the_pretrained_weights_and_says_what_it_inherit
     assert (
         "inherits from" in out and "architecture resnet18" in out and "overrides: prior" in out and "rate 1e-09" in out
     )
-    before, after = (training_step.read_checkpoint(trained / f"{s}.weights.pt") for s in ("pretraining", "fine_tuning"))
+    before, after = (saved(trained / f"{s}.weights.pt") for s in ("pretraining", "fine_tuning"))
     assert torch.equal(before[0]["net.conv1.weight"], after[0]["net.conv1.weight"])
-    assert after[1]["epoch"] == 2  # one a round
-    assert after[1]["inherited"]["stage"] == "pretraining"
+    assert after[1].epoch == 2  # one per round
+    assert after[1].inherited.stage == "pretraining"
 
 
 def test_fine_tuning_without_pretrained_weights_is_refused(tmp_path):
@@ -93,22 +92,9 @@ def test_fine_tuning_without_pretrained_weights_is_refused(tmp_path):
         train(tmp_path, "--stage", "fine_tuning")
 
 
-def test_files_are_exchanged_and_each_process_takes_its_own_share(tmp_path):
-    paths = []
-    for seed in (0, 1):
-        samples = draw_set(prior_named("fine_tuning"), INPUT, 8, kind="train", method="poisson", seed=seed, workers=1)
-        paths.append(tmp_path / f"{seed}.h5")
-        write_samples(paths[-1], samples, {})
-    shares = [FileBatches(paths, 2, 1, seed=0, rank=rank, ranks=2) for rank in (0, 1)]
-    epochs = [[torch.cat([betas for _, betas in share.epoch(e)]) for share in shares] for e in range(3)]
-    assert all(len(part) == 4 for epoch in epochs for part in epoch)
-    first = [set(torch.cat(epoch)[:, 0, 0].tolist()) for epoch in epochs]
-    assert len(first[0]) == 8 and first[0] == first[2] and not first[0] & first[1]
-
-
 def test_training_from_files_works_and_refuses_other_spheres(tmp_path):
-    samples = draw_set(prior_named("fine_tuning"), INPUT, 8, kind="train", method="poisson", seed=0, workers=1)
-    write_samples(tmp_path / "set.h5", samples, {})
+    made_by = MadeBy(prior_named("fine_tuning"), INPUT, "poisson", 0, 8)
+    write_samples(tmp_path / "set.h5", draw_set(made_by, key=TRAINING_SET, workers=1), made_by)
     files = ("--train", str(tmp_path / "set.h5"), "--valid", str(tmp_path / "set.h5"), "--epochs", "1")
     train(tmp_path / "run", *files)
     with pytest.raises(InputError, match=r"set\.h5: labels: expected \(1, 12\).*--spheres 2"):
@@ -117,22 +103,12 @@ def test_training_from_files_works_and_refuses_other_spheres(tmp_path):
 
 def test_one_sphere_can_be_trained_alone(tmp_path):
     train(tmp_path, "--spheres", "1", "--epochs", "1")
-    assert training_step.read_checkpoint(tmp_path / "pretraining_single.weights.pt")[0]["label_mean"].shape == (1, 12)
-
-
-def test_fresh_samples_are_never_seen_twice_and_do_not_depend_on_threads():
-    def values(threads, rank=0):
-        batches = FreshBatches(prior_named("pretraining"), INPUT, 2, 3, seed=0, rank=rank, threads=threads)
-        return [betas[:, 0, 0].tolist() for epoch in (0, 1) for _, betas in batches.epoch(epoch)]
-
-    one = values(0)
-    assert one == values(2)
-    assert len({value for batch in one + values(0, rank=1) for value in batch}) == 24
+    assert saved(tmp_path / "pretraining_single.weights.pt")[0]["label_mean"].shape == (1, 12)
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """Give the folder of what two gloo processes did."""
+    """Return the folder of what two gloo processes did."""
     folder = tmp_path_factory.mktemp("pair")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

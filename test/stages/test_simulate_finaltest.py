@@ -92,7 +92,7 @@ def test_file_has_the_courses_datasets_and_says_how_it_was_made(tmp_path):
 
 
 def unexplained_light(path, shape):
-    """Give the frames, with the surroundings of each detected electron made dark; each must have lit its own."""
+    """Return the frames, with the surroundings of each detected electron made dark; each must have lit its own."""
     recipe = simulate_finaltest.resolve(simulate_finaltest.parse_args(["--output", "x", *EXPERIMENT]))[1]
     recipe = dataclasses.replace(recipe, frame_shape=shape)
     reach = 2 + round(4 * recipe.sigma.mean / recipe.pitch)
@@ -195,7 +195,7 @@ def test_options_out_of_range_end_with_status_two(tmp_path, options, capsys):
 
 def test_disk_without_room_is_refused_before_any_work(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(InputError, match=r"f\.h5: expected room for about 1 MB, found 0 MB free; make room"):
         run(tmp_path / "f.h5", frames=100)
     assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 
 import h5py
 import numpy as np
@@ -75,3 +76,13 @@ def parameters(path):
     with h5py.File(path) as file:
         rows = file["Parameters"][()]
     return {row["Name"].decode(): row for row in rows}
+
+
+def last_line(printed):
+    return printed.splitlines()[-1]
+
+
+def numbers(printed):
+    """Distance and floor of the last line."""
+    found = re.fullmatch(r"distance (\d\.\d{4}) \(statistical floor (\d\.\d{4})\)", last_line(printed))
+    return tuple(map(float, found.groups()))

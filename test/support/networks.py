@@ -1,6 +1,6 @@
 """A small network for the tests of what trains and uses it: its shortcut fitted, the rest as new."""
 
-from dataclasses import asdict
+import dataclasses
 
 import torch
 
@@ -8,24 +8,34 @@ from src.network.checkpoint import write_checkpoint
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet
 from src.network.weights import half
-from support.param import INPUT, prior_named
+from support.param import INPUT, STAGES, prior_named
+from util.training.course import Epoch, TrainingFacts
 
 
 def facts_of(prior, spheres=2, arch="resnet18", **changes):
     """Facts of a training that never was."""
-    return {
-        "stage": "pretraining",
-        "arch": arch,
-        "spheres": spheres,
-        "input": asdict(INPUT),
-        "prior": asdict(prior),
-        "settings": {},
-        "seed": 0,
-        "samples": 0,
-        "seconds": 0.0,
-        "curve": [{"valid": [0.1, 0.0]}],
-        **changes,
-    }
+    facts = TrainingFacts(
+        stage="pretraining",
+        arch=arch,
+        spheres=spheres,
+        input=INPUT,
+        settings=STAGES.pretraining,
+        prior=prior,
+        files=(),
+        seed=0,
+        processes=1,
+        device="cpu",
+        versions={},
+        inherited=None,
+        validation_samples=2,
+        predicting_the_mean=0.5,
+        predicting_the_first_prior=0.6,
+        epoch=1,
+        samples=10,
+        seconds=3600.0,
+        curve=(Epoch(epoch=0, train=(0.2, 0.1), valid=(0.01, 0.0), rate=1e-4, seconds=3600.0, samples=10),),
+    )
+    return dataclasses.replace(facts, **changes)
 
 
 def shortcut_network(name="fine_tuning", samples=1500):

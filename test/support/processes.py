@@ -25,7 +25,7 @@ def messages(stderr):
     return [line for line in lines if line.strip() and not re.search(r"\d+/\d+ \[.*frame", line)]
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=120):
     """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():

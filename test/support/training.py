@@ -9,12 +9,14 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from src import run_model
-from src.network import trainer, training_step
+from src.network import loop, training_step
+from src.network.checkpoint import read_checkpoint
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, distance
 from support import ROOT
 from support.param import INPUT, prior_named
 from util.runtime.errors import InputError
+from util.training.course import TrainingFacts
 
 SMALL = (
     *("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8"),
@@ -27,6 +29,11 @@ def train(folder, *options):
     run_model.main(["--param", f"{ROOT}/param", "--output", str(folder), "--losses", str(folder), *SMALL, *options])
 
 
+def saved(path, facts=TrainingFacts):
+    """Read the tensors and facts of a checkpoint or of weights."""
+    return read_checkpoint(facts, path, maker="run_model.sh", remedy="train anew")
+
+
 class Killed(Exception):
     """Stands for whatever ends a process half way."""
 
@@ -35,10 +42,10 @@ def kill_in_the_second_epoch(monkeypatch):
     """Let every training raise `Killed` as its second epoch begins."""
     whole = training_step.train_epoch
 
-    def killed_in_the_second_epoch(*args, epoch, **kwargs):
-        if epoch == 1:
+    def killed_in_the_second_epoch(state, *args, **kwargs):
+        if state.facts.epoch == 1:
             raise Killed
-        return whole(*args, epoch=epoch, **kwargs)
+        return whole(state, *args, **kwargs)
 
     monkeypatch.setattr(training_step, "train_epoch", killed_in_the_second_epoch)
 
@@ -51,14 +58,16 @@ def problem():
     return net, inputs, betas
 
 
-class Kept(trainer.Trainer):
-    """Writes what each process holds at the end; only the first writes a checkpoint."""
+def keeping(train_network, path):
+    """Let a training write to `path` what this process holds at the end; only the first writes a checkpoint."""
 
-    def run(self, report):
-        super().run(report)
-        rates = torch.tensor([line["rate"] for line in self.facts["curve"]])
-        states = self.net.state_dict(), self.average.state_dict()
-        torch.save((*states, rates), self.outputs.losses / f"held{self.rank}.pt")
+    def kept(*args, **kwargs):
+        state = train_network(*args, **kwargs)
+        rates = torch.tensor([line.rate for line in state.facts.curve])
+        torch.save((state.net.state_dict(), state.average.state_dict(), rates), path)
+        return state
+
+    return kept
 
 
 def be_one_of_two(rank, port, folder):
@@ -71,8 +80,8 @@ def be_one_of_two(rank, port, folder):
     if rank == 0:
         torch.save([p.grad for p in net.parameters()], folder / "gradient.pt")
     else:
-        trainer.time = types.SimpleNamespace(monotonic=lambda: 30 * time.monotonic())  # a clock that runs fast
-    run_model.Trainer = Kept
+        loop.time = types.SimpleNamespace(monotonic=lambda: 30 * time.monotonic())  # a clock that runs fast
+    run_model.train_network = keeping(run_model.train_network, folder / f"held{rank}.pt")
     train(folder, "--epochs", "3", "--minutes", "1")
     if rank == 1:
         (folder / "lone").mkdir()

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from util.fit.result import FitResult
+from util.physics import pad
 from util.runtime.atomic_file import replacing
 
 UNITS = "R, sigma_R, centre: half the screen; N: electrons; beta: none"
@@ -19,10 +21,12 @@ NORMALISATIONS = {
 }
 
 
-def scale_of(result: FitResult, normalisation: str) -> np.ndarray:
+def scale_of(result: FitResult, normalisation: str) -> NDArray[np.float64]:
     """Factors (P,) from the project's normalisation to another: 2 for each beta in the field's, else 1."""
-    betas = np.array([name.startswith("beta_") for name in result.names])
-    return np.where(betas & (normalisation == "field"), 2.0, 1.0)
+    scale = np.ones(result.layout.size)
+    if normalisation == "field":
+        scale[result.layout.beta] = pad.to_field(1)
+    return scale
 
 
 def write_json(path: Path, result: FitResult, warnings: Sequence[str]) -> None:
@@ -42,7 +46,7 @@ def write_json(path: Path, result: FitResult, warnings: Sequence[str]) -> None:
 
 
 def write_csv(path: Path, result: FitResult, warnings: Sequence[str], normalisation: str) -> None:
-    """Write one row a parameter: name, value, error, then its row of the covariance; comments first.
+    """Write one row per parameter: name, value, error, then its row of the covariance; comments first.
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ def write_csv(path: Path, result: FitResult, warnings: Sequence[str], normalisat
 
 
 def write_all(folder: Path, result: FitResult, warnings: Sequence[str] = ()) -> list[Path]:
-    """Write answer.json, answer.csv and answer_field.csv into a folder; give their paths."""
+    """Write answer.json, answer.csv and answer_field.csv into a folder; return their paths."""
     paths = [folder / name for name in ("answer.json", "answer.csv", "answer_field.csv")]
     write_json(paths[0], result, warnings)
     write_csv(paths[1], result, warnings, "project")

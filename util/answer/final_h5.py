@@ -8,28 +8,31 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from tabulate import tabulate
 
 from util.answer.made_by import MadeBy
 from util.answer.tables import Table, named_rows
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics import pad
+from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import describe, open_hdf5
 
 _REMEDY = "make it with script/gen_finaltest_answer.sh"
 BETAS = 12  # of each sphere in `Answer`
 ANSWER_DTYPE = np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (BETAS,))])
 
 
-def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
-    """Rows of `Answer`, smaller R first.
+def answer_rows(R: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np.void]:
+    """Return rows of `Answer`, ascending in R.
 
     Parameters
     ----------
     R : (spheres,)
     beta : (spheres, n), n <= 12
-        Of I(c) = 1/2 + sum beta P(c); betas that were not fitted count as 0.
+        Of I(c) = 1/2 + sum beta P(c); betas that were not fitted become 0.
     """
     rows = np.zeros(len(R), ANSWER_DTYPE)
     order = np.argsort(R)
@@ -62,8 +65,8 @@ def write_answer(
     ``Answer`` holds what the course asks for. ``AnswerField`` repeats it in the field's normalisation. ``Parameters``
     names every parameter of the fit, with its value, its error and the error that perfect hits would have left;
     ``Covariance`` and ``FloorCovariance`` (P, P) are in that order. ``Centre`` (2,) is the image of the laser focus.
-    ``Goodness`` carries deviance, degrees of freedom and the condition number; ``Warnings`` what speaks against the
-    answer; ``MadeBy`` is the JSON text of `util.answer.made_by.MadeBy`.
+    ``Goodness`` holds deviance, degrees of freedom and the condition number; ``Warnings`` holds what speaks against
+    the answer; ``MadeBy`` is the JSON text of `util.answer.made_by.MadeBy`.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def write_answer(
     result : FitResult
     made_by : MadeBy
     tables : mapping of a dataset's name to its table, or None
-        Kept beside the rest.
+        Written beside the rest.
     warnings : sequence of str
     """
     floor = np.sqrt(np.diag(result.floor_covariance))
@@ -102,13 +105,13 @@ def write_tables(path: Path, tables: Mapping[str, Table], made_by: MadeBy) -> No
         temporary.write_bytes(image.getbuffer())
 
 
-def read_answer(path: Path) -> NDArray:
-    """Rows of `Answer`, dtype `ANSWER_DTYPE`.
+def read_answer(path: Path) -> NDArray[np.void]:
+    """Return the rows of `Answer`, dtype `ANSWER_DTYPE`.
 
     Raises
     ------
     InputError
-        Missing, not HDF5, damaged, or no `Answer` of that type.
+        Missing, not HDF5, damaged, or without an `Answer` of that type.
     """
     with _opened(path) as file:
         found = _dataset(path, file, "Answer")
@@ -126,7 +129,7 @@ def read_made_by(path: Path) -> MadeBy:
     Raises
     ------
     InputError
-        Missing, not HDF5, damaged, or no `MadeBy` of that kind.
+        Missing, not HDF5, damaged, or without a `MadeBy` of that kind.
     """
     with _opened(path) as file:
         found = _dataset(path, file, "MadeBy")
@@ -135,16 +138,50 @@ def read_made_by(path: Path) -> MadeBy:
         return MadeBy.from_json(_content(path, found), path)
 
 
-def _opened(path: Path) -> h5py.File:
+def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np.float64]]:
+    """Return the layout, the values (P,) and the errors (P,) of `Parameters`.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5, damaged, or an answer without errors, as the network gives it.
+    """
+    remedy = "make it with METHOD=likelihood script/gen_finaltest_answer.sh"
+    with _opened(path, remedy) as file:
+        found = _dataset(path, file, "Parameters", remedy)
+        if not {"Name", "Value", "Error"} <= set(found.dtype.names or ()):
+            kind = describe(found.dtype)
+            raise InputError(f"{path}: Parameters: expected Name, Value and Error, found {kind}; {remedy}")
+        rows = _content(path, found)
+    try:
+        return Layout.from_names([name.decode() for name in rows["Name"]]), rows["Value"], rows["Error"]
+    except ValueError as error:
+        raise InputError(f"{path}: Parameters: {error}; {remedy}") from None
+
+
+def read_tables(path: Path) -> dict[str, Table]:
+    """Return all that `write_tables` wrote but `MadeBy`, by name.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5 or damaged.
+    """
+    with _opened(path) as file:
+        found = [_dataset(path, file, name) for name in file if name != "MadeBy"]
+        return {dataset.name[1:]: Table(_content(path, dataset), dict(dataset.attrs)) for dataset in found}
+
+
+def _opened(path: Path, remedy: str = _REMEDY) -> h5py.File:
     if not path.exists():
-        raise InputError(f"{path}: no such file; {_REMEDY}")
+        raise InputError(f"{path}: no such file; {remedy}")
     return open_hdf5(path)
 
 
-def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+def _dataset(path: Path, file: h5py.File, name: str, remedy: str = _REMEDY) -> h5py.Dataset:
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise InputError(f"{path}: expected a dataset {name}, found {', '.join(file) or 'an empty file'}; {_REMEDY}")
+        raise InputError(f"{path}: expected a dataset {name}, found {', '.join(file) or 'an empty file'}; {remedy}")
     return found
 
 
@@ -156,38 +193,49 @@ def _content(path: Path, dataset: h5py.Dataset) -> Any:
         raise InputError(f"{path}: {dataset.name[1:]}: damaged ({reason}); {_REMEDY}") from None
 
 
-def table(result: FitResult, truth: NDArray | None, *, bias: tuple[NDArray, NDArray] | None = None) -> str:
-    """Every parameter with its error, the error that perfect hits would have left, and the truth where it is known.
+def table(
+    result: FitResult,
+    truth: Sequence[Sphere] | None,
+    *,
+    bias: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+) -> str:
+    """Return every parameter with its error, the error that perfect hits would have left, and the truth if known.
 
     Parameters
     ----------
     result : FitResult
-    truth : (spheres,) structured array or None
-        Rows with R, sigma_R and beta, ascending in R.
-    bias : two arrays (P,) or None
+    truth : sequence of Sphere, or None
+        Ascending in R.
+    bias : two arrays (P,), or None
         The finder's bias and its error, to stand beside the statistical error.
     """
-    known = {}
+    layout = result.layout
+    digits = np.full(layout.size, 6)
+    digits[layout.N] = 0
+    errors = np.where(result.errors > 0, result.errors, np.nan)
+    columns = {
+        "parameter": list(result.names),
+        "value": _texts(result.values, digits),
+        "error": _texts(errors, digits, missing="fixed"),
+        "floor": _texts(np.sqrt(np.diag(result.floor_covariance)), digits),
+    }
+    if bias is not None:
+        # Numbers and centre have none that a simulation could tell.
+        told = np.where(bias[1] > 0, bias, np.nan)
+        columns["finder"], columns["known to"] = (_texts(part, digits, missing="-") for part in told)
     if truth is not None:
-        for number, sphere in enumerate(truth, 1):
-            known[f"R_{number}"], known[f"sigma_R_{number}"] = sphere.R, sphere.sigma_R
-            known |= {f"beta_{2 * i}_{number}": value for i, value in enumerate(sphere.beta, 1)}
-    head = ["value", "error", "floor", *["finder", "known to"] * (bias is not None), *["truth", "pull"] * bool(known)]
-    lines = [f"{'parameter':<14}{head[0]:>14}" + "".join(f"{word:>{8 if word == 'pull' else 12}}" for word in head[1:])]
-    floors = np.sqrt(np.diag(result.floor_covariance))
-    for k, (name, value, error) in enumerate(zip(result.names, result.values, result.errors, strict=True)):
-        digits = 0 if name.startswith("N_") else 6
-        told = f"{error:.{digits}f}" if error else "fixed"
-        line = f"{name:<14}{value:>14.{digits}f}{told:>12}{floors[k]:>12.{digits}f}"
-        if bias is not None:
-            # Numbers and centre have none that a simulation could tell.
-            line += "".join(f"{part[k]:>12.6f}" for part in bias) if bias[1][k] else f"{'-':>12}" * 2
-        if name in known:
-            pull = f"{(value - known[name]) / error:>8.2f}" if error else f"{'-':>8}"
-            line += f"{known[name]:>12.6f}{pull}"
-        lines.append(line)
+        known = layout.known(*zip(*((sphere.R, sphere.sigma_R, sphere.beta) for sphere in truth), strict=True))
+        columns["truth"] = _texts(known, digits)
+        columns["pull"] = _texts((result.values - known) / errors, np.full(layout.size, 2))
+    align = ("left", *["right"] * (len(columns) - 1))
+    text = tabulate(columns, headers="keys", tablefmt="plain", colalign=align, disable_numparse=True)
     if result.dof > 0:
-        lines.append(
-            f"deviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
+        text += (
+            f"\ndeviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
         )
-    return "\n".join(lines)
+    return text
+
+
+def _texts(values: NDArray[np.float64], digits: NDArray[np.int64], missing: str = "") -> list[str]:
+    """Write numbers (P,), each to so many digits (P,); `missing` where there is none (nan)."""
+    return [missing if np.isnan(value) else f"{value:.{n}f}" for value, n in zip(values, digits, strict=True)]

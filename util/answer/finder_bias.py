@@ -9,7 +9,7 @@ The same frames give a parametric bootstrap: the scatter of answers over indepen
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from scipy import stats
 
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
-from util.fit.result import FitResult, with_values
+from util.fit.result import FitResult
 from util.physics import pad
 from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
@@ -93,7 +93,7 @@ class FinderBias:
         pulls = self.bias[moved] / scale
         correlation = self.covariance[np.ix_(moved, moved)] / np.outer(scale, scale)
         squared = pulls @ np.linalg.solve(correlation, pulls)
-        # Hotelling: the covariance comes from the same frames.
+        # Hotelling 1931, Ann. Math. Statist. 2, 360: the covariance comes from the same frames.
         spare = self.frames - pulls.size
         return float(stats.f.sf(squared * spare / (pulls.size * (self.frames - 1)), pulls.size, spare))
 
@@ -104,7 +104,7 @@ class FinderBias:
 
 
 def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
-    """Give the scene that an answer describes; a PAD that dips below zero is flattened until it is a density.
+    """Return the scene that an answer describes; a PAD that dips below zero is flattened until it is a density.
 
     Parameters
     ----------
@@ -131,15 +131,15 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
 def answer_of(hits: NDArray, result: FitResult, weight: NDArray | None) -> FitResult:
     """Fit hits, with fields x and z, as `result` was fitted, started from it; see `util.fit.likelihood.fit`."""
     start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
-    spheres, n = result.beta.shape
+    layout = result.layout
     return fit(
         hits["x"],
         hits["z"],
         weight,
-        spheres=spheres,
-        order=2 * n,
+        spheres=layout.spheres,
+        order=layout.order,
+        nuisances=layout.nuisances,
         start=start,
-        background="background" in result.names,
     )
 
 
@@ -181,7 +181,7 @@ def measure_bias(
         for hits in (run.found, run.true)
     )
     covariance = frames * np.cov(found_sums - true_sums, rowvar=False)
-    moved = np.array([not name.startswith(("N_", "centre", "background")) for name in result.names])
+    moved = np.isin(np.arange(result.layout.size), result.layout.shape)
     return FinderBias(
         result.names,
         np.where(moved, found.values - true.values, 0),
@@ -208,7 +208,7 @@ def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple
 
 def subtract(result: FitResult, bias: FinderBias) -> FitResult:
     """Answer without the finder's bias; its uncertainty is added to the covariance."""
-    return with_values(result, result.values - bias.bias, result.covariance + bias.covariance)
+    return replace(result, values=result.values - bias.bias, covariance=result.covariance + bias.covariance)
 
 
 def bootstrap(

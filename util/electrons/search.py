@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from util.camera.detector import Detector
 from util.electrons.search_block import FoundBlock, Task, find_block, release
 from util.electrons.shard_facts import FrameCounts, SearchSettings, ShardFacts
 from util.electrons.shards import Shard, distribution_of, read_facts, shard_path
@@ -27,6 +28,19 @@ def ranges_over(start: int, stop: int, shards: int) -> list[tuple[int, int]]:
     """Cut frames `start` .. `stop` - 1 into at most `shards` ranges of nearly equal length, none empty."""
     edges = np.unique(np.linspace(start, stop, shards + 1).round().astype(int)).tolist()
     return list(itertools.pairwise(edges))
+
+
+def detector_of_shards(folder: Path, source: str, asked: SearchSettings) -> Detector | None:
+    """Return the detector of shards of the same file that were made in the same way; None where there are none.
+
+    Learnt anew it would differ by a hair once a frame has been mended, and the shards would not go together.
+    """
+    for path in sorted(folder.glob("final_*_*.npz")):
+        facts = read_facts(path)
+        detector = facts.settings.detector
+        if facts.source == source and detector and facts.settings == dataclasses.replace(asked, detector=detector):
+            return detector
+    return None
 
 
 def wanted_shards(
@@ -109,15 +123,8 @@ def find_shards(
             if sum(part.counts.frames for part in blocks) < stop - start:
                 continue
             events = np.concatenate([part.events for part in blocks])
-            distribution, counts = distribution_of(events)
-            facts = ShardFacts(
-                start=start,
-                stop=stop,
-                source=source,
-                frames_in_source=frames.count,
-                settings=settings,
-                counts_of_frames=add_counts([part.counts for part in blocks]),
-                squared_weights=float(np.sum(events["weight"].astype(float) ** 2)),
-            )
+            counts = add_counts([part.counts for part in blocks])
             blocks.clear()
-            yield (start, stop), Shard(facts, events if keep_events else None, distribution, counts)
+            squared_weights = float(np.sum(events["weight"].astype(float) ** 2))
+            facts = ShardFacts(start, stop, source, frames.count, settings, counts, squared_weights)
+            yield found.shard, Shard(facts, events if keep_events else None, *distribution_of(events))

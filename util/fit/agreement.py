@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from util.fit.result import FitResult
+from util.runtime.value_with_error import shorthand
 
 DISAGREE = 1e-3  # p below which two answers do not agree
 
@@ -36,12 +37,12 @@ class Agreement:
     p: float
 
     def text(self) -> str:
-        """Say it in one line."""
+        """Return it in one line."""
         verdict = "they agree" if self.p >= DISAGREE else "they DISAGREE"
         worst = int(np.abs(self.difference / self.error).argmax())
         return (
             f"{verdict}: chi-square {self.chi2:.1f} of {len(self.names)} parameters, p = {self.p:.2g}; farthest apart: "
-            f"{self.names[worst]}, by {self.difference[worst]:+.2g} +- {self.error[worst]:.2g}"
+            f"{self.names[worst]}, by {shorthand(self.difference[worst], self.error[worst], sign=True)}"
         )
 
 
@@ -61,16 +62,17 @@ def compare(first: FitResult, second: FitResult, moved: NDArray, further: NDArra
     ValueError
         Answers of other parameters, or too few blocks.
     """
-    if first.names != second.names or moved.shape[1:] != (len(first.names),):
+    layout = first.layout
+    if layout != second.layout or moved.shape[1:] != (layout.size,):
         raise ValueError("expected two answers of the same parameters, and as many columns of blocks")
-    index = [i for i, name in enumerate(first.names) if name.startswith(("R_", "sigma_R_", "beta_"))]
-    blocks, k = len(moved), len(index)
+    index = layout.shape
+    blocks, k = len(moved), index.size
     if blocks <= k + 1:
         raise ValueError(f"expected more than {k + 1} blocks, found {blocks}")
     covariance = (np.cov(moved, rowvar=False) * blocks + further)[np.ix_(index, index)]
     difference, error = (first.values - second.values)[index], np.sqrt(np.diag(covariance))
     pulls = difference / error
     chi2 = float(pulls @ np.linalg.solve(covariance / np.outer(error, error), pulls))
-    # A covariance from B blocks: Hotelling 1931.
+    # A covariance from B blocks: Hotelling 1931, Ann. Math. Statist. 2, 360.
     p = float(stats.f.sf(chi2 * (blocks - k) / (k * (blocks - 1)), k, blocks - k))
-    return Agreement(tuple(first.names[i] for i in index), difference, error, chi2, p)
+    return Agreement(tuple(layout.names[i] for i in index), difference, error, chi2, p)

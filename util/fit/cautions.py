@@ -6,9 +6,10 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
-from util.fit.constraints import _ANGLES
+from util.fit.constraints import ANGLES
 from util.fit.result import FitResult
 from util.physics import pad
+from util.runtime.value_with_error import shorthand
 
 _DEGENERATE = 0.99
 
@@ -44,17 +45,14 @@ def cautions(result: FitResult) -> list[str]:
         lowest = float(pad.minimum(beta))
         error = _error_of_lowest(result, s)
         if lowest < -pad.TOLERANCE - error:
-            out.append(
-                f"I(c) of sphere {s + 1} falls to {lowest:.2g} +- {error:.1g}, below zero: --nonnegative forbids that"
-            )
+            found = shorthand(lowest, error)
+            out.append(f"I(c) of sphere {s + 1} falls to {found}, below zero: --nonnegative forbids that")
     return out
 
 
 def _shared(result: FitResult, first: int, second: int) -> float:
     """Largest canonical correlation of two spheres' parameters: 1 where one can stand for the other."""
-    n = result.beta.shape[1] + 3
-    mine, others = (np.arange(s * n, (s + 1) * n) for s in (first, second))
-    mine, others = (part[result.errors[part] > 0] for part in (mine, others))
+    mine, others = (part[result.errors[part] > 0] for part in result.layout.blocks[[first, second]])
     # A hair on the diagonal: rounding may leave a nearly singular matrix with a root below zero.
     roots = [np.linalg.cholesky(_correlation(result, part, part) + 1e-9 * np.eye(part.size)) for part in (mine, others)]
     across = np.linalg.solve(roots[0], np.linalg.solve(roots[1], _correlation(result, others, mine)).T)
@@ -67,8 +65,8 @@ def _correlation(result: FitResult, rows: NDArray, columns: NDArray) -> NDArray:
 
 def _error_of_lowest(result: FitResult, sphere: int) -> float:
     """Error of I(c) of a sphere where it is lowest."""
-    c = np.cos(np.linspace(0, np.pi / 2, _ANGLES))
+    c = np.cos(np.linspace(0, np.pi / 2, ANGLES))
     lowest = c[pad.intensity(result.beta[sphere], c).argmin()]
     terms = legendre.legval(lowest, np.eye(2 * result.beta.shape[1] + 1)[:, 2::2])
-    index = result.beta_index[sphere]
+    index = result.layout.beta[sphere]
     return float(np.sqrt(max(terms @ result.covariance[np.ix_(index, index)] @ terms, 0)))

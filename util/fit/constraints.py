@@ -4,19 +4,22 @@ At the best fit the likelihood is a Gaussian in the parameters, of the fit's own
 So each piece of knowledge enters in closed form, without fitting again.
 """
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import nnls
 
-from util.fit.result import FitResult, with_values
+from util.fit.result import FitResult
 from util.physics import pad
 
-_ANGLES = 361  # between pole and equator, where I(c) >= 0 is enforced; a period of P_24 is 30 of these
+ANGLES = 361  # between pole and equator, where I(c) >= 0 is enforced; a period of P_24 is 30 of these
 
 
 def fix_at_zero(result: FitResult, index: NDArray) -> FitResult:
-    """Give the answer under the condition that some parameters are zero; their errors become 0.
+    """Return the answer under the condition that some parameters are zero; their errors become 0.
 
     Parameters
     ----------
@@ -32,40 +35,35 @@ def fix_at_zero(result: FitResult, index: NDArray) -> FitResult:
     covariance = result.covariance - gain @ result.covariance[index]
     values[index] = 0
     covariance[index] = covariance[:, index] = 0
-    return with_values(result, values, covariance)
+    return replace(result, values=values, covariance=covariance)
 
 
 def choose_orders(result: FitResult) -> tuple[int, ...]:
-    """Highest Legendre degrees that the data support, one a sphere, by Akaike's information criterion.
+    """Highest Legendre degrees that the data support, one per sphere, by Akaike's information criterion.
 
     The chi-square by which the betas beyond a degree differ from zero is weighed against their number, for every
-    combination of degrees from 2 on.
+    combination of degrees from 2 on (Akaike 1974, IEEE Trans. Autom. Control 19, 716).
 
     Parameters
     ----------
     result : FitResult
         Fitted to the highest order that may be wanted; at most three spheres.
     """
-    spheres, n = result.beta.shape
-    best, chosen = np.inf, (2 * n,) * spheres
-    for kept in np.ndindex(*(n,) * spheres):
-        index = _beyond(result, tuple(2 * (k + 1) for k in kept))
+    layout = result.layout
+    best, chosen = np.inf, (layout.order,) * layout.spheres
+    for degrees in itertools.product(layout.degrees, repeat=layout.spheres):
+        index = layout.beyond(degrees)
         beta = result.values[index]
         chi2 = float(beta @ np.linalg.solve(result.covariance[np.ix_(index, index)], beta)) if index.size else 0.0
         criterion = chi2 - 2 * index.size
         if criterion < best:
-            best, chosen = criterion, tuple(2 * (k + 1) for k in kept)
+            best, chosen = criterion, degrees
     return chosen
 
 
 def with_orders(result: FitResult, orders: tuple[int, ...]) -> FitResult:
-    """Give the answer under the condition that all betas beyond these degrees, one a sphere, are zero."""
-    return fix_at_zero(result, _beyond(result, orders))
-
-
-def _beyond(result: FitResult, orders: tuple[int, ...]) -> NDArray:
-    parts = [index[order // 2 :] for index, order in zip(result.beta_index, orders, strict=True)]
-    return np.concatenate(parts)
+    """Return the answer under the condition that all betas beyond these degrees, one per sphere, are zero."""
+    return fix_at_zero(result, result.layout.beyond(orders))
 
 
 def with_prior(result: FitResult, mu: NDArray, sigma: NDArray) -> FitResult:
@@ -77,12 +75,12 @@ def with_prior(result: FitResult, mu: NDArray, sigma: NDArray) -> FitResult:
     mu, sigma : arrays (S, n)
         Of each beta; limits of a prior are not applied.
     """
-    index = result.beta_index.ravel()
+    index = result.layout.beta.ravel()
     prior = np.diag(np.asarray(sigma, dtype=float).ravel() ** 2)
     gain = np.linalg.solve(result.covariance[np.ix_(index, index)] + prior, result.covariance[index]).T
     values = result.values + gain @ (np.asarray(mu, dtype=float).ravel() - result.values[index])
     covariance = result.covariance - gain @ result.covariance[index]
-    return with_values(result, values, (covariance + covariance.T) / 2)
+    return replace(result, values=values, covariance=(covariance + covariance.T) / 2)
 
 
 def prior_conflict(result: FitResult, mu: NDArray, sigma: NDArray) -> tuple[float, float]:
@@ -96,28 +94,28 @@ def prior_conflict(result: FitResult, mu: NDArray, sigma: NDArray) -> tuple[floa
 def nonnegative(result: FitResult) -> FitResult:
     """Likeliest answer with I(c) >= 0 everywhere; the covariance stays that of the free fit.
 
-    Minimises the chi-square distance from the free fit under one inequality an angle, by non-negative least squares
+    Minimises the chi-square distance from the free fit under one inequality per angle, by non-negative least squares
     on the dual (Lawson and Hanson 1974, chapter 23).
     """
     if pad.is_density(result.beta).all():
         return result
-    c = np.cos(np.linspace(0, np.pi / 2, _ANGLES))
+    c = np.cos(np.linspace(0, np.pi / 2, ANGLES))
     slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(result.beta.shape[1])], axis=1)
     rows, excess = [], []
-    for index, beta in zip(result.beta_index, result.beta, strict=True):
+    for index, beta in zip(result.layout.beta, result.beta, strict=True):
         row = np.zeros((c.size, result.values.size))
         row[:, index] = slopes
         rows.append(row)
         # Between the angles I may dip a little below the lowest: ask for a trace more than zero.
         excess.append(pad.intensity(beta, c) - 0.5 * pad.TOLERANCE)
-    rows, excess = np.concatenate(rows), np.concatenate(excess)
+    constraints, above = np.concatenate(rows), np.concatenate(excess)
     value, vector = np.linalg.eigh(result.covariance)
     root = vector * np.sqrt(np.maximum(value, 0))
-    # Least |u| with (rows root) u >= -excess.
-    system = np.vstack(((rows @ root).T, -excess))
+    # Least |u| with (constraints root) u >= -above.
+    system = np.vstack(((constraints @ root).T, -above))
     target = np.zeros(len(system))
     target[-1] = 1
-    dual, _ = nnls(system, target, maxiter=50 * len(rows))
+    dual, _ = nnls(system, target, maxiter=50 * len(constraints))
     left = system @ dual - target
     step = -left[:-1] / left[-1]
-    return with_values(result, result.values + root @ step, result.covariance)
+    return replace(result, values=result.values + root @ step)

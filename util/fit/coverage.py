@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from tabulate import tabulate
 
 LEVELS = (0.6827, 0.95)
 # What the project promises of each level.
@@ -47,15 +48,13 @@ class Coverage:
 
     def table(self) -> str:
         """One line a parameter, the pooled line last."""
-        lines = [f"{'parameter':<12}{'pull mean':>10}{'pull std':>10}{'68 %':>8}{'95 %':>8}"]
-        for row in zip(self.names, self.mean, self.spread, *self.covered, strict=True):
-            lines.append(f"{row[0]:<12}{row[1]:>10.3f}{row[2]:>10.3f}{100 * row[3]:>8.1f}{100 * row[4]:>8.1f}")
-        pooled = self.pooled
         spread = np.sqrt((self.spread**2).mean())
-        lines.append(
-            f"{'all':<12}{self.mean.mean():>10.3f}{spread:>10.3f}{100 * pooled[0]:>8.1f}{100 * pooled[1]:>8.1f}"
-        )
-        return "\n".join(lines)
+        rows = [
+            *zip(self.names, self.mean, self.spread, *(100 * self.covered), strict=True),
+            ("all", self.mean.mean(), spread, *(100 * self.pooled)),
+        ]
+        head, digits = ("parameter", "pull mean", "pull std", "68 %", "95 %"), ("", ".3f", ".3f", ".1f", ".1f")
+        return tabulate(rows, headers=head, tablefmt="plain", floatfmt=digits)
 
 
 def coverage(names: tuple[str, ...], pulls: NDArray) -> Coverage:

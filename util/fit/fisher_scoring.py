@@ -1,4 +1,4 @@
-"""Fisher scoring of a folded map of hits: the expected counts, their derivatives, and the climb to the best fit.
+"""Fisher scoring of a folded map of hits: the climb to the best fit (McCullagh & Nelder 1989, section 2.5).
 
 Where a bin expects next to nothing, or during an iteration less than nothing, the variance V = max(mu, floor) keeps
 the score
@@ -10,6 +10,7 @@ floor as a parabola.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from util.fit.map_model import MapModel, variance_floor
 
@@ -23,7 +24,7 @@ _FISHER_STEPS = 8
 _WORST_CONDITION = 1e12
 
 
-def objective_of(data: np.ndarray, mu: np.ndarray, floor: float) -> float:
+def objective_of(data: NDArray[np.float64], mu: NDArray[np.float64], floor: float) -> float:
     """Log likelihood, continued as a parabola below the floor."""
     safe = np.maximum(mu, floor)
     below = np.minimum(mu - floor, 0)
@@ -31,12 +32,12 @@ def objective_of(data: np.ndarray, mu: np.ndarray, floor: float) -> float:
     return float(value.sum())
 
 
-def _curvature(data: np.ndarray, mu: np.ndarray, floor: float) -> np.ndarray:
+def _curvature(data: NDArray[np.float64], mu: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     """Return minus the second derivative of `objective_of` in each bin's expected count."""
     return np.where(mu > floor, np.maximum(data, 0) / np.maximum(mu, floor) ** 2, 1 / floor)
 
 
-def inverse_information(information: np.ndarray) -> tuple[np.ndarray, float]:
+def inverse_information(information: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Inverse by way of the correlation form, and the condition number of that form (inf: singular)."""
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
     value, vector = np.linalg.eigh(information / np.outer(scale, scale))
@@ -45,19 +46,21 @@ def inverse_information(information: np.ndarray) -> tuple[np.ndarray, float]:
     return (vector / value) @ vector.T / np.outer(scale, scale), float(value[-1] / value[0])
 
 
-def solve_linear(model: MapModel, data: np.ndarray, q: np.ndarray) -> np.ndarray:
+def solve_linear(model: MapModel, data: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Least squares for the linear parameters at the R and sigma_R of `q`, with a touch of ridge."""
-    mask = model.linear()
+    linear = model.linear()
     spread = np.sqrt(np.maximum(data, 0) + max(data.mean(), 1.0) * 0.1).ravel()
-    jacobian = model.jacobian(q)[mask].reshape(mask.sum(), -1) / spread
+    jacobian = model.jacobian(q)[linear].reshape(linear.size, -1) / spread
     gram = jacobian @ jacobian.T
     gram[np.diag_indices_from(gram)] *= 1 + 1e-6
     out = q.copy()
-    out[mask] = np.linalg.lstsq(gram, jacobian @ (data.ravel() / spread), rcond=1e-12)[0]
+    out[linear] = np.linalg.lstsq(gram, jacobian @ (data.ravel() / spread), rcond=1e-12)[0]
     return out
 
 
-def score_map(model: MapModel, data: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, float, int, bool]:
+def score_map(
+    model: MapModel, data: NDArray[np.float64], q: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float, int, bool]:
     """Climb to the best fit by Fisher scoring from `q`.
 
     Parameters
@@ -65,8 +68,8 @@ def score_map(model: MapModel, data: np.ndarray, q: np.ndarray) -> tuple[np.ndar
     model : MapModel
     data : array (n_rho, n_angle)
         Folded weights.
-    q : array (model.size,)
-        Internal parameters to start from.
+    q : array (P,)
+        Internal parameters to start from; the centre stays.
 
     Returns
     -------
@@ -76,12 +79,12 @@ def score_map(model: MapModel, data: np.ndarray, q: np.ndarray) -> tuple[np.ndar
     floor = variance_floor(data)
     mu = model.counts(q)
     objective = objective_of(data, mu, floor)
-    centres = [s * model.block + 1 for s in range(model.spheres)]
+    layout = model.layout
     # A sphere on its way to zero width describes the noise of single bins; none that the bins resolve gets there.
     narrowest = model.bins.rho_max / model.bins.n_rho / 4
     for iteration in range(1, _MAX_ITERATIONS + 1):
         variance = np.maximum(mu, floor)
-        jacobian = model.jacobian(q).reshape(model.size, -1)
+        jacobian = model.jacobian(q).reshape(layout.folded.size, -1)
         weighted = jacobian / variance.ravel()
         score = weighted @ (data - mu).ravel()
         if iteration > _FISHER_STEPS:
@@ -93,11 +96,12 @@ def score_map(model: MapModel, data: np.ndarray, q: np.ndarray) -> tuple[np.ndar
         if score @ step < _DECREMENT:
             return q, objective, iteration, True
         # R and sigma_R enter through a narrow Gaussian: beyond a good part of its width the step means nothing.
-        length = 1.0
-        for i in centres:
-            length = min(length, q[i + 1] / max(abs(step[i]), 1e-300), 0.5 * q[i + 1] / max(abs(step[i + 1]), 1e-300))
+        width = q[layout.sigma_R]
+        in_R, in_sigma_R = (np.maximum(np.abs(step[index]), 1e-300) for index in (layout.R, layout.sigma_R))
+        length = min(1.0, (width / in_R).min(), (0.5 * width / in_sigma_R).min())
         for _ in range(12):
-            trial = q + length * step
+            trial = q.copy()
+            trial[layout.folded] += length * step
             trial_mu = model.counts(trial)
             trial_objective = objective_of(data, trial_mu, floor)
             if trial_objective >= objective:
@@ -107,6 +111,7 @@ def score_map(model: MapModel, data: np.ndarray, q: np.ndarray) -> tuple[np.ndar
             # Nothing rises along the step: rounding, if the promised rise is below it.
             return q, objective, iteration, bool(score @ step < 1e-9 * abs(objective))
         q, mu, objective = trial, trial_mu, trial_objective
-        if any(q[i + 1] < narrowest or not 2 * q[i + 1] < q[i] < 1.5 * model.bins.rho_max for i in centres):
+        R, sigma_R = q[layout.R], q[layout.sigma_R]
+        if not ((sigma_R >= narrowest) & (2 * sigma_R < R) & (1.5 * model.bins.rho_max > R)).all():
             return q, objective, iteration, False
     return q, objective, _MAX_ITERATIONS, False

@@ -1,4 +1,4 @@
-"""How far each hit moves an answer: the fit, linearised about its result.
+"""How far each hit moves an answer: the fit, linearised about its result (Hampel 1974, J. Am. Stat. Assoc. 69, 383).
 
 Summed over groups of hits (the electrons of one frame, of one block of frames) it tells how the answer scatters, and
 how it scatters together with another answer from the same frames, without fitting again.
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.fit.fisher_scoring import inverse_information
-from util.fit.map_model import MapModel, variance_floor
+from util.fit.map_model import MapModel, expected_variance
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins
 
@@ -19,23 +19,20 @@ class Influence:
     Parameters
     ----------
     result : FitResult
-        Its names and values alone are used.
+        Its layout and values alone are used.
     bins : PolarBins
     """
 
     def __init__(self, result: FitResult, bins: PolarBins = PolarBins()) -> None:  # noqa: B008 - frozen
-        spheres, n = result.beta.shape
-        model = MapModel(bins, 2 * n, spheres, "background" in result.names)
-        q = result.values[:-2].copy()
-        for part in model.split(q):
-            part[3:] *= part[0]
-        mu = model.counts(q)
-        variance = np.maximum(mu, variance_floor(mu))
-        weighted = model.jacobian(q).reshape(model.size, -1) / variance.ravel()
+        layout = result.layout
+        model, q = MapModel(bins, layout), layout.to_internal(result.values)
+        variance = expected_variance(model.counts(q))
+        weighted = model.jacobian(q).reshape(layout.folded.size, -1) / variance.ravel()
         inverse, _ = inverse_information((weighted * variance.ravel()) @ weighted.T)
+        by_q = layout.to_public(q)[1][np.ix_(layout.folded, layout.folded)]
         shift = model.shift(q)
-        self._bins, self._centre = bins, result.centre
-        self._even = model.public(q)[1] @ inverse @ weighted
+        self._bins, self._layout, self._centre = bins, layout, result.centre
+        self._even = by_q @ inverse @ weighted
         self._odd = (shift / variance / (shift**2 / variance).sum(axis=(1, 2))[:, None, None]).reshape(2, -1)
 
     def by_group(self, x: NDArray, z: NDArray, weight: NDArray, group: NDArray, groups: int) -> NDArray:
@@ -60,7 +57,9 @@ class Influence:
         inside = row < bins.n_rho
         place = row[inside] * bins.n_angle + np.minimum(column[inside], bins.n_angle - 1)
         group, weight = group[inside], weight[inside]
-        sums = [np.bincount(group, moved[place] * weight, groups) for moved in self._even]
-        for moved, offset in zip(self._odd, (dx, dz), strict=True):
-            sums.append(np.bincount(group, moved[place] * weight * np.sign(offset[inside]), groups))
-        return np.stack(sums, axis=1)
+        sums = np.empty((groups, self._layout.size))
+        for index, moved in zip(self._layout.folded, self._even, strict=True):
+            sums[:, index] = np.bincount(group, moved[place] * weight, groups)
+        for index, moved, offset in zip(self._layout.centre, self._odd, (dx, dz), strict=True):
+            sums[:, index] = np.bincount(group, moved[place] * weight * np.sign(offset[inside]), groups)
+        return sums

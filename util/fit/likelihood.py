@@ -1,17 +1,20 @@
 """Poisson maximum likelihood of the spheres on the detector.
 
 Hits are folded into polar bins about the centre of the image and fitted by Fisher scoring
-(`util.fit.fisher_scoring`). The centre
-decouples from all other parameters by symmetry; it is scored on the differences between quadrants, and the hits are
-folded again about the new one until it rests.
+(`util.fit.fisher_scoring`). The centre decouples from all other parameters by symmetry; it is scored on the
+differences between quadrants, and the hits are folded again about the new one until it rests.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from util.fit import starting_radii
 from util.fit.fisher_scoring import inverse_information, score_map, solve_linear
-from util.fit.map_model import MapModel, variance_floor
+from util.fit.map_model import MapModel, expected_variance
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins, PolarMap, coarsen, fold
 from util.runtime.errors import InputError
@@ -21,48 +24,56 @@ _OUTER_ROUNDS = 4
 _MERGE = (4, 4)
 _START_SIGMA = 0.008
 _FEWEST_HITS = 1000
-_FEWEST_A_BLOCK = 25.0
+_FEWEST_PER_BLOCK = 25.0
 
 
-def _start(data: np.ndarray, bins: PolarBins, order: int, spheres: int, background: bool) -> np.ndarray:
+def _start(model: MapModel, data: NDArray[np.float64]) -> NDArray[np.float64]:
     """Try the candidate radii on merged bins; the internal parameters of the likeliest."""
-    model = MapModel(bins.coarser(*_MERGE), order, spheres, background)
+    layout, bins = model.layout, model.bins
+    coarse = MapModel(bins.coarser(*_MERGE), layout)
     merged = coarsen(data, *_MERGE)
     best, best_objective = None, -np.inf
-    for candidate in starting_radii.candidates(data, bins, spheres):
-        q = model.at(np.array(candidate), np.full(spheres, _START_SIGMA))
-        q, objective, _, converged = score_map(model, merged, solve_linear(model, merged, q))
-        sane = all(part[0] > 0 and 0 < part[1] < bins.rho_max for part in model.split(q))
+    for candidate in starting_radii.candidates(data, bins, layout.spheres):
+        q = coarse.at(np.array(candidate), np.full(layout.spheres, _START_SIGMA))
+        q, objective, _, converged = score_map(coarse, merged, solve_linear(coarse, merged, q))
+        sane = ((q[layout.N] > 0) & (q[layout.R] > 0) & (q[layout.R] < bins.rho_max)).all()
         if converged and sane and objective > best_objective:
             best, best_objective = q, objective
     if best is None:
-        raise InputError(f"no {spheres} spheres were found among the hits; check the hits or ask for fewer spheres")
+        raise InputError(
+            f"no {layout.spheres} spheres were found among the hits; check the hits or ask for fewer spheres"
+        )
     return best
 
 
-def _deviance(data: np.ndarray, mu: np.ndarray, scale: float, parameters: int) -> tuple[float, int]:
+def _deviance(folded: PolarMap, mu: NDArray[np.float64], parameters: int) -> tuple[float, int]:
+    """Poisson deviance of merged bins and its degrees of freedom.
+
+    Weighted counts are scaled to their effective number, <w> / <w^2> (Kish 1965, Survey Sampling).
+    """
+    data, scale = folded.weight, folded.weight.sum() / folded.variance.sum()
     by_rho, by_angle = (next(d for d in (8, 5, 4, 3, 2, 1) if size % d == 0) for size in data.shape)
     observed = scale * coarsen(data, by_rho, by_angle).ravel()
     wanted = scale * coarsen(mu, by_rho, by_angle).ravel()
-    full = wanted >= _FEWEST_A_BLOCK
+    full = wanted >= _FEWEST_PER_BLOCK
     observed = np.append(observed[full], observed[~full].sum())
     wanted = np.append(wanted[full], wanted[~full].sum())
-    if wanted[-1] < _FEWEST_A_BLOCK:
+    if wanted[-1] < _FEWEST_PER_BLOCK:
         observed, wanted = observed[:-1], wanted[:-1]
     observed = np.maximum(observed, 0)
     return float(2 * (xlogy(observed, observed / wanted) - observed + wanted).sum()), observed.size - parameters
 
 
 def fit(
-    x: np.ndarray,
-    z: np.ndarray,
-    weight: np.ndarray | None = None,
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    weight: NDArray[np.float64] | None = None,
     *,
-    variance: np.ndarray | None = None,
+    variance: NDArray[np.float64] | None = None,
     spheres: int = 2,
     order: int = 24,
-    start: list[tuple[float, float]] | None = None,
-    background: bool = False,
+    nuisances: tuple[str, ...] = (),
+    start: Sequence[tuple[float, float]] | None = None,
     bins: PolarBins = PolarBins(),  # noqa: B008 - frozen
 ) -> FitResult:
     """Fit spheres to hits.
@@ -79,10 +90,10 @@ def fit(
         How many, at least 1.
     order : int
         Highest Legendre degree, even.
-    start : list of (R, sigma_R), one a sphere, or None
+    nuisances : tuple of str
+        What to fit as well: "background", hits spread evenly over the screen.
+    start : sequence of (R, sigma_R), one per sphere, or None
         None: found by `util.fit.starting_radii`.
-    background : bool
-        Whether to fit hits spread evenly over the screen as well.
     bins : PolarBins
 
     Raises
@@ -90,6 +101,34 @@ def fit(
     InputError
         Too few hits; spheres that cannot be told apart.
     """
+    x, z, weight = _checked(x, z, weight, spheres)
+    layout = Layout(spheres, order, nuisances)
+    model = MapModel(bins, layout)
+    # A sphere is symmetric: the mean position is its centre.
+    centre = (float(weight @ x / weight.sum()), float(weight @ z / weight.sum()))
+    folded = fold(x, z, weight, centre, bins, variance=variance)
+    if start is None:
+        q = _start(model, folded.weight)
+    else:
+        q = solve_linear(model, folded.weight, model.at(*np.array(start, dtype=float).T))
+    q[layout.centre] = centre
+    iterations = 0
+    for _ in range(_OUTER_ROUNDS):
+        q, _, steps, converged = score_map(model, folded.weight, q)
+        iterations += steps
+        step, shift_covariance, shift_floor = _centre_step(model, folded, q)
+        if not converged or (step**2 < 1e-3 * np.diag(shift_floor)).all():
+            break
+        q[layout.centre] += step
+        folded = fold(x, z, weight, (q[layout.centre][0], q[layout.centre][1]), bins, variance=variance)
+    q = q[layout.ascending(q)]
+    return _result(model, folded, q, (shift_covariance, shift_floor), iterations, converged, x.size)
+
+
+def _checked(
+    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64] | None, spheres: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Positions and weights (n,), if they can be fitted."""
     x, z = np.asarray(x, dtype=float), np.asarray(z, dtype=float)
     weight = np.ones(x.shape) if weight is None else np.asarray(weight, dtype=float)
     fewest = _FEWEST_HITS * spheres
@@ -100,31 +139,14 @@ def fit(
         raise InputError(f"the weights of the hits sum to {total}, expected a number above 0; check the hit finder")
     if not (np.isfinite(x).all() and np.isfinite(z).all()):
         raise InputError("some hits have positions that are not finite; leave those out or check the hit finder")
-    # A sphere is symmetric: the mean position is its centre.
-    centre = np.array([weight @ x, weight @ z]) / total
-    model = MapModel(bins, order, spheres, background)
-    folded = fold(x, z, weight, centre, bins, variance=variance)
-    if start is None:
-        q = _start(folded.weight, bins, order, spheres, background)
-    else:
-        q = solve_linear(model, folded.weight, model.at(*np.array(start, dtype=float).T))
-    iterations = 0
-    for _ in range(_OUTER_ROUNDS):
-        q, _, steps, converged = score_map(model, folded.weight, q)
-        iterations += steps
-        step, shift_covariance, shift_floor = _centre_step(model, folded, q)
-        if not converged or (step**2 < 1e-3 * np.diag(shift_floor)).all():
-            break
-        centre = centre + step
-        folded = fold(x, z, weight, centre, bins, variance=variance)
-    q = np.concatenate([*sorted(model.split(q), key=lambda part: part[1]), q[spheres * model.block :]])
-    return _result(model, folded, q, centre, (shift_covariance, shift_floor), iterations, converged, x.size)
+    return x, z, weight
 
 
-def _centre_step(model: MapModel, folded: PolarMap, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _centre_step(
+    model: MapModel, folded: PolarMap, q: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Correction of the centre (2,), its sandwich covariance and the one of unit weights, both (2, 2)."""
-    mu = model.counts(q)
-    variance = np.maximum(mu, variance_floor(mu))
+    variance = expected_variance(model.counts(q))
     slope = model.shift(q)
     information = (slope**2 / variance).sum(axis=(1, 2))
     score = (slope * np.stack((folded.sign_x, folded.sign_z)) / variance).sum(axis=(1, 2))
@@ -132,7 +154,7 @@ def _centre_step(model: MapModel, folded: PolarMap, q: np.ndarray) -> tuple[np.n
     return score / information, np.diag(meat / information**2), np.diag(1 / information)
 
 
-def _variance_an_electron(folded: PolarMap) -> np.ndarray:
+def _variance_per_electron(folded: PolarMap) -> NDArray[np.float64]:
     """Variance that weights add, over what they sum to, in the neighbourhood of each bin.
 
     Of a neighbourhood because a bin without hits tells none of its own.
@@ -140,63 +162,63 @@ def _variance_an_electron(folded: PolarMap) -> np.ndarray:
     by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in folded.weight.shape)
     variance, electrons = (coarsen(part, by_rho, by_angle) for part in (folded.variance, folded.weight))
     mean = folded.variance.sum() / folded.weight.sum()
-    ratio = (variance + _FEWEST_A_BLOCK * mean) / np.maximum(electrons + _FEWEST_A_BLOCK, 1)
+    ratio = (variance + _FEWEST_PER_BLOCK * mean) / np.maximum(electrons + _FEWEST_PER_BLOCK, 1)
     return ratio.repeat(by_rho, axis=0).repeat(by_angle, axis=1)
 
 
-def _result(
-    model: MapModel,
-    folded: PolarMap,
-    q: np.ndarray,
-    centre: np.ndarray,
-    shift: tuple[np.ndarray, np.ndarray],
-    iterations: int,
-    converged: bool,
-    hits: int,
-) -> FitResult:
-    mu = model.counts(q)
-    jacobian = model.jacobian(q).reshape(model.size, -1)
-    variance = np.maximum(mu, variance_floor(mu)).ravel()
+def _covariances(
+    model: MapModel, folded: PolarMap, q: NDArray[np.float64], mu: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Sandwich covariance of what is folded, the one of unit weights, both (P - 2, P - 2), and the condition number.
+
+    The score is right whatever the weights; its variance, which they widen, is that of the data: the sandwich (Huber
+    1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
+    """
+    jacobian = model.jacobian(q).reshape(model.layout.folded.size, -1)
+    variance = expected_variance(mu).ravel()
     inverse, singular = inverse_information((jacobian / variance) @ jacobian.T)
-    alike = InputError(f"{model.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
     if singular == np.inf:
-        raise alike
+        raise _alike(model.layout)
     # Where a PAD has a zero nothing is seen; but what is expected there is known to its own error only: at least that.
     expected = np.maximum(mu.ravel(), np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
     weighted = jacobian / np.maximum(variance, expected)
     floor, condition = inverse_information(weighted @ jacobian.T)
     if condition == np.inf:
-        raise alike
-    sandwich = floor @ ((weighted * (expected * _variance_an_electron(folded).ravel())) @ weighted.T) @ floor
-    values, by_q = model.public(q)
-    parts = np.array(model.split(values))
-    uncertain = np.sqrt(np.diag(sandwich))[: model.spheres * model.block : model.block]
-    gap = np.diff(parts[:, 1])
-    if (parts[:, 0] < 5 * uncertain).any() or (gap < parts[:-1, 2] / 2).any():
-        raise alike
-    covariances = []
-    for even, odd in ((sandwich, shift[0]), (floor, shift[1])):
-        covariance = np.zeros((model.size + 2, model.size + 2))
-        covariance[:-2, :-2] = by_q @ even @ by_q.T
-        covariance[-2:, -2:] = odd
-        covariances.append(covariance)
-    names = [
-        f"{name}_{s + 1}"
-        for s in range(model.spheres)
-        for name in ("N", "R", "sigma_R", *(f"beta_{i}" for i in range(2, model.order + 1, 2)))
-    ]
-    scale = folded.weight.sum() / folded.variance.sum()
-    deviance, dof = _deviance(folded.weight, mu, scale, model.size)
+        raise _alike(model.layout)
+    sandwich = floor @ ((weighted * (expected * _variance_per_electron(folded).ravel())) @ weighted.T) @ floor
+    return sandwich, floor, condition
+
+
+def _alike(layout: Layout) -> InputError:
+    return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
+
+
+def _result(
+    model: MapModel,
+    folded: PolarMap,
+    q: NDArray[np.float64],
+    shift: tuple[NDArray[np.float64], NDArray[np.float64]],
+    iterations: int,
+    converged: bool,
+    hits: int,
+) -> FitResult:
+    layout, mu = model.layout, model.counts(q)
+    sandwich, floor, condition = _covariances(model, folded, q, mu)
+    uncertain = np.sqrt(np.diag(sandwich))[layout.N]
+    gap = np.diff(q[layout.R])
+    if (q[layout.N] < 5 * uncertain).any() or (gap < q[layout.sigma_R][:-1] / 2).any():
+        raise _alike(layout)
+    values, by_q = layout.to_public(q)
+    turn = by_q[np.ix_(layout.folded, layout.folded)]
+    covariance, floor_covariance = (
+        layout.joint(turn @ even @ turn.T, odd) for even, odd in zip((sandwich, floor), shift, strict=True)
+    )
+    deviance, dof = _deviance(folded, mu, layout.folded.size)
     return FitResult(
-        names=(*names, *["background"] * model.background, "centre_x", "centre_z"),
-        values=np.concatenate((values, centre)),
-        covariance=covariances[0],
-        floor_covariance=covariances[1],
-        electrons=parts[:, 0],
-        R=parts[:, 1],
-        sigma_R=parts[:, 2],
-        beta=parts[:, 3:],
-        centre=centre,
+        layout=layout,
+        values=values,
+        covariance=covariance,
+        floor_covariance=floor_covariance,
         deviance=deviance,
         dof=dof,
         condition=condition,

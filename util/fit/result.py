@@ -1,10 +1,11 @@
 """An answer: parameters, their covariance, and what a fit says of itself."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from util.fit.parameters import Layout
 from util.physics import pad
 
 
@@ -14,17 +15,13 @@ class FitResult:
 
     Attributes
     ----------
-    names : tuple of str
-        Of the P parameters: for sphere s = 1, 2 ..: N_s, R_s, sigma_R_s, beta_2_s .. ; then background, if fitted;
-        then centre_x, centre_z.
+    layout : Layout
+        Says where each of the P parameters stands.
     values : array (P,)
     covariance : array (P, P)
         Sandwich estimate, with the spread of the weights in it.
     floor_covariance : array (P, P)
         Inverse Fisher information: what unit weights at these parameters would give.
-    electrons, R, sigma_R : arrays (S,)
-    beta : array (S, n)
-    centre : array (2,)
     deviance : float
         Poisson deviance of merged bins (about 8 x 8, each expecting at least 25; sparser blocks are pooled into one).
         Weighted counts are scaled by <w>/<w^2>, so that deviance / dof is about 1 for a good fit.
@@ -38,15 +35,10 @@ class FitResult:
         Hits given.
     """
 
-    names: tuple[str, ...]
-    values: np.ndarray
-    covariance: np.ndarray
-    floor_covariance: np.ndarray
-    electrons: np.ndarray
-    R: np.ndarray
-    sigma_R: np.ndarray
-    beta: np.ndarray
-    centre: np.ndarray
+    layout: Layout
+    values: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    floor_covariance: NDArray[np.float64]
     deviance: float
     dof: int
     condition: float
@@ -55,23 +47,49 @@ class FitResult:
     hits: int
 
     @property
-    def errors(self) -> np.ndarray:
+    def names(self) -> tuple[str, ...]:
+        """Names (P,) of the parameters."""
+        return self.layout.names
+
+    @property
+    def errors(self) -> NDArray[np.float64]:
         """Standard errors (P,)."""
         return np.sqrt(np.diag(self.covariance))
 
     @property
-    def beta_index(self) -> np.ndarray:
-        """Where the betas stand among the parameters: int array (S, n)."""
-        spheres, n = self.beta.shape
-        return np.arange(spheres)[:, None] * (n + 3) + 3 + np.arange(n)
+    def electrons(self) -> NDArray[np.float64]:
+        """Electrons of each sphere (S,)."""
+        return self.values[self.layout.N]
 
-    def beta_covariance(self, *, floor: bool = False) -> np.ndarray:
+    @property
+    def R(self) -> NDArray[np.float64]:
+        """Radii (S,)."""
+        return self.values[self.layout.R]
+
+    @property
+    def sigma_R(self) -> NDArray[np.float64]:
+        """Widths (S,)."""
+        return self.values[self.layout.sigma_R]
+
+    @property
+    def beta(self) -> NDArray[np.float64]:
+        """Anisotropy parameters (S, n)."""
+        return self.values[self.layout.beta]
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """Centre (2,) of the image, x and z."""
+        return self.values[self.layout.centre]
+
+    def beta_covariance(self, *, floor: bool = False) -> NDArray[np.float64]:
         """Covariance (S n, S n) of all betas, sphere by sphere; of `floor_covariance` where asked."""
-        index = self.beta_index.ravel()
+        index = self.layout.beta.ravel()
         return (self.floor_covariance if floor else self.covariance)[np.ix_(index, index)]
 
 
-def floor_distance(covariance: np.ndarray, n_draws: int, rng: np.random.Generator, *, spheres: int = 2) -> float:
+def floor_distance(
+    covariance: NDArray[np.float64], n_draws: int, rng: np.random.Generator, *, spheres: int = 2
+) -> float:
     """Mean distance (`pad.distance`) of betas that err by Gaussian noise of this covariance: the statistical floor.
 
     Parameters
@@ -85,19 +103,3 @@ def floor_distance(covariance: np.ndarray, n_draws: int, rng: np.random.Generato
     noise = rng.multivariate_normal(np.zeros(len(covariance)), covariance, size=n_draws, method="eigh")
     noise = noise.reshape(n_draws, spheres, -1)
     return float(pad.distance(noise, np.zeros_like(noise[:1])).mean())
-
-
-def with_values(result: FitResult, values: NDArray, covariance: NDArray) -> FitResult:
-    """Copy of an answer with other values (P,) and covariance (P, P)."""
-    spheres, n = result.beta.shape
-    blocks = values[: spheres * (n + 3)].reshape(spheres, n + 3)
-    return replace(
-        result,
-        values=values,
-        covariance=covariance,
-        electrons=blocks[:, 0],
-        R=blocks[:, 1],
-        sigma_R=blocks[:, 2],
-        beta=blocks[:, 3:],
-        centre=values[-2:],
-    )

@@ -1,20 +1,16 @@
 """What the report says of an answer, as HTML: headline, tables, checks, and the figures that the answer stage drew."""
 
 import base64
-import html
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
-from numpy.typing import NDArray
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from util.answer.final_h5 import read_answer, read_made_by
-from util.runtime.errors import InputError
-from util.runtime.hdf5 import open_hdf5
+from util.answer.final_h5 import read_made_by, read_parameters, read_tables
+from util.runtime.value_with_error import shorthand
 
-# Figures of `util.report.diagnostic_figures.draw_all`, in the order of the report, and what they show.
+# What the figures of `util.report.diagnostic_figures.draw_all` show, in the order of the report.
 CAPTIONS = {
     "pads": "Angular distribution of each sphere, I(c) = 1/2 + Σ β P(c); below, the bands of one and two standard "
     "deviations.",
@@ -23,8 +19,16 @@ CAPTIONS = {
     "radial_spectrum": "Electrons by their distance from the centre, on the detector, and the share of each sphere.",
     "angular_pulls": "Electrons found against the model by angle, all radii together.",
     "frame": "One camera frame with the electrons found in it.",
-    "correlations": "Correlations of the errors of all parameters.",
+    "correlations": "Correlations between the errors of all parameters.",
 }
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 class Html(str):
@@ -34,123 +38,65 @@ class Html(str):
         return str(self)
 
 
-def read_tables(path: Path) -> dict[str, NDArray]:
-    """Give the tables of final.h5 and `attributes` of those that have any.
-
-    Raises
-    ------
-    InputError
-        No answer with errors.
-    """
-    read_answer(path)
-    with open_hdf5(path) as file:
-        if "Parameters" not in file:
-            raise InputError(f"{path}: expected Parameters, found none; answer with METHOD=likelihood or integrated")
-        found = {name: file[name][()] for name in file if isinstance(file[name], h5py.Dataset)}
-        found["attributes"] = {name: dict(file[name].attrs) for name in found}
-    return found
-
-
-def rounded(value: float, error: float) -> str:
-    """Give value and error to the error's two leading digits, as 0.5002(12); a value without error as it is."""
-    if not error > 0:
-        return f"{value:.4g}"
-    digits = max(0, 1 - int(np.floor(np.log10(error))))
-    return f"{value:.{digits}f}({round(error * 10**digits)})"
-
-
-def _named(rows: NDArray) -> dict[str, tuple[float, float]]:
-    return {row["Name"].decode(): (float(row["Value"]), float(row["Error"])) for row in rows}
-
-
-def _values(path: Path) -> list[float]:
-    return read_tables(path)["Parameters"]["Value"].tolist()
-
-
 def headline(path: Path) -> Html:
-    """Give the answer in a few words, radius, width and first anisotropy parameters, and what speaks against it."""
-    found = read_tables(path)
-    values = _named(found["Parameters"])
-    boxes = []
-    for s in range(1, len(found["Answer"]) + 1):
-        radius, width = rounded(*values[f"R_{s}"]), rounded(*values[f"sigma_R_{s}"])
-        leading = " &nbsp; ".join(
-            f"β<sub>{i}</sub> = {rounded(*values[f'beta_{i}_{s}'])}" for i in (2, 4) if f"beta_{i}_{s}" in values
-        )
-        boxes.append(
-            f'<div class="sphere"><h2>Sphere {s}</h2><p class="radius">R = {radius}</p>'
-            f"<p>σ<sub>R</sub> = {width}<br>{leading}<br>{values[f'N_{s}'][0]:,.0f} electrons</p></div>"
-        )
+    """Return radius, width and leading anisotropy parameters of each sphere, and what speaks against the answer."""
+    layout, values, errors = read_parameters(path)
+    texts = [shorthand(value, error) for value, error in zip(values, errors, strict=True)]
+    spheres = [
+        {
+            "R": texts[layout.R[s]],
+            "sigma_R": texts[layout.sigma_R[s]],
+            "leading": [(degree, texts[i]) for degree, i in zip(layout.degrees[:2], layout.beta[s, :2], strict=True)],
+            "electrons": f"{values[layout.N[s]]:,.0f}",
+        }
+        for s in range(layout.spheres)
+    ]
+    tables = read_tables(path)
+    warnings = [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
     settings = read_made_by(path).settings
-    how = f"By {settings.method}, Legendre degrees up to {settings.order}."
-    note = "In brackets: the standard error of the last digits. Lengths in units of half the screen."
-    warnings = "".join(f"<li>{html.escape(text.decode())}</li>" for text in found.get("Warnings", ()))
-    beware = f'<div class="beware"><p>Beware:</p><ul>{warnings}</ul></div>' if warnings else ""
-    return Html(f'<div class="headline">{"".join(boxes)}</div>{beware}<p>{how} {note}</p>')
+    return _render("headline", spheres=spheres, warnings=warnings, method=settings.method, order=settings.order)
 
 
 def betas(path: Path) -> Html:
-    """Table of all betas with their errors, in the project's normalisation and in the field's (twice that)."""
-    found = read_tables(path)
-    values = _named(found["Parameters"])
-    spheres = range(1, len(found["Answer"]) + 1)
-    degrees = sorted({int(name.split("_")[1]) for name in values if name.startswith("beta_")})
+    """Return a table of all betas with their errors, in the project's normalisation and in the field's (twice that)."""
+    layout, values, errors = read_parameters(path)
+    spheres = range(1, layout.spheres + 1)
     head = ["degree", *(text for s in spheres for text in (f"β, sphere {s}", f"field, sphere {s}"))]
     rows = []
-    for degree in degrees:
-        pairs = [values[f"beta_{degree}_{s}"] for s in spheres]
-        rows.append([str(degree), *(rounded(k * v, k * e) for v, e in pairs for k in (1, 2))])
-    return _table(head, rows, "I(c) = 1/2 + Σ β P(c); the field's normalisation, 1 + Σ β P(c), has twice these.")
+    for degree, index in zip(layout.degrees, layout.beta.T, strict=True):
+        pairs = zip(values[index], errors[index], strict=True)
+        rows.append([str(degree), *(shorthand(k * v, k * e) for v, e in pairs for k in (1, 2))])
+    return _render("betas", head=head, rows=rows)
 
 
 def checks(path: Path) -> Html:
-    """Say what tells whether to trust the answer: goodness of fit, the finder's bias, the summed frames."""
-    found = read_tables(path)
-    attributes = found["attributes"]
+    """Return what says whether to trust the answer: goodness of fit, the finder's bias, the summed frames."""
+    tables = read_tables(path)
     rows = []
-    if "Tests" in found:
-        rows += [[row["Name"].decode(), f"{row['P']:.3g}", row["Text"].decode()] for row in found["Tests"]]
-    if "FinderBias" in found:
-        bias, facts = found["FinderBias"], attributes["FinderBias"]
+    if "Tests" in tables:
+        rows += [[row["Name"].decode(), f"{row['P']:.3g}", row["Text"].decode()] for row in tables["Tests"].array]
+    if "FinderBias" in tables:
+        bias, facts = tables["FinderBias"].array, tables["FinderBias"].attributes
         known = bias["Error"] > 0
-        errors = found["Parameters"]["Error"]
+        _, _, errors = read_parameters(path)
         worst = np.abs(bias["Bias"][known] / errors[known]).max()
         done = "subtracted" if facts["subtracted"] else "not subtracted"
         rows.append(["finder's bias", f"{facts['p']:.3g}", f"at most {worst:.2f} standard errors; {done}"])
-    if "Integrated" in found:
-        facts = attributes["Integrated"]
+    if "Integrated" in tables:
+        facts = tables["Integrated"].attributes
         rows.append(["summed frames, without hits", f"{facts['p']:.3g}", f"chi-square {facts['chi2']:.1f}"])
-    if not rows:
-        return Html("<p>No checks were made of this answer.</p>")
-    return _table(
-        ["check", "p", "found"],
-        rows,
-        "p: probability of as much where nothing is wrong; below 0.001, beware of what was not subtracted.",
-    )
+    return _render("checks", rows=rows)
 
 
 def figures(folder: Path, answer: Path) -> Html:
-    """Embed what the answer stage drew of this answer into a folder; figures that are not there are left out."""
-    drawn = folder / "answer.json"
-    if drawn.exists() and json.loads(drawn.read_text())["project"]["value"] != _values(answer):
-        text = f"The figures in {folder} are of another answer than {answer}; answer again to draw its own."
-        return Html(f"<p>{html.escape(text)}</p>")
-    parts = []
-    for name, caption in CAPTIONS.items():
-        path = folder / f"{name}.png"
-        if path.exists():
-            image = base64.b64encode(path.read_bytes()).decode()
-            parts.append(
-                f'<figure><div><img alt="{html.escape(caption)}" src="data:image/png;base64,{image}"></div>'
-                f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-            )
-    return Html("".join(parts) or "<p>No figures here; the answer stage draws them with --details.</p>")
+    """Return the figures that the answer stage drew of this answer into a folder, as far as they are there."""
+    _, values, _ = read_parameters(answer)
+    drawn_of = folder / "answer.json"
+    of_another = drawn_of.exists() and json.loads(drawn_of.read_text())["project"]["value"] != values.tolist()
+    there = [(caption, folder / f"{name}.png") for name, caption in CAPTIONS.items()]
+    drawn = [(caption, base64.b64encode(path.read_bytes()).decode()) for caption, path in there if path.exists()]
+    return _render("figures", folder=folder, answer=answer, of_another=of_another, drawn=drawn)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Html:
-    top = "".join(f"<th>{html.escape(text)}</th>" for text in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return Html(
-        f'<div class="table"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<p>{html.escape(caption)}</p>"
-    )
+def _render(template: str, **content: object) -> Html:
+    return Html(_TEMPLATES.get_template(f"{template}.html.j2").render(content))

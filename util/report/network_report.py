@@ -1,66 +1,64 @@
-"""What final.ipynb shows: training curves, the distribution, two answers side by side, and what they leave."""
+"""What final.ipynb shows: training curves, the distribution, two answers side by side, and their residuals."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import h5py
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from tabulate import tabulate
 
-from util.answer.final_h5 import read_answer
+from util.answer.final_h5 import BETAS, read_answer, read_parameters
 from util.electrons.shards import list_shards, read_shard
+from util.fit.parameters import Layout
 from util.physics import pad
 from util.physics.polar_map import PolarBins, expected, fold
-from util.runtime.errors import InputError
+from util.report.answer_figures import STYLE
+from util.training.course import Epoch
+from util.training.released import read_manifest
 
-_STYLE = {"font.size": 9, "axes.titlesize": 10}
 _BINS = PolarBins(100, 24)
 
 
-def read_curves(manifest: Path) -> dict[str, list[dict]]:
-    """Give the training curve of each file of weights in a manifest, one dict an epoch.
+def read_curves(manifest: Path) -> dict[str, tuple[Epoch, ...]]:
+    """Return the training curve of each file of weights in a manifest, by the file's name.
 
     Raises
     ------
     InputError
         No such manifest.
     """
-    if not manifest.exists():
-        raise InputError(f"{manifest}: no such manifest; make it with python -m src.release_weights")
-    files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-    return {entry["name"].split(".")[0]: entry["curve"] for entry in files}
+    return {file.name.split(".")[0]: file.curve for file in read_manifest(manifest).files}
 
 
-def read_distribution(folder: Path) -> NDArray | None:
-    """Sum the distributions of all shards of a folder, (1024, 1024); None where there are none."""
+def read_distribution(folder: Path) -> NDArray[np.float64] | None:
+    """Sum the distributions of all shards in a folder, (1024, 1024); None where there are no shards."""
     if not any(folder.glob("final_*_*.npz")):
         return None
     return np.sum([read_shard(path).distribution.astype(float) for path in list_shards(folder)], axis=0)
 
 
-def draw_curves(curves: Mapping[str, list[dict]]) -> Figure:
+def draw_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure:
     """Draw the distance over the samples seen, training and validation."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")
         axes = figure.subplots(1, max(len(curves), 1), squeeze=False)[0]
         for ax, (name, curve) in zip(axes, curves.items(), strict=False):
-            samples = [line["samples"] for line in curve]
-            ax.plot(samples, [line["train"][0] for line in curve], color="0.6", label="training")
-            ax.plot(samples, [line["valid"][0] for line in curve], color="tab:blue", label="validation")
+            samples = [line.samples for line in curve]
+            ax.plot(samples, [line.train[0] for line in curve], color="0.6", label="training")
+            ax.plot(samples, [line.valid[0] for line in curve], color="tab:blue", label="validation")
             ax.set(title=name, xlabel="samples, none seen twice", ylabel="distance", yscale="log")
             ax.legend(frameon=False)
         return figure
 
 
-def draw_distribution(distribution: NDArray | None) -> Figure | None:
-    """Draw the square root of the electrons in blocks of 4 x 4 pixels; None of None."""
+def draw_distribution(distribution: NDArray[np.float64] | None) -> Figure | None:
+    """Draw the square root of the electrons in blocks of 4 x 4 pixels; None where there is no distribution."""
     if distribution is None:
         return None
     cells = distribution.reshape(256, 4, 256, 4).sum(axis=(1, 3))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 3.6), layout="constrained")
         ax = figure.subplots()
         shown = np.sqrt(np.maximum(cells, 0))
@@ -73,20 +71,21 @@ def draw_distribution(distribution: NDArray | None) -> Figure | None:
 
 
 def compare(likelihood: Path, network: Path) -> str:
-    """Table of both answers, with the likelihood's errors, and their distance; or that there is none of the network."""
+    """Return a table of both answers, with the likelihood's errors, and their distance; or say that one is missing."""
     if not network.exists():
         return f"No answer of the network here: ANSWER={network} METHOD=resnet bash script/gen_finaltest_answer.sh"
     one, two = read_answer(likelihood), read_answer(network)
-    with h5py.File(likelihood) as file:
-        errors = {row["Name"].decode(): row["Error"] for row in file["Parameters"][()]}
-    lines = [f"{'':<12}{'likelihood':>12}{'error':>10}{'network':>12}"]
-    for s, (row, other) in enumerate(zip(one, two, strict=True), 1):
-        lines.append(f"{f'R_{s}':<12}{row['R']:>12.5f}{errors[f'R_{s}']:>10.5f}{other['R']:>12.5f}")
-        for i, (a, b) in enumerate(zip(row["beta"], other["beta"], strict=True), 1):
-            name = f"beta_{2 * i}_{s}"
-            lines.append(f"{name:<12}{a:>12.5f}{errors.get(name, np.nan):>10.5f}{b:>12.5f}")
-    lines.append(f"distance between them {float(pad.distance(one['beta'], two['beta'])):.4f}")
-    return "\n".join(lines)
+    fitted, _, errors = read_parameters(likelihood)
+    known, shown = dict(zip(fitted.names, errors, strict=True)), Layout(len(one), 2 * BETAS)
+    names = [shown.names[i] for i in np.column_stack((shown.R, shown.beta)).ravel()]
+    columns = {
+        "parameter": names,
+        "likelihood": np.column_stack((one["R"], one["beta"])).ravel(),
+        "error": [known.get(name, np.nan) for name in names],
+        "network": np.column_stack((two["R"], two["beta"])).ravel(),
+    }
+    text = tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".5f", numalign="right")
+    return f"{text}\ndistance between them {float(pad.distance(one['beta'], two['beta'])):.4f}"
 
 
 def draw_pads(likelihood: Path, network: Path) -> Figure | None:
@@ -95,7 +94,7 @@ def draw_pads(likelihood: Path, network: Path) -> Figure | None:
         return None
     c = np.linspace(-1, 1, 401)
     one, two = read_answer(likelihood), read_answer(network)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")
         for ax, row, other in zip(figure.subplots(1, len(one), squeeze=False)[0], one, two, strict=True):
             ax.plot(c, pad.intensity(row["beta"], c), color="black", linewidth=1, label="likelihood")
@@ -105,18 +104,18 @@ def draw_pads(likelihood: Path, network: Path) -> Figure | None:
         return figure
 
 
-def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray:
-    """Give the pulls of the folded map: found minus expected over the root of expected; 0 where little is expected.
+def residuals(distribution: NDArray[np.float64], likelihood: Path, beta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pulls of the folded map: found minus expected over the root of expected; 0 where little is expected.
 
     Parameters
     ----------
     distribution : array (1024, 1024)
-    likelihood : final.h5 that tells electrons, widths and centre
+    likelihood : Path
+        The final.h5 that gives electrons, radii, widths and centre.
     beta : array (S, m)
-        Betas to expect with.
+        The betas that say what is expected.
     """
-    with h5py.File(likelihood) as file:
-        values = {row["Name"].decode(): float(row["Value"]) for row in file["Parameters"][()]}
+    layout, values, _ = read_parameters(likelihood)
     pitch = 2 / distribution.shape[0]
     i, j = np.nonzero(distribution)
     # A pixel's electrons at nine points, or its edges would show in the bins.
@@ -124,20 +123,18 @@ def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray
     x = (-1 + pitch * (i[:, None, None] + offsets[:, None])).repeat(3, axis=2).ravel()
     z = (-1 + pitch * (j[:, None, None] + offsets)).repeat(3, axis=1).ravel()
     weight = np.repeat(distribution[i, j] / 9, 9)
-    found = fold(x, z, weight, (values["centre_x"], values["centre_z"]), _BINS).weight
-    model = sum(
-        values[f"N_{s}"] * expected(_BINS, row, values[f"R_{s}"], values[f"sigma_R_{s}"])
-        for s, row in enumerate(beta, 1)
-    )
+    found = fold(x, z, weight, tuple(values[layout.centre]), _BINS).weight
+    spheres = zip(values[layout.N], values[layout.R], values[layout.sigma_R], beta, strict=True)
+    model = sum(N * expected(_BINS, row, R, sigma_R) for N, R, sigma_R, row in spheres)
     return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)
 
 
-def draw_residuals(distribution: NDArray | None, likelihood: Path, network: Path) -> Figure | None:
-    """Draw what both answers leave of the folded map, in standard deviations; None where one of the three lacks."""
+def draw_residuals(distribution: NDArray[np.float64] | None, likelihood: Path, network: Path) -> Figure | None:
+    """Draw what both answers leave of the folded map, in standard deviations; None where one of them is missing."""
     if distribution is None or not network.exists():
         return None
     answers = {"likelihood": read_answer(likelihood)["beta"], "network": read_answer(network)["beta"]}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")
         axes = figure.subplots(1, 2)
         for ax, (name, beta) in zip(axes, answers.items(), strict=True):

@@ -156,7 +156,7 @@ def _interrupt_postponed() -> Iterator[None]:
         return
     came: list[int] = []
     # Blocking alone is not enough: other threads of this process, such as those of BLAS, may still take the signal.
-    usual = signal.signal(signal.SIGINT, lambda signum, frame: came.append(signum))
+    usual = signal.signal(signal.SIGINT, lambda signum, _frame: came.append(signum))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -183,7 +183,7 @@ def _work(fn: Callable[..., Result], args: tuple[object, ...], kwargs: dict[str,
         _working = False
 
 
-def _stop(signum: int, frame: object) -> None:
+def _stop(_signum: int, _frame: object) -> None:
     global _stopped, _working
     _stopped = True
     if _working:

@@ -133,10 +133,12 @@ def _cut(value: object) -> str:
 
 
 def _unexpected(expected: str, found: object, hint: str = "correct it") -> _Fault:
+    shown = _cut(found)
+
     def tell(at: str) -> tuple[str, str]:
         if not at:
-            return f"expected {expected}, found {_cut(found)}", "correct it"
-        return f"expected {expected} at {_cut(at)}, found {_cut(found)}", hint.format(at)
+            return f"expected {expected}, found {shown}", "correct it"
+        return f"expected {expected} at {_cut(at)}, found {shown}", hint.format(at)
 
     return _Fault(tell)
 

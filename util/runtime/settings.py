@@ -1,11 +1,12 @@
 """Settings: from TOML files to frozen dataclasses."""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from util.runtime.errors import InputError
-from util.runtime.facts import structure
+from util.runtime.facts import structure, unstructure
 
 T = TypeVar("T")
 
@@ -22,8 +23,28 @@ def load(cls: type[T], path: Path) -> T:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such settings file; give an existing one or restore it from git") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # malformed, no UTF-8, or an integer of thousands of digits
         raise InputError(f"{path}: not a TOML file ({error}); correct that line") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply; correct it") from None
     return structure(cls, table, path)
+
+
+def changed(settings: T, changes: Mapping[str, object], where: Path | str) -> T:
+    """Return settings with the values of the command line in place of their own, checked as those of a file are.
+
+    Parameters
+    ----------
+    settings : dataclass
+    changes : mapping
+        Values by name of the field; None is an option that was not given.
+    where : Path or str
+        What is changed, named first in a message.
+
+    Raises
+    ------
+    InputError
+        A value of the wrong type or out of range.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    return structure(type(settings), {**unstructure(settings), **given}, where)

@@ -12,10 +12,11 @@ from util.finder.finder import Finder, FinderSettings
 from util.frames.open import open_frames
 from util.runtime.errors import InputError
 from util.runtime.executor import WorkerPool, map_in_order
+from util.summed.deconvolved_fit import FEWEST_BLOCKS
 from util.summed.restore import bin_frame, cell_of, restored
 from util.summed.spot import Spot, learn_spot
 
-_MOST_BLOCKS, _FEWEST_BLOCKS = 250, 40  # the scatter of blocks tells the errors of some thirty parameters
+_MOST_BLOCKS = 250
 _SPOT_FRAMES = 1000  # about five spots of a usual frame stand alone
 
 
@@ -49,8 +50,8 @@ def sum_frames(
     """
     with open_frames(path, dataset) as frames:
         blocks = min(_MOST_BLOCKS, frames.count)
-        if blocks < _FEWEST_BLOCKS:
-            raise InputError(f"{path}: expected at least {_FEWEST_BLOCKS} frames, found {frames.count}; use more")
+        if blocks < FEWEST_BLOCKS:
+            raise InputError(f"{path}: expected at least {FEWEST_BLOCKS} frames, found {frames.count}; use more")
         dataset = frames.dataset  # the one chosen, which is said once
         edges = np.linspace(0, frames.count, blocks + 1).round().astype(int)
         ids = frames.image_ids()

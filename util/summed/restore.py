@@ -14,13 +14,11 @@ from util.camera.phosphor import (
 from util.finder.finder import Finder
 
 _CELL = 2 * 2 / 1024  # detector units, about, of the grid on which the density is sampled; sigma_R is 2 cells or more
-
-
 _RAISED = 0.001  # counts of dark pixels that a camera without negative counts may add
 
 
 def cell_of(camera: Geometry) -> int:
-    """Give the pixels along each side of a cell of the density; a bin of the summed frames is twice as wide."""
+    """Return the pixels along each side of a cell of the density; a bin of the summed frames is twice as wide."""
     return max(1, round(_CELL / camera.pitch))
 
 
@@ -35,7 +33,7 @@ def bin_frame(frame: NDArray, size: int) -> NDArray[np.float32]:
 
 
 def restored(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray:
-    """Give the frame with what the camera cut off put back, at both ends: light beyond its range, and negative counts.
+    """Return the frame with what the camera cut off put back: light beyond its range, and negative counts.
 
     Light lost where electrons pile up at the poles of a PAD would pass for electrons lost. A camera that makes 0 of
     negative counts raises its dark pixels, and lit ones by less, so that spots would not add up. How much is missing

@@ -6,22 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from util.camera.phosphor import (
-    detector_to_pixel,
-)
+from util.camera.phosphor import detector_to_pixel
 from util.finder.finder import Finder
 from util.runtime.errors import InputError
 from util.summed.restore import restored
 
 _REACH = 30  # pixels about a spot that its light may reach, for spots of 7.7 pixels; scaled to others
-
-
 _SPOT_PX = 7.68
-
-
 _FEWEST_SPOTS = 100
-
-
 _PARTS = 8  # of the spots, for the jackknife
 
 
@@ -32,7 +24,7 @@ class Spot:
     Attributes
     ----------
     image : array (2 m + 1, 2 m + 1)
-        Counts a pixel, the electron in the middle of the middle one.
+        Counts per pixel, the electron in the middle of the middle one.
     spots : int
         Isolated ones that were averaged.
     without : array (K, 2 m + 1, 2 m + 1)

@@ -1,0 +1,84 @@
+"""What is kept of a training beside its tensors: how it was made, and how it went, a line per epoch."""
+
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from util.training.map_inversion import InputSettings
+from util.training.priors import Prior
+from util.training.recipe import Architecture, TrainingSettings
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of a training.
+
+    Attributes
+    ----------
+    train, valid : (mean, standard deviation)
+        Loss of the samples trained on, while they were, and of the validation samples after that.
+    rate : float
+        Learning rate of the last step.
+    seconds, samples : float, int
+        Since the training began.
+    scores : dict
+        What else the validation samples tell, by name; nothing where the loss is the score.
+    """
+
+    epoch: int
+    train: tuple[float, float]
+    valid: tuple[float, float]
+    rate: float
+    seconds: float
+    samples: int
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How far a training has come."""
+
+    epoch: int
+    samples: int
+    seconds: float
+    curve: tuple[Epoch, ...]
+
+    def after(self, line: Epoch, seconds: float) -> Self:
+        """Return how far it has come after another epoch."""
+        return replace(self, epoch=self.epoch + 1, samples=line.samples, seconds=seconds, curve=(*self.curve, line))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFacts(Course):
+    """How a network was trained.
+
+    Attributes
+    ----------
+    stage : str
+        Name of its files.
+    prior : Prior or None
+        What its samples were drawn from; None: they came from `files`.
+    inherited : TrainingFacts or None
+        Of the weights that it started from.
+    processes, device : int, str
+        It was trained with.
+    validation_samples : int
+    predicting_the_mean, predicting_the_first_prior : float
+        Distance of those samples from their mean, and from that of the first prior that this network saw: what a
+        network that has learnt nothing comes to.
+    """
+
+    stage: str
+    arch: Architecture
+    spheres: int
+    input: InputSettings
+    settings: TrainingSettings
+    prior: Prior | None
+    files: tuple[str, ...]
+    seed: int
+    processes: int
+    device: str
+    versions: dict[str, str]
+    inherited: "TrainingFacts | None"
+    validation_samples: int
+    predicting_the_mean: float
+    predicting_the_first_prior: float

@@ -1,0 +1,71 @@
+"""How a network is trained: param/training.toml, and what the command line changes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from util.runtime.settings import changed
+
+Architecture = Literal["resnet18", "resnet34", "resnet50", "resnet101", "efficientnet_b0"]
+Schedule = Literal["onecycle", "cosine"]
+Precision = Literal["float32", "bf16"]
+Stage = Literal["pretraining", "fine_tuning"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One stage of param/training.toml; the file says what each means.
+
+    The defaults are what the released weights were trained with before these two could be set.
+
+    Raises
+    ------
+    ValueError
+        A value out of range.
+    """
+
+    arch: Architecture
+    batch: int
+    epoch_samples: int
+    epochs: int
+    rate: float
+    schedule: Schedule
+    weight_decay: float
+    ema: float
+    clip: float
+    frozen: float
+    precision: Precision
+    window: int = 0
+    first_samples: int = 4000
+
+    def __post_init__(self) -> None:
+        if min(self.epoch_samples, self.epochs) < 1 or not (self.rate > 0 and self.clip > 0):
+            raise ValueError("epoch_samples and epochs must be at least 1, rate and clip above 0")
+        if min(self.batch, self.first_samples) < 2 or self.window < 0:
+            # Batch normalisation needs a spread.
+            raise ValueError("batch and first_samples must be at least 2, window not below 0")
+        if not (0 <= self.ema < 1 and 0 <= self.frozen <= 1 and self.weight_decay >= 0):
+            raise ValueError("expected 0 <= ema < 1, 0 <= frozen <= 1 and weight_decay >= 0")
+
+
+@dataclass(frozen=True)
+class TrainingStages:
+    """All of param/training.toml."""
+
+    pretraining: TrainingSettings
+    fine_tuning: TrainingSettings
+
+    def stage(self, name: Stage, changes: Mapping[str, object]) -> TrainingSettings:
+        """Return one stage's settings, with what the command line changes of them.
+
+        Raises
+        ------
+        InputError
+            A value of the wrong kind or out of range.
+        """
+        return changed(self.fine_tuning if name == "fine_tuning" else self.pretraining, changes, name)
+
+
+def file_stem(stage: str, spheres: int) -> str:
+    """Return how files of a stage are named: what is for one sphere must not replace what is for two."""
+    return f"{stage}_single" if spheres == 1 else stage

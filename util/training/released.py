@@ -1,0 +1,65 @@
+"""The manifest of released weights, param/weights.json."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from util.runtime.errors import InputError
+from util.runtime.facts import from_json
+from util.training.course import TrainingFacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A file, or a part of one, by which it is known to be whole.
+
+    Raises
+    ------
+    ValueError
+        A name that leads elsewhere, or no SHA-256.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if Path(self.name).name != self.name:
+            raise ValueError(f"expected the name of a file, found {self.name!r}")
+        if len(self.sha256) != 64 or self.bytes < 0:
+            raise ValueError(
+                f"{self.name}: expected 64 digits of SHA-256 and a size, found {self.sha256!r}, {self.bytes}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedWeights(TrainingFacts, Piece):
+    """A file of weights, how they were trained and how good they are; cut into parts where files must stay small."""
+
+    validation_distance: float
+    hours: float
+    parts: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All released weights, and the address of the folder that they are fetched from; empty: given by the user."""
+
+    base: str
+    files: tuple[ReleasedWeights, ...]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    InputError
+        Missing, or no manifest.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such manifest; restore it from git, or make it with python -m src.release_weights"
+        ) from None
+    return from_json(Manifest, text, path, remedy="restore it from git")
