@@ -33,7 +33,7 @@ def ranges_over(start: int, stop: int, shards: int) -> list[tuple[int, int]]:
 def detector_of_shards(folder: Path, source: str, asked: SearchSettings) -> Detector | None:
     """Return the detector of shards of the same file that were made in the same way; None where there are none.
 
-    Learnt anew it would differ by a hair once a frame has been mended, and the shards would not go together.
+    Learnt anew, it would differ by a hair once a frame has been mended, and the shards would not belong together.
     """
     for path in sorted(folder.glob("final_*_*.npz")):
         facts = read_facts(path)
