@@ -31,7 +31,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path):
-    """Give a server of two released files of weights, and its address."""
+    """Serve two released files of weights; yields the server, which knows its address."""
     import torch
 
     folder = tmp_path / "served"

@@ -18,7 +18,7 @@ from util.runtime.errors import InputError
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Give the folder of a run of two epochs."""
+    """Return the folder of a run of two epochs."""
     folder = tmp_path_factory.mktemp("trained")
     train(folder, "--epochs", "2")
     return folder
@@ -108,7 +108,7 @@ def test_one_sphere_can_be_trained_alone(tmp_path):
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """Give the folder of what two gloo processes did."""
+    """Return the folder of what two gloo processes did."""
     folder = tmp_path_factory.mktemp("pair")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -39,7 +39,7 @@ def answer(folder, name, *options):
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    """Give a folder with 250 frames of one sphere and the electrons found in them."""
+    """Make a folder with 250 frames of one sphere and the electrons found in them."""
     folder = tmp_path_factory.mktemp("single")
     frames = folder / "finaltest.h5"
     phosphor = ("--phosphor", ROOT / "param" / "phosphor.toml")
@@ -55,7 +55,7 @@ def chain(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Give a folder with a network for one sphere, trained for a moment; its shortcut is a least squares fit."""
+    """Return a folder with a network for one sphere, trained for a moment; its shortcut is a least squares fit."""
     folder = tmp_path_factory.mktemp("single network")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
