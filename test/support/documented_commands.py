@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import io
+import itertools
 import re
 import shlex
 import subprocess
@@ -35,7 +36,8 @@ class Command(NamedTuple):
 
 def commands_in(text):
     """List the commands of a piece of shell."""
-    text = re.sub(r"\$\(\([^$]*?\)\)(?!\))", "0", text.replace("\\\n", " "))
+    counted = itertools.count()  # in place of what the shell would compute: a range's end is above its start
+    text = re.sub(r"\$\(\([^$]*?\)\)(?!\))", lambda _: str(next(counted)), text.replace("\\\n", " "))
     found = []
     for line in text.splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
