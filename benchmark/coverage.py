@@ -1,20 +1,21 @@
 """Whether the reported errors are true, over many seeded experiments.
 
-Usage: nice python -m benchmark.coverage CASE [--experiments N] [--workers N] [--json FILE]
+usage: nice .venv/bin/python -m benchmark.coverage CASE [--experiments N] [--workers N] [--json FILE]
 
 CASE  design   sampled positions of the two spheres of param/experiment.toml, weights 1 +- 0.17
       zero     the same with PADs that are zero somewhere: I = 3/2 c^2, and I ~ c^20, zero over a broad range
-      frames   through the whole chain: simulated frames, found, fitted
-      sums     without hits: simulated frames, summed, and the sum fitted with the spot learnt from them
+      frames   through all stages: frames simulated, searched, fitted
+      sums     without hits: frames simulated and summed, the sum fitted with the spot learnt from them
 
-Resumes: experiments that data/benchmark/coverage_CASE.json already holds are not done again. Prints mean and spread of
+Resumes: experiments that data/benchmark/coverage_CASE.json already holds are not repeated. Prints mean and spread of
 the pulls and the coverage of 68 % and 95 % intervals of every R, sigma_R and beta, of the PADs at some angles, and of
 the negative control: the same errors shrunk by a tenth.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.executor import map_in_order, open_executor
+from util.runtime.options import as_options, number
 from util.simulation.virtual_experiment import Scene, VirtualExperiment, take_frame
 from util.summed.deconvolved_fit import fit_sum
 from util.summed.restore import bin_frame, cell_of, restored
@@ -52,8 +54,18 @@ _COSINE_SQUARED = (1.0, *(0.0,) * 11)
 _PEAKED = (*legendre.poly2leg([0.0] * 20 + [10.5])[2::2].tolist(), 0.0, 0.0)
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    case: str
+    experiments: int
+    workers: int
+    json: Path
+
+
 def scene_of(case: str) -> Scene:
-    """Give the spheres of a case."""
+    """Return the spheres of a case."""
     spheres = settings.load(Experiment, ROOT / "param" / "experiment.toml").spheres
     betas = (_COSINE_SQUARED, _PEAKED) if case == "zero" else tuple(sphere.beta for sphere in spheres)
     numbers = np.array([sphere.electrons_per_frame for sphere in spheres])
@@ -68,7 +80,7 @@ def scene_of(case: str) -> Scene:
 
 
 def pulls_of(result: FitResult, scene: Scene) -> dict[str, float]:
-    """Pull of every R, sigma_R and beta, and of I(c) of each sphere."""
+    """Return the pull of every R, sigma_R and beta, and of I(c) of each sphere."""
     layout = result.layout
     off = (result.values - layout.known(scene.R, scene.sigma_R, scene.beta)) / result.errors
     pulls = {layout.names[i]: float(off[i]) for i in layout.shape}
@@ -83,7 +95,7 @@ def pulls_of(result: FitResult, scene: Scene) -> dict[str, float]:
 
 
 def on_positions(task: tuple[str, int]) -> dict[str, float] | None:
-    """Give the pulls of one experiment on sampled positions; None where the fit failed."""
+    """Return the pulls of one experiment on sampled positions; None where the fit failed."""
     case, seed = task
     rng, scene = np.random.default_rng([600, seed]), scene_of(case)
     x, z = scene.draw(rng.poisson(ELECTRONS), rng=rng)
@@ -93,7 +105,7 @@ def on_positions(task: tuple[str, int]) -> dict[str, float] | None:
 
 
 def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
-    """Give the pulls of one experiment through frames; None where the fit failed."""
+    """Return the pulls of one experiment through frames; None where the fit failed."""
     case, seed = task
     scene = scene_of(case)
     with open_executor(1) as executor:
@@ -103,7 +115,7 @@ def through_frames(task: tuple[str, int]) -> dict[str, float] | None:
 
 
 def through_sums(task: tuple[str, int]) -> dict[str, float] | None:
-    """Give the pulls of one experiment on summed frames; None where the fit failed."""
+    """Return the pulls of one experiment on summed frames; None where the fit failed."""
     case, seed = task
     rng, scene = np.random.default_rng([800, seed]), scene_of(case)
     detector, finder_settings = _detector_and_finder()
@@ -111,11 +123,11 @@ def through_sums(task: tuple[str, int]) -> dict[str, float] | None:
     size = 2 * cell_of(detector)
     blocks = np.zeros((BLOCKS, *(pixels // size for pixels in detector.frame_shape)))
 
-    def frames() -> Iterator[NDArray]:
-        for number in range(FRAMES):
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for index in range(FRAMES):
             x, z = scene.draw(scene.crowd[0], rng=rng)
             frame = take_frame(detector, x, z, *draw_spots(detector, x.size, rng=rng), rng=rng)
-            blocks[number % BLOCKS] += bin_frame(restored(frame, finder), size)
+            blocks[index % BLOCKS] += bin_frame(restored(frame, finder), size)
             yield frame
 
     spot = learn_spot(frames(), finder)
@@ -132,9 +144,9 @@ def _detector_and_finder() -> tuple[Detector, FinderSettings]:
 
 
 def run(case: str, experiments: int, workers: int, path: Path) -> list[dict[str, float] | None]:
-    """Do what `path` does not hold yet; give the pulls of all experiments."""
+    """Do what `path` does not hold yet; return the pulls of all experiments."""
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    one: Callable = {"frames": through_frames, "sums": through_sums}.get(case, on_positions)
+    one = {"frames": through_frames, "sums": through_sums}.get(case, on_positions)
     tasks = [(case, seed) for seed in range(len(rows), experiments)]
     with open_executor(workers) as executor:
         for row in map_in_order(executor, one, tasks, in_flight=2 * workers):
@@ -145,31 +157,30 @@ def run(case: str, experiments: int, workers: int, path: Path) -> list[dict[str,
     return rows[:experiments]
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the options."""
-    parser = argparse.ArgumentParser(description="Coverage of the reported errors.")
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", choices=CASES)
-    parser.add_argument("--experiments", type=int, help=", ".join(f"{n} for {case}" for case, n in CASES.items()))
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--json", type=Path)
+    usual = ", ".join(f"{n} for {case}" for case, n in CASES.items())
+    parser.add_argument("--experiments", type=number(int, 2), metavar="N", help=f"(default: {usual})")
+    parser.add_argument("--workers", type=number(int, 1), default=1, metavar="N", help="(default %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="(default: data/benchmark/coverage_CASE.json)")
     args = parser.parse_args(argv)
     args.experiments = args.experiments or CASES[args.case]
     args.json = args.json or ROOT / "data" / "benchmark" / f"coverage_{args.case}.json"
-    if args.experiments < 2 or args.workers < 1:
-        parser.error("expected at least 2 experiments and 1 worker")
-    return args
+    return as_options(Options, parser, vars(args))
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    args = parse_args(argv)
-    rows = run(args.case, args.experiments, args.workers, args.json)
+    options = parse_args(argv)
+    rows = run(options.case, options.experiments, options.workers, options.json)
     fitted = [row for row in rows if row is not None]
-    layout = Layout(len(scene_of(args.case).R))
+    layout = Layout(len(scene_of(options.case).R))
     names, angles = ([name for name in fitted[0] if (name in layout.names) == fits] for fits in (True, False))
     pulls, of_pads = (np.array([[row[name] for name in part] for row in fitted]) for part in (names, angles))
     found = coverage(names, pulls)
-    print(f"{args.case}: {len(fitted)} experiments, {len(rows) - len(fitted)} fits failed")
+    print(f"{options.case}: {len(fitted)} experiments, {len(rows) - len(fitted)} fits failed")
     print(found.table())
     print(coverage(angles, of_pads).table())
     shrunk = coverage(names, pulls / 0.9)

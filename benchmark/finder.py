@@ -1,9 +1,9 @@
 """How many electrons the finder finds, and how fast, beside other ways of finding them in the same run.
 
-Usage: python -m benchmark.finder [--frames 300] [--json data/benchmark/finder.json]
+usage: .venv/bin/python -m benchmark.finder [--frames 300] [--json data/benchmark/finder.json]
 
 For each case frames are simulated, then read with a plain h5py loop, searched by the whole stage on one core (reading
-and writing included; learning the detector, done once a file, is told apart), by a plain local-maximum finder and,
+and writing included; learning the detector, done once per file, is told apart), by a plain local-maximum finder and,
 where it is installed (benchmark/requirements.txt), by trackpy. Milliseconds are of processor time, which other programs
 on the machine disturb less than the clock.
 """
@@ -15,6 +15,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,12 +32,22 @@ from util.finder.finder import FinderSettings
 from util.finder.matching import match
 from util.frames.course_file import FrameFile
 from util.runtime.atomic_file import replacing
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.simulation.truth_tables import read_detected_electrons
 
 ROOT = Path(__file__).resolve().parents[1]
 RADIUS = 2 * 2 / 1024  # two pixels of the published camera
-PEER_FRAMES = 40  # enough for the peers, of which one takes half a second a frame
+PEER_FRAMES = 40  # enough for the peers, one of which takes half a second per frame
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    frames: int
+    seed: int
+    json: Path
 
 
 class Case(NamedTuple):
@@ -54,22 +65,22 @@ CASES = (
 )
 
 
-def local_maxima(frame: NDArray) -> NDArray:
+def local_maxima(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Find spots in the plainest way: maxima of the smoothed frame above a threshold; (n, 2) pixel indices."""
     smooth = gaussian_filter(frame.astype(np.float32), 2.0)
     peaks = (smooth == maximum_filter(smooth, 9)) & (smooth > 30)
     return np.argwhere(peaks).astype(float)
 
 
-def trackpy_finder() -> Callable[[NDArray], NDArray] | None:
-    """Trackpy's centroiding, or None where it is not installed."""
+def trackpy_finder() -> Callable[[NDArray[np.uint8]], NDArray[np.float64]] | None:
+    """Return trackpy's centroiding (Crocker and Grier 1996), or None where it is not installed."""
     try:
         import trackpy
     except ImportError:
         return None
     trackpy.quiet()
 
-    def find(frame: NDArray) -> NDArray:
+    def find(frame: NDArray[np.uint8]) -> NDArray[np.float64]:
         # diameter: the odd number next to 4 sigma; percentile and minmass as its manual advises for dark backgrounds
         found = trackpy.locate(frame, 31, minmass=8000, separation=8, percentile=90, engine="numba")
         return found[["y", "x"]].to_numpy()
@@ -77,8 +88,8 @@ def trackpy_finder() -> Callable[[NDArray], NDArray] | None:
     return find
 
 
-def score(found: Sequence[NDArray], electrons: Sequence[NDArray]) -> dict[str, float]:
-    """F1 and completeness at two pixels over frames of positions (n, 2)."""
+def score(found: Sequence[NDArray[np.float64]], electrons: Sequence[NDArray[np.float64]]) -> dict[str, float]:
+    """Return F1 and completeness at two pixels over frames of positions (n, 2)."""
     matches = [match(hits, truth, RADIUS) for hits, truth in zip(found, electrons, strict=True)]
     matched = sum(m.hit.size for m in matches)
     hits, truth = sum(m.hits for m in matches), sum(m.electrons for m in matches)
@@ -148,18 +159,25 @@ def measure(case: Case, frames: int, seed: int, folder: Path) -> list[dict[str, 
     return rows
 
 
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--frames", type=number(int, 2), default=300, metavar="N", help="of each case (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=number(int, 0), default=100, metavar="S", help="(default %(default)s)")
+    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "finder.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=300, help="of each case (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=100)
-    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "finder.json")
-    args = parser.parse_args(argv)
+    options = parse_args(argv)
     rows = []
-    for number, case in enumerate(CASES):
+    for index, case in enumerate(CASES):
         with tempfile.TemporaryDirectory() as folder:
-            rows += measure(case, args.frames, args.seed + number, Path(folder))
-    print(f"\n{args.frames} frames a case, {platform.processor() or platform.machine()}, one core")
+            rows += measure(case, options.frames, options.seed + index, Path(folder))
+    print(f"\n{options.frames} frames per case, {platform.processor() or platform.machine()}, one core")
     print(f"{'case':<28}{'what':<32}{'F1':>8}{'found':>8}{'total':>9}{'ms':>8}{'x read':>8}")
     for row in rows:
         values = [f"{row[key]:.4f}" if key in row else "" for key in ("f1", "completeness")]
@@ -168,9 +186,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{row['case']:<28}{row['what']:<32}{values[0]:>8}{values[1]:>8}{total:>9}"
             f"{row['ms']:>8.2f}{row['times_reading']:>8.2f}"
         )
-    with replacing(args.json) as temporary:
+    with replacing(options.json) as temporary:
         temporary.write_text(
-            json.dumps({"frames": args.frames, "machine": platform.platform(), "rows": rows}, indent=1)
+            json.dumps({"frames": options.frames, "machine": platform.platform(), "rows": rows}, indent=1)
         )
 
 

@@ -1,6 +1,7 @@
 """Whether subtracting the finder's bias, measured by simulation at the answer, helps.
 
-Usage: nice python -m benchmark.finder_bias [--frames 6000] [--seeds 4] [--truth NAME] [--workers 1] [--json FILE]
+usage: nice .venv/bin/python -m benchmark.finder_bias [--frames 6000] [--seeds 4] [--truth NAME] [--workers 1]
+           [--json FILE]
 
 Four truths that nothing was developed on, two of them strongly peaked at the poles. Each is simulated, searched and
 fitted; the fit to its true electrons says what the finder really added, both weighted by flux, whose noise cancels. The
@@ -8,16 +9,20 @@ correction is simulated at the answer, with other random numbers and as many fra
 seeds, and their length is the distance in statistical floors of 50,000 frames: `bias` before, `left` after subtracting,
 `known to` what the noise of the average alone would show; R and sigma_R in standard errors of 50,000 frames.
 
-Resumes: what the JSON file holds, truth by truth and seed by seed, is not done again. 6,000 frames and one seed take
+Resumes: what the JSON file holds, truth by truth and seed by seed, is not repeated. 6,000 frames and one seed take
 about 2 x 55 s of one core for each truth; "known to" falls as one over the root of frames times seeds.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import legendre
+from numpy.typing import NDArray
 
 from util.answer.finder_bias import answer_of, measure_bias, seen_in, subtract
 from util.camera.detector import Detector
@@ -31,14 +36,26 @@ from util.physics import pad
 from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.executor import open_executor
+from util.runtime.options import as_options, number
 from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
 ROOT = Path(__file__).resolve().parents[1]
 FULL = 50_000
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    frames: int
+    seeds: int
+    truth: tuple[str, ...] | None
+    workers: int
+    json: Path
+
+
 def mixed(flat: float, power: int) -> tuple[float, ...]:
-    """Twelve betas of `flat` parts of 1/2 and the rest c^power, normalised."""
+    """Return the twelve betas of `flat` parts of 1/2 and the rest c^power, normalised."""
     series = np.zeros(25)
     series[0] = flat / 2
     series[power] = (1 - flat) * (power + 1) / 2
@@ -54,7 +71,7 @@ TRUTHS = {
 
 
 def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object]:
-    """Bias of one truth, and what is left of it; arrays in the order of `names`."""
+    """Measure the bias of one truth, and what is left of it; arrays in the order of `names`."""
     recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
     scene, number = TRUTHS[name], list(TRUTHS).index(name)
@@ -86,12 +103,12 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object
     }
 
 
-def summary(rows: list[dict]) -> str:
-    """One line of the table: all seeds of one truth."""
+def summary(rows: list[dict[str, Any]]) -> str:
+    """Return one line of the table: all seeds of one truth."""
     layout = Layout.from_names(rows[0]["names"])
     floor = np.mean([row["floor"] for row in rows])
 
-    def length(values: np.ndarray) -> float:
+    def length(values: NDArray[np.float64]) -> float:
         part = values[layout.beta]
         return float(pad.distance(part, np.zeros_like(part))) / floor
 
@@ -112,25 +129,29 @@ def summary(rows: list[dict]) -> str:
     )
 
 
-def main(argv: list[str] | None = None) -> None:
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--frames", type=number(int, 200), default=6000, metavar="N", help="of each seed (default %(default)s)")
+    add("--seeds", type=number(int, 1), default=4, metavar="N", help="independent repetitions (default %(default)s)")
+    add("--truth", choices=TRUTHS, action="append", help="this one alone; may be repeated")
+    add("--workers", type=number(int, 1), default=1, metavar="N", help="(default %(default)s)")
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "finder_bias.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description="The finder's bias, and what is left after subtracting it.")
-    parser.add_argument("--frames", type=int, default=6000, help="of each seed (default %(default)s)")
-    parser.add_argument("--seeds", type=int, default=4, help="independent repetitions (default %(default)s)")
-    parser.add_argument("--truth", choices=TRUTHS, action="append", help="this one alone; may be repeated")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "finder_bias.json")
-    args = parser.parse_args(argv)
-    if args.frames < 200 or args.workers < 1 or args.seeds < 1:
-        parser.error("expected at least 200 frames, 1 seed and 1 worker")
-    rows = json.loads(args.json.read_text(encoding="utf-8")) if args.json.exists() else []
-    rows = [row for row in rows if row["frames"] == args.frames and "seed" in row]
-    for seed in range(args.seeds):
-        for name in args.truth or TRUTHS:
+    options = parse_args(argv)
+    rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
+    rows = [row for row in rows if row["frames"] == options.frames and "seed" in row]
+    for seed in range(options.seeds):
+        for name in options.truth or TRUTHS:
             if any((row["truth"], row["seed"]) == (name, seed) for row in rows):
                 continue
-            rows.append(measure(name, args.frames, seed, args.workers))
-            with replacing(args.json) as temporary:
+            rows.append(measure(name, options.frames, seed, options.workers))
+            with replacing(options.json) as temporary:
                 temporary.write_text(json.dumps(rows) + "\n", encoding="utf-8")
     print(f"{'truth':<14}{'frames':>8}{'bias':>8}{'known to':>10}{'left':>8}{'known to':>10}  bias -> left")
     for name in TRUTHS:

@@ -1,12 +1,13 @@
 """What finding the electrons costs: from frames to the answer on spheres that nothing was developed on.
 
-Usage: python -m benchmark.finding_cost [--frames 4000] [--cases 6] [--seed 1] [--json data/benchmark/chain.json]
+usage: .venv/bin/python -m benchmark.finding_cost [--frames 4000] [--cases 6] [--seed 1]
+           [--json data/benchmark/finding_cost.json]
 
 Each case draws two spheres at random: radii in 0.35 .. 0.88, at least 0.08 apart, widths 0.006 .. 0.012,
-26 .. 60 electrons a frame each, PADs that mix an even background, cos^2 and a peak at the poles. Frames are simulated,
-searched and answered as the stages do; beside it the same fit runs on the true positions. `cost` is the distance
-between the two answers, in statistical floors; `final` the same after the finder's bias, from a tenth as many simulated
-frames, was subtracted where it is clear, as the answer stage does.
+26 .. 60 electrons per frame each, PADs that mix an even background, cos^2 and a peak at the poles. Frames are
+simulated, searched and fitted as in the stages; the same fit runs on the true positions too. `cost` is the distance
+between the two answers, in statistical floors; `final` the same once the finder's bias, from a tenth as many simulated
+frames, is subtracted where it is clear, as in the answer stage.
 """
 
 import argparse
@@ -32,12 +33,23 @@ from util.physics import pad
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.executor import available_cores
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
 from util.simulation.truth_tables import read_detected_electrons
 
 ROOT = Path(__file__).resolve().parents[1]
 CLOSEST = 0.08
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    frames: int
+    cases: int
+    seed: int
+    json: Path
 
 
 def random_beta(rng: np.random.Generator) -> tuple[float, ...]:
@@ -62,7 +74,7 @@ def random_experiment(frames: int, rng: np.random.Generator, *, close: bool) -> 
 
 
 def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: Path) -> dict[str, object]:
-    """Simulate, search and answer one case."""
+    """Simulate, search and fit one case."""
     path, shards = folder / "finaltest.h5", folder / "shards"
     workers = available_cores()
     simulate(path, experiment, recipe, seed=seed, workers=workers)
@@ -86,22 +98,28 @@ def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: P
     }
 
 
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--frames", type=number(int, 10), default=4000, metavar="N", help="of each case (default %(default)s)")
+    add("--cases", type=number(int, 1), default=6, metavar="N", help="every other one close (default %(default)s)")
+    add("--seed", type=number(int, 0), default=1, metavar="S", help="(default %(default)s)")
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "finding_cost.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=4000, help="of each case (default %(default)s)")
-    parser.add_argument("--cases", type=int, default=6, help="every other one close (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "chain.json")
-    args = parser.parse_args(argv)
+    options = parse_args(argv)
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     rows = []
-    for case in range(args.cases):
-        rng = np.random.default_rng([args.seed, case])
-        experiment = random_experiment(args.frames, rng, close=case % 2 == 1)
+    for case in range(options.cases):
+        rng = np.random.default_rng([options.seed, case])
+        experiment = random_experiment(options.frames, rng, close=case % 2 == 1)
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(experiment, recipe, 1000 * args.seed + case, Path(folder)))
-    print(f"\n{args.frames} frames a case")
+            rows.append(measure(experiment, recipe, 1000 * options.seed + case, Path(folder)))
+    print(f"\n{options.frames} frames per case")
     print(
         f"{'radii':<16}{'electrons':<12}{'floor':>8}{'D':>8}{'D true':>8}{'unit':>8}{'cost':>8}{'final':>8}{'total':>9}"
     )
@@ -116,9 +134,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     mean = {key: np.mean([row[key] for row in rows]) for key in ("cost", "final_cost")}
     print(f"mean cost {mean['cost']:.3f} floors, final {mean['final_cost']:.3f}")
-    with replacing(args.json) as temporary:
+    with replacing(options.json) as temporary:
         temporary.write_text(
-            json.dumps({"frames": args.frames, "machine": platform.platform(), "rows": rows}, indent=1)
+            json.dumps({"frames": options.frames, "machine": platform.platform(), "rows": rows}, indent=1)
         )
 
 

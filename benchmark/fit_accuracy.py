@@ -1,8 +1,9 @@
 """How close a cold-start fit of perfect hits comes to the statistical floor.
 
-Usage: python -m benchmark.fit_accuracy [--seeds 20] [--electrons 4300000] [--json data/benchmark/fit_accuracy.json]
+usage: .venv/bin/python -m benchmark.fit_accuracy [--seeds 20] [--electrons 4300000]
+           [--json data/benchmark/fit_accuracy.json]
 
-Reads param/experiment.toml for the spheres; prints a line a seed and the averages; writes the JSON file.
+Reads param/experiment.toml for the spheres; prints a line per seed and the averages; writes the JSON file.
 Set OPENBLAS_NUM_THREADS=1 for the time on one core.
 """
 
@@ -10,6 +11,8 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +23,34 @@ from util.physics.pad import distance
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.atomic_file import replacing
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the options."""
-    parser = argparse.ArgumentParser(description="Cold-start fits of perfect hits against the statistical floor.")
-    parser.add_argument("--seeds", type=int, default=20, help="experiments to simulate (20)")
-    parser.add_argument("--electrons", type=int, default=4_300_000, help="electrons of each experiment (4300000)")
-    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "fit_accuracy.json")
-    args = parser.parse_args(argv)
-    if args.seeds < 1 or args.electrons < 10_000:
-        parser.error("expected at least 1 seed and 10000 electrons")
-    return args
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    seeds: int
+    electrons: int
+    json: Path
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--seeds", type=number(int, 1), default=20, metavar="N", help="experiments to simulate (default %(default)s)")
+    each = "of each experiment (default %(default)s)"
+    add("--electrons", type=number(int, 10_000), default=4_300_000, metavar="N", help=each)
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "fit_accuracy.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def measure(spheres: tuple[Sphere, ...], electrons: int, *, rng: np.random.Generator) -> dict[str, float]:
-    """Simulate and fit one experiment; seconds of the fit, distance and its floor."""
+    """Simulate and fit one experiment; return the seconds of the fit, the distance and its floor."""
     share = np.array([sphere.electrons_per_frame for sphere in spheres], dtype=float)
     numbers = np.round(electrons * share / share.sum()).astype(int)
     hits = [
@@ -62,26 +74,26 @@ def measure(spheres: tuple[Sphere, ...], electrons: int, *, rng: np.random.Gener
     }
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    args = parse_args(argv)
+    options = parse_args(argv)
     spheres = load(Experiment, ROOT / "param" / "experiment.toml").spheres
-    # Compiles or loads the compiled loops, which is no part of a fit's time.
+    # Compiles, or loads what is compiled, which is no part of a fit's time.
     measure(spheres, 20_000, rng=np.random.default_rng(0))
     rows = []
-    for seed in range(args.seeds):
-        row = measure(spheres, args.electrons, rng=np.random.default_rng(seed))
+    for seed in range(options.seeds):
+        row = measure(spheres, options.electrons, rng=np.random.default_rng(seed))
         rows.append({"seed": seed, **row})
         print(f"seed {seed:3d}: {row['seconds']:5.2f} s  distance {row['distance']:.4f} = {row['ratio']:.2f} floors")
     mean = {key: float(np.mean([row[key] for row in rows])) for key in ("seconds", "distance", "floor", "ratio")}
     mean["median_seconds"] = float(np.median([row["seconds"] for row in rows]))
     print(
-        f"mean of {args.seeds}: {mean['seconds']:.2f} s  distance {mean['distance']:.4f}, floor {mean['floor']:.4f}, "
-        f"{mean['ratio']:.2f} floors"
+        f"mean of {options.seeds}: {mean['seconds']:.2f} s  distance {mean['distance']:.4f}, "
+        f"floor {mean['floor']:.4f}, {mean['ratio']:.2f} floors"
     )
     machine = {"platform": platform.platform(), "processor": platform.processor(), "python": platform.python_version()}
-    result = {"electrons": args.electrons, "machine": machine, "mean": mean, "rows": rows}
-    with replacing(args.json) as temporary:
+    result = {"electrons": options.electrons, "machine": machine, "mean": mean, "rows": rows}
+    with replacing(options.json) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

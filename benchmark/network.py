@@ -1,11 +1,11 @@
 """How well a network reads the betas: on samples never trained on, against the floor; and on frames.
 
-Usage: python -m benchmark.network --weights param/pretraining.weights.pt [--samples 2000] [--prior FILE]
+usage: .venv/bin/python -m benchmark.network --weights param/pretraining.weights.pt [--samples 2000] [--prior FILE]
            [--electrons N] [--closest 0.05] [--json FILE]
 
 Draws samples of the prior that the weights were trained for (or of --prior), with a seed of its own. Prints the mean
 distance of the network, of its linear shortcut alone, and of the mean of the prior; the statistical floor of the
-maximum likelihood fit is the mean over some samples of their Cramer-Rao bound. --closest 0.05 leaves out radii that
+maximum likelihood fit is the mean over some samples of their Cramér-Rao bound. --closest 0.05 leaves out radii that
 are closer. --electrons takes that many per sphere instead of the prior's.
 """
 
@@ -14,7 +14,9 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,14 +30,27 @@ from util.fit.result import floor_distance
 from util.physics.polar_map import PolarBins
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.runtime.value_with_error import shorthand
 from util.training.course import TrainingFacts
 from util.training.priors import Draws, Prior
 
-SEED = 20_000  # far from any that is trained or validated with
+SEED = 20_000  # far from any used to train or validate
 FLOOR_BINS = PolarBins(500, 96)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    weights: tuple[Path, ...]
+    prior: Path | None
+    samples: int
+    electrons: float | None
+    closest: float
+    json: Path
 
 
 def prior_of(weights: Path, facts: TrainingFacts) -> Prior:
@@ -52,7 +67,7 @@ def prior_of(weights: Path, facts: TrainingFacts) -> Prior:
 
 
 def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> float:
-    """Mean distance that the Cramér-Rao bound of sample `i` allows, the spread of the weights included."""
+    """Return the mean distance that the Cramér-Rao bound of sample `i` allows, the spread of the weights included."""
     spheres, betas = draws.beta.shape[1:]
     layout = Layout(spheres, 2 * betas)
     model = MapModel(FLOOR_BINS, layout)
@@ -75,12 +90,14 @@ def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> f
 
 @torch.no_grad()
 def shortcut_alone(net: SphereNet, inputs: torch.Tensor) -> torch.Tensor:
-    """Betas that the linear shortcut gives by itself."""
+    """Return the betas that the linear shortcut gives by itself."""
     out = torch.cat([net.shortcut(net.image(some).flatten(1)) for some in inputs.split(256)])
     return out.view(-1, *net.label_mean.shape) * net.label_std + net.label_mean
 
 
-def measure(weights: Path, prior: Prior | None, samples: int, electrons: float | None, closest: float) -> dict:
+def measure(
+    weights: Path, prior: Prior | None, samples: int, electrons: float | None, closest: float
+) -> dict[str, Any]:
     """Evaluate one file of weights."""
     net, facts = read_weights(weights)
     net.eval()
@@ -115,30 +132,31 @@ def measure(weights: Path, prior: Prior | None, samples: int, electrons: float |
     }
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the options."""
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE")
-    parser.add_argument("--prior", type=Path, metavar="FILE")
-    parser.add_argument("--samples", type=number(int, 2), default=2000, metavar="N")
-    parser.add_argument("--electrons", type=number(float, 1e4), metavar="N", help="of each sphere")
-    parser.add_argument("--closest", type=number(float, 0, 0.5), default=0.0, metavar="D")
-    parser.add_argument("--json", type=Path, default=Path("data/benchmark/network.json"), metavar="FILE")
-    return parser.parse_args(argv)
+    add = parser.add_argument
+    add("--weights", type=Path, nargs="+", required=True, metavar="FILE")
+    add("--prior", type=Path, metavar="FILE", help="(default: that of the weights)")
+    add("--samples", type=number(int, 2), default=2000, metavar="N", help="(default %(default)s)")
+    add("--electrons", type=number(float, 1e4), metavar="N", help="of each sphere (default: of the prior)")
+    add("--closest", type=number(float, 0, 0.5), default=0.0, metavar="D", help="least distance of two radii")
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "network.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    args = parse_args(argv)
-    prior = load(Prior, args.prior) if args.prior else None
-    results = [measure(path, prior, args.samples, args.electrons, args.closest) for path in args.weights]
+    options = parse_args(argv)
+    prior = load(Prior, options.prior) if options.prior else None
+    results = [measure(path, prior, options.samples, options.electrons, options.closest) for path in options.weights]
     for result in results:
         print(
             f"{result['weights']}: distance {shorthand(result['network'], result['error_of_the_mean'])} "
             f"(median {result['median']:.4f}; shortcut alone {result['shortcut_alone']:.4f}; predicting the mean "
             f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_per_sample']:.1f} ms each"
         )
-    with replacing(args.json) as temporary:
+    with replacing(options.json) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 

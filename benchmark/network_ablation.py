@@ -1,6 +1,7 @@
-"""What the parts of the network and of its training bring: short trainings, alike but for one part.
+"""What the parts of the network and of its training contribute: short trainings, alike but for one part.
 
-Usage: python -m benchmark.network_ablation [--groups input least_squares schedule data architecture] [--json FILE]
+usage: .venv/bin/python -m benchmark.network_ablation [--groups input least_squares schedule data architecture]
+           [--json FILE]
 
 input           inputs and readers on the prior of param/fine_tuning.toml. `map`: the square root of the folded map's
                 counts, standardised bin by bin; `inverted`: the inverted image; `windows`: those about the spheres
@@ -9,9 +10,9 @@ schedule, data, architecture
                 windows, shortcut and a ResNet18 on the prior of param/pretraining.toml, but for what the name says.
                 `file`: 4,000 samples seen again and again; `3 files`: three such, exchanged each pass; else fresh ones
 
-64 samples a step, AdamW, no averaging of the weights; 12,800 samples unless the name says otherwise. Validated on 500
+64 samples per step, AdamW, no averaging of the weights; 12,800 samples unless the name says otherwise. Validated on 500
 samples of another seed, on the wide prior also on 500 whose radii are 0.05 apart. Prints distances, and processor time
-a sample.
+per sample.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import platform
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,7 @@ from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, backbone, distance
 from src.network.schedule import rate_at
 from util.runtime.atomic_file import replacing
+from util.runtime.options import as_options
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings, tuned
 from util.training.priors import Prior, draw
@@ -41,11 +44,27 @@ LEAST_SQUARES_SAMPLES = 40_000
 
 
 @dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    groups: tuple[str, ...]
+    json: Path
+
+
+@dataclasses.dataclass(frozen=True)
 class Variant:
     """One training.
 
-    arch: None, the shortcut alone. files: 0, fresh samples. by_cell: whether the shortcut is fitted to the cells of the
-    windows, not to their sums. window: 0, the input as in param/network_input.toml; else one made for the prior.
+    Attributes
+    ----------
+    arch : Architecture or None
+        None: the shortcut alone.
+    files : int
+        0: fresh samples.
+    by_cell : bool
+        Whether the shortcut is fitted to the cells of the windows, not to their sums.
+    window : int
+        0: the input as in param/network_input.toml; otherwise one made for the prior.
     """
 
     name: str
@@ -61,7 +80,7 @@ class Variant:
     window: int = 0
 
 
-def _narrow(name: str, **changes: object) -> Variant:
+def _narrow(name: str, **changes: Any) -> Variant:
     return Variant(name, prior="fine_tuning", **changes)
 
 
@@ -109,7 +128,7 @@ GROUPS = {
 class Reader(nn.Module):
     """The network with parts left out."""
 
-    def __init__(self, whole: SphereNet, variant: Variant, maps: Tensor):
+    def __init__(self, whole: SphereNet, variant: Variant, maps: Tensor) -> None:
         super().__init__()
         self.whole, self.kind, self.shortcut = whole, variant.input, variant.shortcut
         self.inner = None if variant.arch is None else backbone(variant.arch, whole.shortcut.out_features)
@@ -120,7 +139,7 @@ class Reader(nn.Module):
         self.register_buffer("std", image.std(0) + 1)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Read maps (n, n_rho, n_angle)."""
+        """Return the betas of maps (n, n_rho, n_angle)."""
         with torch.no_grad():
             if self.kind == "map":
                 image = ((maps.clamp_min(0).sqrt() - self.mean) / self.std)[:, None]
@@ -157,7 +176,7 @@ def batches(variant: Variant, prior: Prior, inputs: InputSettings) -> Iterator[t
 
 
 def first_network(variant: Variant, prior: Prior, inputs: InputSettings) -> tuple[SphereNet, Tensor]:
-    """Make the network with its shortcut fitted, and give some maps for the scale of the input `map`."""
+    """Make the network with its shortcut fitted; return it and some maps for the scale of the input `map`."""
     if variant.window:
         inputs = tuned(inputs, draw(prior, FILE, rng=seeded(0, 5)), variant.window)
     parts = max(LEAST_SQUARES_SAMPLES // FILE if variant.samples == 0 and variant.prior == "fine_tuning" else 1, 1)
@@ -169,7 +188,7 @@ def first_network(variant: Variant, prior: Prior, inputs: InputSettings) -> tupl
     return net, first[:512]
 
 
-def train(variant: Variant) -> dict:
+def train(variant: Variant) -> dict[str, Any]:
     """Train and validate one variant."""
     prior = load(Prior, ROOT / "param" / f"{variant.prior}.toml")
     inputs = load(InputSettings, ROOT / "param" / "network_input.toml")
@@ -200,25 +219,27 @@ def train(variant: Variant) -> dict:
 
 @torch.no_grad()
 def validate(net: nn.Module, prior: Prior, inputs: InputSettings) -> float:
-    """Mean distance on samples of another seed."""
+    """Return the mean distance on samples of another seed."""
     net.eval()
     maps, betas = samples_of(prior, inputs, 500, 30_000, 1)
     return distance(torch.cat([net(part) for part in maps.split(100)]), betas).mean().item()
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the options."""
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME")
-    parser.add_argument("--json", type=Path, default=Path("data/benchmark/network_ablation.json"), metavar="FILE")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / "data" / "benchmark" / "network_ablation.json", metavar="FILE"
+    )
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Train all variants and print what came out."""
-    args = parse_args(argv)
-    results = {}
-    for group in args.groups:
+    options = parse_args(argv)
+    results: dict[str, list[dict[str, Any]]] = {}
+    for group in options.groups:
         print(f"{group:<34}{'distance':>9}{'0.05 apart':>12}{'ms per sample':>15}")
         results[group] = []
         for variant in GROUPS[group]:
@@ -228,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(
                 f"  {variant.name:<32}{row['distance']:>9.4f}{apart:>12}{row['cpu_ms_per_sample']:>15.1f}", flush=True
             )
-    with replacing(args.json) as temporary:
+    with replacing(options.json) as temporary:
         text = json.dumps({"machine": platform.platform(), "groups": results}, indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")
 

@@ -1,16 +1,16 @@
 """Whether inputs measured through frames and finder match those that the network is trained on.
 
-Usage: python -m benchmark.network_inputs [--frames 3000] [--cases 4 | --run DIR]
+usage: .venv/bin/python -m benchmark.network_inputs [--frames 3000] [--cases 4 | --run DIR]
            [--weights param/fine_tuning.weights.pt] [--figure data/benchmark/network_inputs.png]
            [--json data/benchmark/network_inputs.json]
 
 The first case is param/experiment.toml, the others are draws of the prior that the weights were trained on, 43 + 43
-electrons a frame. Frames are simulated, searched and folded as the stages do; --run takes a simulated run that was
+electrons per frame. Frames are simulated, searched and folded as in the stages; --run takes a simulated run that was
 searched already, DIR/finaltest.h5 and DIR/finaltest_npy, as the only case. Three maps of the same electrons are
-compared with what the training simulator expects of the true spheres: the chain's, that of the true positions with
-weights as in training, and one drawn by the training simulator itself. Then the network's inputs made of them are
-compared with those of 2,000 simulated samples of the same spheres, in the 100 directions in which these vary most,
-and so are the network's answers.
+compared with what the training simulator expects of the true spheres: that of the hits found, that of the true
+positions with weights as in training, and one drawn by the training simulator itself. Then the network's inputs made
+from them are compared with those of 2,000 simulated samples of the same spheres, in the 100 directions in which these
+vary most, and so are the network's answers.
 """
 
 import argparse
@@ -18,8 +18,9 @@ import json
 import platform
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -42,7 +43,7 @@ from util.report.answer_figures import STYLE
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
 from util.simulation.truth_tables import read_detected_electrons, read_truth
@@ -56,13 +57,25 @@ SIMULATED, COMPONENTS = 2000, 100
 RINGS = 32
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    frames: int
+    cases: int
+    run: Path | None
+    weights: Path
+    figure: Path
+    json: Path
+
+
 class Case(NamedTuple):
     """What one experiment gave: a line of numbers, and pulls of each kind of map."""
 
-    row: dict
-    of_map: dict[str, NDArray]
-    of_rings: dict[str, NDArray]
-    of_input: dict[str, NDArray]
+    row: dict[str, Any]
+    of_map: dict[str, NDArray[np.float64]]
+    of_rings: dict[str, NDArray[np.float64]]
+    of_input: dict[str, NDArray[np.float64]]
 
 
 def experiments(prior: Prior, frames: int, cases: int) -> list[Experiment]:
@@ -87,8 +100,10 @@ def play(folder: Path, experiment: Experiment, seed: int) -> None:
     find_main(["--finaltest", str(path), "--output", str(folder / SHARDS), "--workers", str(workers)])
 
 
-def maps_of(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> tuple[dict[str, NDArray], float, float]:
-    """Make the maps of a run, kind by kind; also the electrons on the screen, and <w^2> / <w> of the hits."""
+def maps_of(
+    net: SphereNet, experiment: Experiment, run: Path, seed: int
+) -> tuple[dict[str, NDArray[np.float32]], float, float]:
+    """Return the maps of a run by kind, the electrons on the screen, and <w^2> / <w> of the hits."""
     rng = np.random.default_rng([seed, 1])
     spread = net.input_settings.weight_spread
     hits = read_hits(run / SHARDS, weights="flux", partial=False)
@@ -103,7 +118,7 @@ def maps_of(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> tup
     return dict(zip(KINDS, maps, strict=True)), float(len(true)), float(hits.variance.sum() / hits.weight.sum())
 
 
-def expected_of(net: SphereNet, experiment: Experiment, electrons: float) -> NDArray:
+def expected_of(net: SphereNet, experiment: Experiment, electrons: float) -> NDArray[np.float64]:
     """Return the map that the training simulator expects."""
     spheres = experiment.spheres
     beta, R, sigma_R = (np.array([[getattr(s, name) for s in spheres]]) for name in ("beta", "R", "sigma_R"))
@@ -112,10 +127,10 @@ def expected_of(net: SphereNet, experiment: Experiment, electrons: float) -> NDA
 
 
 @torch.no_grad()
-def look(net: SphereNet, maps: NDArray) -> tuple[NDArray, NDArray]:
+def look(net: SphereNet, maps: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return inputs (n, elements) and betas (n, S, m) of maps (n, n_rho, n_angle)."""
-    maps = torch.from_numpy(np.asarray(maps, np.float32))
-    return net.image(maps).flatten(1).numpy().astype(float), net(maps).numpy().astype(float)
+    electrons = torch.from_numpy(np.asarray(maps, np.float32))
+    return net.image(electrons).flatten(1).numpy().astype(float), net(electrons).numpy().astype(float)
 
 
 def measure(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> Case:
@@ -128,7 +143,7 @@ def measure(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> Cas
     inputs, answers = look(net, simulated)
     truth = np.array([s.beta for s in experiment.spheres])
     distances = pad.distance(answers, np.broadcast_to(truth, answers.shape))
-    # Rings add up what is too small to see in a bin.
+    # Rings sum what is too small to see in single bins.
     rings = [m.reshape(RINGS, -1).sum(axis=1, keepdims=True) for m in (expected, *maps.values())]
     of_rings = {kind: map_pulls(r, rings[0], spread)[:, 0] for kind, r in zip(KINDS, rings[1:], strict=True)}
     of_map, of_input, row = {}, {}, {"radii": [s.R for s in experiment.spheres]}
@@ -218,32 +233,34 @@ def draw_figure(path: Path, cases: Sequence[Case]) -> None:
             figure.savefig(temporary)
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the options."""
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = ROOT / "data" / "benchmark"
-    parser.add_argument("--frames", type=number(int, 100), default=3000, metavar="N", help="of each case")
-    parser.add_argument("--cases", type=number(int, 1), default=4, metavar="N")
-    parser.add_argument("--run", type=Path, metavar="DIR", help="compare this run, simulate none")
+    parser.add_argument(
+        "--frames", type=number(int, 100), default=3000, metavar="N", help="of each case (default %(default)s)"
+    )
+    parser.add_argument("--cases", type=number(int, 1), default=4, metavar="N", help="(default %(default)s)")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="compare this run; simulate none")
     parser.add_argument("--weights", type=Path, default=ROOT / "param" / "fine_tuning.weights.pt", metavar="FILE")
     parser.add_argument("--figure", type=Path, default=folder / "network_inputs.png", metavar="FILE")
     parser.add_argument("--json", type=Path, default=folder / "network_inputs.json", metavar="FILE")
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print and draw."""
-    args = parse_args(argv)
-    net, facts = read_weights(args.weights)
+    options = parse_args(argv)
+    net, facts = read_weights(options.weights)
     net.eval()
     cases = []
-    if args.run:
-        spheres = read_truth(args.run / FRAMES)
+    if options.run:
+        spheres = read_truth(options.run / FRAMES)
         if spheres is None:
-            raise InputError(f"{args.run / FRAMES}: expected the truth of a simulated run, found none")
-        cases.append(measure(net, Experiment(1, tuple(spheres)), args.run, 500))
+            raise InputError(f"{options.run / FRAMES}: expected the truth of a simulated run, found none")
+        cases.append(measure(net, Experiment(1, tuple(spheres)), options.run, 500))
     else:
-        for i, experiment in enumerate(experiments(prior_of(args.weights, facts), args.frames, args.cases)):
+        for i, experiment in enumerate(experiments(prior_of(options.weights, facts), options.frames, options.cases)):
             with tempfile.TemporaryDirectory() as folder:
                 play(Path(folder), experiment, 500 + i)
                 cases.append(measure(net, experiment, Path(folder), 500 + i))
@@ -255,13 +272,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"finding moves the answer by {row['moved_by_finding']:.4f}")
         for kind in KINDS:
             print(
-                "  {:<20} chi2 per bin {map_chi2_per_bin:.3f}, per ring {rings_chi2_per_ring:.2f}; inputs: mean square "
-                "pull {input_mean_square:.3f}, p {input_p:.3f}; distance {distance:.4f}".format(kind, **row[kind])
+                "  {:<20} chi2 per bin {map_chi2_per_bin:.3f}, per ring {rings_chi2_per_ring:.2f}; inputs: "
+                "mean square pull {input_mean_square:.3f}, p {input_p:.3f}; distance {distance:.4f}".format(
+                    kind, **row[kind]
+                )
             )
-    draw_figure(args.figure, cases)
-    print(f"figure {args.figure}")
-    with replacing(args.json) as temporary:
-        facts = {"frames": args.frames, "machine": platform.platform(), "rows": [case.row for case in cases]}
+    draw_figure(options.figure, cases)
+    print(f"figure {options.figure}")
+    with replacing(options.json) as temporary:
+        facts = {"frames": options.frames, "machine": platform.platform(), "rows": [case.row for case in cases]}
         temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

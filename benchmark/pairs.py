@@ -1,6 +1,7 @@
 """Where electrons are lost, and whether the weight makes up for it: close pairs, and groups in crowded frames.
 
-Usage: python -m benchmark.pairs [--frames 40] [--json data/benchmark/pairs.json] [--figure data/benchmark/pairs.png]
+usage: .venv/bin/python -m benchmark.pairs [--frames 40] [--json data/benchmark/pairs.json]
+           [--figure data/benchmark/pairs.png]
 
 Pairs: two electrons at a given separation and a random angle, far from all others. Found: the share of electrons with
 a hit within two pixels. Flux: the hits' over the electrons' own. Weight: the hits' over the number of electrons.
@@ -12,13 +13,12 @@ import argparse
 import json
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import cKDTree
@@ -30,6 +30,7 @@ from util.finder.matching import match
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment
 from util.runtime.atomic_file import replacing
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,16 +42,37 @@ RADII = ((0.5, 0.8), (0.58, 0.66), (0.35, 0.43))
 NUMBERS = ((43, 43), (26, 60), (60, 60))
 
 
-def search(recipe: PhosphorRecipe, finder: Finder, x: NDArray, z: NDArray, rng: np.random.Generator) -> tuple:
-    """Render one frame and search it; positions (n, 2) and fluxes of electrons, positions (m, 2) of hits, and hits."""
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    frames: int
+    seed: int
+    json: Path
+    figure: Path
+
+
+class Searched(NamedTuple):
+    """Positions (n, 2) and fluxes (n,) of a frame's electrons; positions (m, 2) of its hits, and the hits."""
+
+    electrons: NDArray[np.float64]
+    fluxes: NDArray[np.float64]
+    places: NDArray[np.float64]
+    hits: NDArray[np.void]
+
+
+def search(
+    recipe: PhosphorRecipe, finder: Finder, x: NDArray[np.float64], z: NDArray[np.float64], rng: np.random.Generator
+) -> Searched:
+    """Render one frame and search it."""
     A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
     flux = flux_of(A, sigma, rho) / mean_flux(recipe)
     hits = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
-    return np.stack((x, z), axis=1), flux, np.stack((hits["x"], hits["z"]), axis=1), hits
+    return Searched(np.stack((x, z), axis=1), flux, np.stack((hits["x"], hits["z"]), axis=1), hits)
 
 
-def measure_pairs(recipe: PhosphorRecipe, finder: Finder, separation: float, frames: int, seed: int) -> dict:
-    """Share found, flux and weight of pairs at one separation [spot sizes]."""
+def measure_pairs(recipe: PhosphorRecipe, finder: Finder, separation: float, frames: int, seed: int) -> dict[str, Any]:
+    """Measure the share found, flux and weight of pairs at one separation [spot sizes]."""
     rng = np.random.default_rng([seed, round(100 * separation)])
     middle = np.stack(np.meshgrid(*[(np.arange(GRID) - (GRID - 1) / 2) * 1.8 / GRID] * 2), axis=-1).reshape(-1, 2)
     found = weight = light = flux = 0.0
@@ -63,13 +85,13 @@ def measure_pairs(recipe: PhosphorRecipe, finder: Finder, separation: float, fra
         weight += hits["weight"].sum(dtype=float)
         light += hits["flux"].sum(dtype=float)
         flux += fluxes.sum()
-    electrons = 2 * frames * GRID**2
-    shares = {"found": found / electrons, "flux": light / flux, "weight": weight / electrons}
-    return {"separation": separation, "electrons": electrons} | shares
+    number = 2 * frames * GRID**2
+    shares = {"found": found / number, "flux": light / flux, "weight": weight / number}
+    return {"separation": separation, "electrons": number} | shares
 
 
-def measure_groups(recipe: PhosphorRecipe, finder: Finder, case: int, frames: int, seed: int) -> list[dict]:
-    """Share found, flux and weight of electrons in groups of each size."""
+def measure_groups(recipe: PhosphorRecipe, finder: Finder, case: int, frames: int, seed: int) -> list[dict[str, Any]]:
+    """Measure the share found, flux and weight of electrons in groups of each size."""
     spheres = load(Experiment, ROOT / "param" / "experiment.toml").spheres
     rng = np.random.default_rng([seed, case])
     counts = np.zeros((len(GROUPS), 5))  # electrons, found, their flux, the hits' flux and weight
@@ -94,17 +116,18 @@ def measure_groups(recipe: PhosphorRecipe, finder: Finder, case: int, frames: in
         {"smallest": low, "largest": high, "electrons": int(n), "found": found / n}
         | {"flux": light / flux, "weight": weight / n}
         for (low, high), (n, found, flux, light, weight) in zip(GROUPS, counts, strict=True)
-        if n >= 30  # of fewer no share is known
+        if n >= 30  # fewer tell no share
     ]
 
 
-def draw(pairs: Sequence[dict], groups: Sequence[Sequence[dict]]) -> plt.Figure:
-    """Plot both, found on the left and the weight's error on the right."""
-    figure, axes = plt.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
+def draw(pairs: Sequence[dict[str, Any]], groups: Sequence[Sequence[dict[str, Any]]]) -> Figure:
+    """Plot both, the share found on the left and the weight on the right."""
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots(2, 2)
     separation = [row["separation"] for row in pairs]
     for axis, key, label in (
         (axes[0, 0], "found", "electrons found"),
-        (axes[0, 1], "weight", "weight an electron"),
+        (axes[0, 1], "weight", "weight per electron"),
     ):
         axis.plot(separation, [row[key] for row in pairs], "o-", color="black")
         axis.set(xlabel="separation of a pair [spot sizes]", ylabel=label)
@@ -116,7 +139,7 @@ def draw(pairs: Sequence[dict], groups: Sequence[Sequence[dict]]) -> plt.Figure:
         axes[1, 0].plot(at, [row["found"] for row in case], mark + "-", color=shade, label=label)
         axes[1, 1].plot(at, [row["weight"] for row in case], mark + "-", color=shade, label=label)
     names = [str(low) if low == high else f"{low}-{high}" if high < 999 else f"{low}+" for low, high in GROUPS]
-    for axis, label in ((axes[1, 0], "electrons found"), (axes[1, 1], "weight an electron")):
+    for axis, label in ((axes[1, 0], "electrons found"), (axes[1, 1], "weight per electron")):
         axis.set(xlabel="electrons in the group", ylabel=label)
         axis.set_xticks(range(len(names)), names)
     axes[1, 0].legend(fontsize=8)
@@ -129,33 +152,40 @@ def draw(pairs: Sequence[dict], groups: Sequence[Sequence[dict]]) -> plt.Figure:
     return figure
 
 
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    each = "per separation, and ten times as many for the groups (default %(default)s)"
+    add("--frames", type=number(int, 1), default=40, metavar="N", help=each)
+    add("--seed", type=number(int, 0), default=1, metavar="S", help="(default %(default)s)")
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "pairs.json", metavar="FILE")
+    add("--figure", type=Path, default=ROOT / "data" / "benchmark" / "pairs.png", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=40, help="a separation; ten times as many a kind of frames")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "pairs.json")
-    parser.add_argument("--figure", type=Path, default=ROOT / "data" / "benchmark" / "pairs.png")
-    args = parser.parse_args(argv)
+    options = parse_args(argv)
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     finder = Finder(Detector.of_recipe(recipe), load(FinderSettings, ROOT / "param" / "finder.toml"))
-    pairs = [measure_pairs(recipe, finder, separation, args.frames, args.seed) for separation in SEPARATIONS]
+    pairs = [measure_pairs(recipe, finder, separation, options.frames, options.seed) for separation in SEPARATIONS]
     print(f"{'separation':>12}{'found':>9}{'flux':>9}{'weight':>9}   pairs [spot sizes]")
     for row in pairs:
         print(f"{row['separation']:>12.2f}{row['found']:>9.3f}{row['flux']:>9.4f}{row['weight']:>9.4f}")
-    groups = [measure_groups(recipe, finder, case, 10 * args.frames, args.seed) for case in range(len(RADII))]
+    groups = [measure_groups(recipe, finder, case, 10 * options.frames, options.seed) for case in range(len(RADII))]
     for case, radii, numbers in zip(groups, RADII, NUMBERS, strict=True):
-        print(f"\nR {radii}, {numbers} electrons a frame")
+        print(f"\nR {radii}, {numbers} electrons per frame")
         print(f"{'group':>12}{'found':>9}{'flux':>9}{'weight':>9}{'electrons':>12}")
         for row in case:
             name = f"{row['smallest']}-{row['largest']}"
             print(f"{name:>12}{row['found']:>9.3f}{row['flux']:>9.4f}{row['weight']:>9.4f}{row['electrons']:>12}")
-    with replacing(args.json) as temporary:
-        facts = {"frames": args.frames, "machine": platform.platform(), "pairs": pairs, "groups": groups}
+    with replacing(options.json) as temporary:
+        facts = {"frames": options.frames, "machine": platform.platform(), "pairs": pairs, "groups": groups}
         temporary.write_text(json.dumps(facts, indent=1))
     figure = draw(pairs, groups)
-    with replacing(args.figure) as temporary:
-        figure.savefig(temporary, dpi=150, format=args.figure.suffix[1:] or "png")
+    with replacing(options.figure) as temporary:
+        figure.savefig(temporary, dpi=150, format=options.figure.suffix[1:] or "png")
 
 
 if __name__ == "__main__":

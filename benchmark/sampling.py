@@ -1,6 +1,7 @@
-"""How fast samples are drawn: each electron by the inverse transform method, and whole maps by a Poisson draw.
+"""How fast samples are drawn: each electron by inversion, and whole maps by a Poisson draw.
 
-Usage: python -m benchmark.sampling [--electrons 4300000] [--repeats 7] [--json data/benchmark/sampling.json]
+usage: .venv/bin/python -m benchmark.sampling [--electrons 4300000] [--repeats 7]
+           [--json data/benchmark/sampling.json]
 
 Processor time of one core, the median over the repeats after one that is not counted; the peer runs in between. Reads
 param/experiment.toml (spheres), param/network_input.toml (bins) and param/pretraining.toml (prior). The rows:
@@ -11,7 +12,7 @@ plain NumPy     the same by whole-array NumPy: `rng.normal`, `np.interp` in a ta
 electrons, map  `electrons`, a flux weight for each, and their folding into the network's map
 Poisson, map    the same map drawn from what is expected in each bin, for given parameters; one of a batch of 64
 Poisson, all    with the draw of the parameters from the prior; what a training pays
-Poisson, once   tabulating the shells that expected maps are made of, once a process
+Poisson, once   tabulating the shells that expected maps are made of, once per process
 """
 
 import argparse
@@ -20,6 +21,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ from util.physics.polar_map import fold
 from util.physics.shell_maps import expected_maps, observe, shell_table
 from util.physics.sphere import Experiment
 from util.runtime.atomic_file import replacing
-from util.runtime.options import number
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior, draw
@@ -42,9 +44,23 @@ BATCH = 64
 _PEER_TABLE = 4096
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    electrons: int
+    repeats: int
+    json: Path
+
+
 def plain_numpy(
-    beta: NDArray, R: NDArray, sigma_R: NDArray, electrons: NDArray, *, rng: np.random.Generator
-) -> tuple[NDArray, NDArray]:
+    beta: NDArray[np.float64],
+    R: NDArray[np.float64],
+    sigma_R: NDArray[np.float64],
+    electrons: NDArray[np.float64],
+    *,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw positions x, z as `src.network.sample_files.sample_electrons` does, the way NumPy's manual suggests."""
     parts = []
     grid = np.linspace(-1, 1, _PEER_TABLE)
@@ -57,14 +73,14 @@ def plain_numpy(
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Processor time of one call."""
+    """Return the processor time of one call."""
     begin = time.process_time()
     run()
     return time.process_time() - begin
 
 
 def measure(electrons: int, repeats: int) -> dict[str, float]:
-    """Measure every row, in seconds a sample."""
+    """Measure every row, in seconds per sample."""
     inputs = load(InputSettings, ROOT / "param" / "network_input.toml")
     prior = load(Prior, ROOT / "param" / "pretraining.toml")
     spheres = load(Experiment, ROOT / "param" / "experiment.toml").spheres
@@ -78,7 +94,7 @@ def measure(electrons: int, repeats: int) -> dict[str, float]:
     rng = np.random.default_rng(0)
     draws = draw(prior, BATCH, rng=rng)
 
-    def electrons_map() -> NDArray:
+    def electrons_map() -> NDArray[np.float64]:
         x, z = sample_electrons(*given, rng=rng)
         weight = 1 + inputs.weight_spread * rng.standard_normal(x.size, np.float32)
         return fold(x, z, weight, (0.0, 0.0), inputs.bins).weight
@@ -100,26 +116,26 @@ def measure(electrons: int, repeats: int) -> dict[str, float]:
     return {**{name: float(np.median(values)) for name, values in times.items()}, "Poisson, once": once}
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the options."""
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--electrons", type=number(int, 1000), default=4_300_000, metavar="N", help="of both spheres")
-    parser.add_argument("--repeats", type=number(int, 1), default=7, metavar="N")
+    parser.add_argument("--repeats", type=number(int, 1), default=7, metavar="N", help="(default %(default)s)")
     parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "sampling.json", metavar="FILE")
-    return parser.parse_args(argv)
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    args = parse_args(argv)
+    options = parse_args(argv)
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}"
-    found = measure(args.electrons, args.repeats)
-    print(f"{machine}; {args.electrons} electrons")
+    found = measure(options.electrons, options.repeats)
+    print(f"{machine}; {options.electrons} electrons")
     for name, value in found.items():
         print(f"{name:<16}{1e3 * value:10.2f} ms")
     print(f"plain NumPy / electrons: {found['plain NumPy'] / found['electrons']:.1f}")
-    with replacing(args.json) as temporary:
-        text = json.dumps({"machine": machine, "electrons": args.electrons, "seconds": found}, indent=1)
+    with replacing(options.json) as temporary:
+        text = json.dumps({"machine": machine, "electrons": options.electrons, "seconds": found}, indent=1)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 

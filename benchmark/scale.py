@@ -1,11 +1,11 @@
 """What a run of many frames costs on many machines, from what its parts cost on this one.
 
-Usage: python -m benchmark.scale [--frames 1e8] [--measured 1000] [--json data/benchmark/scale.json]
+usage: .venv/bin/python -m benchmark.scale [--frames 1e8] [--measured 1000] [--json data/benchmark/scale.json]
 
-Measured: a frame's bytes; a worker's part (read, search; processor time of one core); the scheduler's and the command's
-part in handing out blocks and taking electrons back, with a real Dask scheduler in this process; the command's part in
-writing shards, with events and without; reading shards for the answer. From these follow storage, network, and the
-hours on 64, 256 and 1024 workers, each with what limits them. Milliseconds are of processor time.
+Measured: the bytes of a frame; a worker's share (read, search; processor time of one core); the scheduler's and the
+command's share in handing out blocks and taking electrons back, with a real Dask scheduler in this process; the
+command's share in writing shards, with events and without; reading shards for the answer. From these follow storage,
+network, and the hours on 64, 256 and 1024 workers, each with what limits them. Milliseconds are of processor time.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -33,13 +34,23 @@ from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.dask_executor import DaskExecutor
 from util.runtime.executor import map_in_order
+from util.runtime.options import as_options, number
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARD_FRAMES = 10_000
 TASKS = 1000  # handed out to measure what one costs
 WORKERS = (64, 256, 1024)
 BLOCKS = (50, 500)
-COMMANDS = (1, 8)  # that share the frames by --range
+COMMANDS = (1, 8)  # that divide the frames among themselves by --range
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    frames: float
+    measured: int
+    json: Path
 
 
 def read_settings() -> SearchSettings:
@@ -49,8 +60,8 @@ def read_settings() -> SearchSettings:
     return SearchSettings(recipe, finder, detector=Detector.of_recipe(recipe))
 
 
-def search(path: Path, frames: int) -> tuple[float, NDArray]:
-    """Milliseconds a frame of a worker's part, and the electrons found."""
+def search(path: Path, frames: int) -> tuple[float, NDArray[np.void]]:
+    """Measure a worker's milliseconds per frame; return them and the electrons found."""
     told = read_settings()
     with open_frames(path) as file:
         whole = Task(path, file.dataset, file.fingerprint(), (0, frames), 0, frames, told.detector, told.finder)
@@ -62,13 +73,13 @@ def search(path: Path, frames: int) -> tuple[float, NDArray]:
     return milliseconds, found.events
 
 
-def electrons(count: int) -> NDArray:
-    """Stand for what a worker returns."""
+def electrons(count: int) -> NDArray[np.void]:
+    """Stand in for a worker: return so many electrons."""
     return np.ones(count, EVENT)
 
 
 def hand_out(block: int, electrons_per_frame: float) -> float:
-    """Milliseconds of scheduler and command together for one block of frames."""
+    """Measure the milliseconds of scheduler and command together per block of frames."""
     count = round(block * electrons_per_frame)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
@@ -82,8 +93,8 @@ def hand_out(block: int, electrons_per_frame: float) -> float:
         return (time.process_time() - begin) / TASKS * 1e3
 
 
-def write(events: NDArray, frames: int, folder: Path, *, keep_events: bool) -> dict[str, float]:
-    """Milliseconds and bytes a frame of a shard, and milliseconds a shard to read it again."""
+def write(events: NDArray[np.void], frames: int, folder: Path, *, keep_events: bool) -> dict[str, float]:
+    """Measure milliseconds and bytes per frame to write a shard, and milliseconds to read it again."""
     told = read_settings()
     begin = time.process_time()
     distribution, counts = distribution_of(events)
@@ -100,8 +111,8 @@ def write(events: NDArray, frames: int, folder: Path, *, keep_events: bool) -> d
     }
 
 
-def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: float) -> list[dict]:
-    """Hours on clusters of several sizes, and what limits them."""
+def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: float) -> list[dict[str, object]]:
+    """Reckon the hours on clusters of several sizes, and what limits them."""
     rows = []
     for workers in WORKERS:
         for block in BLOCKS:
@@ -112,47 +123,55 @@ def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: 
                     "handing out": frames / block * task_ms[block] / 3.6e6,
                     "writing": frames * writer_ms / commands / 3.6e6,
                 }
-                limit = max(hours, key=hours.get)
+                limit = max(hours, key=lambda part: hours[part])
                 row = {"workers": workers, "block": block, "commands": commands, "hours": hours[limit], "limit": limit}
                 rows.append(row)
     return rows
 
 
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--frames", type=number(float, 1), default=1e8, metavar="N", help="of the run to plan (default %(default)g)")
+    measured = "frames to measure on (default %(default)s)"
+    add("--measured", type=number(int, 10, SHARD_FRAMES), default=1000, metavar="N", help=measured)
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "scale.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=float, default=1e8, help="of the run to plan (default %(default)g)")
-    parser.add_argument("--measured", type=int, default=1000, help="frames to measure on (default %(default)s)")
-    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "scale.json")
-    args = parser.parse_args(argv)
+    options = parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "finaltest.h5"
-        simulate_finaltest.main(["--output", str(path), "--frames", str(args.measured)])
+        simulate_finaltest.main(["--output", str(path), "--frames", str(options.measured)])
         # Less the tables of the truth, which no experiment has.
         with h5py.File(path) as file:
-            frame_bytes = file["FinalImage"].id.get_storage_size() / args.measured
-        worker_ms, events = search(path, args.measured)
-        many = np.concatenate([events] * (SHARD_FRAMES // args.measured))
+            frame_bytes = file["FinalImage"].id.get_storage_size() / options.measured
+        worker_ms, events = search(path, options.measured)
+        many = np.concatenate([events] * (SHARD_FRAMES // options.measured))
         written = {kept: write(many, SHARD_FRAMES, folder, keep_events=kept) for kept in (True, False)}
-    task_ms = {block: hand_out(block, len(events) / args.measured) for block in BLOCKS}
-    million = args.frames / 1e6
+    task_ms = {block: hand_out(block, len(events) / options.measured) for block in BLOCKS}
+    million = options.frames / 1e6
     print(f"\n{platform.processor() or platform.machine()}, processor time of one core")
-    print(f"worker: {worker_ms:.2f} ms a frame: {million * worker_ms / 3.6:.0f} core hours for {args.frames:g} frames")
+    hours = million * worker_ms / 3.6
+    print(f"worker: {worker_ms:.2f} ms per frame: {hours:.0f} core hours for {options.frames:g} frames")
     print(f"frames: {frame_bytes / 1e3:.0f} kB each: {million * frame_bytes / 1e6:.2f} TB")
     print(f"        a worker reads {frame_bytes / worker_ms / 1e3:.0f} MB/s")
     for kept, what in ((True, "with events"), (False, "--no-events")):
         row = written[kept]
         total = million * row["bytes"] / 1e3
-        print(f"shards {what}: {row['ms'] * 1e3:.0f} us and {row['bytes']:.0f} bytes a frame: {total:.0f} GB")
-        print(f"        read for the answer: {row['read_ms']:.0f} ms for each of {args.frames / SHARD_FRAMES:.0f}")
+        print(f"shards {what}: {row['ms'] * 1e3:.0f} us and {row['bytes']:.0f} bytes per frame: {total:.0f} GB")
+        print(f"        read for the answer: {row['read_ms']:.0f} ms for each of {options.frames / SHARD_FRAMES:.0f}")
     print("handing out: " + ", ".join(f"{ms:.1f} ms for a block of {block}" for block, ms in task_ms.items()))
-    rows = plan(args.frames, worker_ms, task_ms, written[False]["ms"])
+    rows = plan(options.frames, worker_ms, task_ms, written[False]["ms"])
     print(f"{'workers':>8}{'block':>7}{'commands':>10}{'hours':>8}  limited by")
     for row in rows:
         print("{workers:>8}{block:>7}{commands:>10}{hours:>8.2f}  {limit}".format(**row))
     facts = {
-        "frames": args.frames,
+        "frames": options.frames,
         "worker_ms": worker_ms,
         "frame_bytes": frame_bytes,
         "shards": {"with events": written[True], "without": written[False]},
@@ -160,9 +179,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "plan": rows,
         "machine": platform.platform(),
     }
-    with replacing(args.json) as temporary:
+    with replacing(options.json) as temporary:
         temporary.write_text(json.dumps(facts, indent=1))
-    print(args.json)
+    print(options.json)
 
 
 if __name__ == "__main__":

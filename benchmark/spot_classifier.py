@@ -1,6 +1,7 @@
 """How good the spot classifier is: on its own task, and as a finder of electrons beside the joint fit.
 
-Usage: python -m benchmark.spot_classifier [--data data/gauss] [--frames 1000] [--json data/benchmark/gauss.json]
+usage: .venv/bin/python -m benchmark.spot_classifier [--data data/gauss] [--finaltest FILE] [--frames 1000]
+           [--json data/benchmark/spot_classifier.json]
 
 Reads the weights that script/run_gauss_model.sh trained for both tasks, and $FINALTEST or --finaltest, the file that
 the patches of `pixel` were cut from. Part one asks the joint fit the same questions as the network: is there an
@@ -17,8 +18,9 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -43,6 +45,7 @@ from util.frames.course_file import FrameFile
 from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
+from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.simulation.truth_tables import read_detected_electrons, read_truth
 
@@ -52,6 +55,17 @@ CALIBRATION = 60  # frames, apart from those that are measured
 PAIR_WIDTHS = (0.0, 0.5, 1.0, 2.0)  # edges of the distances of pairs, in spot sizes
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    data: Path
+    finaltest: Path
+    frames: int
+    seed: int
+    json: Path
+
+
 def joint_fit(shape: tuple[int, int]) -> Finder:
     """Return the finder of the stages."""
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
@@ -59,27 +73,29 @@ def joint_fit(shape: tuple[int, int]) -> Finder:
     return Finder(Detector.of_recipe(recipe), load(FinderSettings, ROOT / "param" / "finder.toml"))
 
 
-def electrons_by_frame(path: Path, count: int) -> list[NDArray]:
-    """Places (n, 2) of the electrons of each frame, in detector units."""
+def electrons_by_frame(path: Path, count: int) -> list[NDArray[np.float64]]:
+    """Return the places (n, 2) of the electrons of each frame, in detector units."""
     table = np.sort(read_detected_electrons(path), order="ImageId")
     edges = np.searchsorted(table["ImageId"], np.arange(count + 1))
     places = np.stack((table["x"], table["z"]), axis=1)
     return [places[a:b] for a, b in itertools.pairwise(edges)]
 
 
-def places_of(joint: Finder, frame: NDArray) -> NDArray:
-    """Places (n, 2) that the joint fit finds."""
+def places_of(joint: Finder, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the places (n, 2) that the joint fit finds."""
     events = joint.find(frame)
     return np.zeros((0, 2)) if events is None else np.stack((events["x"], events["z"]), axis=1).astype(float)
 
 
-def in_pixels(places: NDArray, shape: tuple[int, int]) -> NDArray:
-    """Detector units to pixels from the frame's corner."""
+def in_pixels(places: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Convert detector units to pixels from the frame's corner."""
     return places / (2 / max(shape)) + np.array(shape) / 2
 
 
-def best_with_error(std: float, reach: float, rows: NDArray, rng: np.random.Generator, n: int = 200_000) -> dict:
-    """Accuracy of the best decision on these questions if places are known to `std` pixels along each axis.
+def best_with_error(
+    std: float, reach: float, rows: NDArray[np.void], rng: np.random.Generator, n: int = 200_000
+) -> dict[str, float]:
+    """Return the accuracy of the best decision on these questions if places are known to `std` pixels along each axis.
 
     The electron lies anywhere in its pixel; the near negatives are the pixels within `reach`. Those anywhere are taken
     to be told apart without error. The decision compares the likelihoods of the measured place under both answers.
@@ -104,8 +120,8 @@ def best_with_error(std: float, reach: float, rows: NDArray, rng: np.random.Gene
     return {"accuracy": total / len(rows), "accuracy_electron": right["electron"], "accuracy_near": right["near"]}
 
 
-def measure_task(folder: Path, finaltest: Path) -> list[dict]:
-    """Part one: the questions of the validation set of `pixel`, answered by each."""
+def measure_task(folder: Path, finaltest: Path) -> list[dict[str, Any]]:
+    """Measure part one: the questions of the validation set of `pixel`, answered by each."""
     net, facts = read_spot_net(folder / "pixel.weights.pt")
     settings = facts.settings
     rows = read_patches(folder / "pixel_valid.h5", settings)
@@ -132,7 +148,7 @@ def measure_task(folder: Path, finaltest: Path) -> list[dict]:
     for what, part in (("all electrons", errors), ("electrons alone", errors[alone])):
         std = float(np.sqrt((part**2).mean()))
         bound = best_with_error(std, settings.reach, rows, rng)
-        found.append({"what": f"places to {std:.3f} px an axis ({what})", **bound})
+        found.append({"what": f"places to {std:.3f} px per axis ({what})", **bound})
     return found
 
 
@@ -140,11 +156,13 @@ class Finders(NamedTuple):
     """What is compared: a name, and a function from a frame to places (n, 2) and weights (n,)."""
 
     name: str
-    find: Callable[[NDArray], tuple[NDArray, NDArray]]
+    find: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def calibrate(net: SpotNet, settings: GaussSettings, images: Sequence[NDArray], truth: Sequence[NDArray]) -> dict:
-    """Threshold and least distance with the best F1 on frames that are not measured."""
+def calibrate(
+    net: SpotNet, settings: GaussSettings, images: Sequence[NDArray[np.uint8]], truth: Sequence[NDArray[np.float64]]
+) -> dict[str, float]:
+    """Return the threshold and the least distance with the best F1 on frames that are not measured."""
     best = (-1.0, {})
     none = np.zeros(0)
     data = [finder.to_cells(image, none, none, settings.bin).data for image in images]
@@ -159,8 +177,10 @@ def calibrate(net: SpotNet, settings: GaussSettings, images: Sequence[NDArray], 
     return best[1]
 
 
-def pair_completeness(truth: Sequence[NDArray], matched: Sequence[NDArray], size: float) -> dict[str, float]:
-    """Share of pairs of electrons of which both are found, by their distance in spot sizes."""
+def pair_completeness(
+    truth: Sequence[NDArray[np.float64]], matched: Sequence[NDArray[np.int64]], size: float
+) -> dict[str, float]:
+    """Return the share of pairs of electrons of which both are found, by their distance in spot sizes."""
     gaps, both = [np.zeros(0)], [np.zeros(0, bool)]
     for known, indices in zip(truth, matched, strict=True):
         seen = np.zeros(len(known), bool)
@@ -175,15 +195,17 @@ def pair_completeness(truth: Sequence[NDArray], matched: Sequence[NDArray], size
     }
 
 
-def distance_of(x: NDArray, z: NDArray, weight: NDArray, truth: Sequence[Sphere]) -> tuple[float, NDArray, float]:
-    """Distance of the fit from the truth, its betas, and the floor."""
+def distance_of(
+    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64], truth: Sequence[Sphere]
+) -> tuple[float, NDArray[np.float64], float]:
+    """Return the distance of the fit from the truth, its betas, and the floor."""
     result = fit(x, z, weight, spheres=len(truth))
     floor = floor_distance(result.beta_covariance(floor=True), 2000, np.random.default_rng(0), spheres=len(truth))
     return float(pad.distance(result.beta, np.array([s.beta for s in truth]))), result.beta, floor
 
 
-def measure_frames(folder: Path, options: Sequence[str], frames: int, seed: int) -> list[dict]:
-    """Part two: fresh frames, searched by the joint fit and by the network."""
+def measure_frames(folder: Path, options: Sequence[str], frames: int, seed: int) -> list[dict[str, Any]]:
+    """Measure part two: fresh frames, searched by the joint fit and by the network."""
     net, facts = read_spot_net(folder / "finder.weights.pt")
     settings = facts.settings
     with tempfile.TemporaryDirectory() as scratch:
@@ -198,11 +220,11 @@ def measure_frames(folder: Path, options: Sequence[str], frames: int, seed: int)
     chosen = calibrate(net, settings, images[frames:], truth[frames:])
     joint = joint_fit(images[0].shape)
 
-    def by_fit(image: NDArray) -> tuple[NDArray, NDArray]:
+    def by_fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         events = joint.find(image)
         return np.stack((events["x"], events["z"]), axis=1).astype(float), events["weight"].astype(float)
 
-    def by_network(image: NDArray) -> tuple[NDArray, NDArray]:
+    def by_network(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         places = finder.find(net, image, settings, **chosen)
         return places, np.ones(len(places))
 
@@ -234,19 +256,25 @@ CASES = (
 )
 
 
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    data = "of gen_gauss_data.sh and run_gauss_model.sh"
+    add("--data", type=Path, default=ROOT / "data" / "gauss", metavar="FOLDER", help=data)
+    finaltest = Path(os.environ.get("FINALTEST", ROOT / "data" / "finaltest.h5"))
+    add("--finaltest", type=Path, default=finaltest, metavar="FILE", help="that the patches were cut from")
+    add("--frames", type=number(int, 1), default=1000, metavar="N", help="of each case (default %(default)s)")
+    add("--seed", type=number(int, 0), default=300, metavar="S", help="(default %(default)s)")
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "spot_classifier.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT / "data" / "gauss", help="of gen_gauss_data, run_gauss_model")
-    parser.add_argument(
-        "--finaltest", type=Path, default=Path(os.environ.get("FINALTEST", ROOT / "data" / "finaltest.h5"))
-    )
-    parser.add_argument("--frames", type=int, default=1000, help="of each case (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=300)
-    parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "gauss.json")
-    args = parser.parse_args(argv)
+    options = parse_args(argv)
     torch.set_num_threads(1)
-    tasks = measure_task(args.data, args.finaltest)
+    tasks = measure_task(options.data, options.finaltest)
     for row in tasks[:2]:
         row["half_half"] = (row["accuracy_electron"] + row["accuracy_anywhere"]) / 2
     names = ("accuracy", "accuracy_electron", "accuracy_anywhere", "accuracy_near", "f1", "half_half")
@@ -255,15 +283,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     for row in tasks:
         print(f"{row['what']:<48}" + "".join(f"{row[n]:>9.4f}" if n in row else f"{'':>9}" for n in names))
     rows = []
-    for number, (name, options) in enumerate(CASES):
-        rows += [{"case": name, **row} for row in measure_frames(args.data, options, args.frames, args.seed + number)]
+    for index, (name, simulated) in enumerate(CASES):
+        found = measure_frames(options.data, simulated, options.frames, options.seed + index)
+        rows += [{"case": name, **row} for row in found]
     columns = [key for key in rows[0] if key not in ("case", "what")]
-    print(f"\n{args.frames} frames a case, {platform.processor() or platform.machine()}, one core")
+    print(f"\n{options.frames} frames per case, {platform.processor() or platform.machine()}, one core")
     print(f"{'case':<24}{'finder':<12}" + "".join(f"{name:>15}" for name in columns))
     for row in rows:
         print(f"{row['case']:<24}{row['what']:<12}" + "".join(f"{row[name]:>15.4f}" for name in columns))
-    with replacing(args.json) as temporary:
-        facts = {"machine": platform.platform(), "frames": args.frames, "task": tasks, "rows": rows}
+    with replacing(options.json) as temporary:
+        facts = {"machine": platform.platform(), "frames": options.frames, "task": tasks, "rows": rows}
         temporary.write_text(json.dumps(facts, indent=1))
 
 

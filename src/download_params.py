@@ -3,9 +3,9 @@
 usage: python -m src.download_params --param DIR [--base URL]
 
 reads   DIR/weights.json
-writes  DIR/NAME for each file it names that is not there yet, whole and with the right SHA-256
+writes  DIR/NAME for each file it names that does not yet exist, whole and with the right SHA-256
 
-What was fetched in part is gone on with. The address is --base, else the manifest's.
+A partial download is resumed. The address is --base, else the manifest's.
 """
 
 import argparse
@@ -29,14 +29,14 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean."""
+    """Options of the command line; `--help` says what they mean."""
 
     param: Path
     base: str
 
 
 def is_whole(path: Path, piece: Piece) -> bool:
-    """Whether a file is there with the size and sum that the manifest says."""
+    """Return whether a file exists with the size and SHA-256 that the manifest says."""
     return (
         path.exists()
         and path.stat().st_size == piece.bytes
@@ -45,12 +45,12 @@ def is_whole(path: Path, piece: Piece) -> bool:
 
 
 def fetch(base: str, piece: Piece, path: Path) -> None:
-    """Fetch one file to `path`, going on with what `path`.download holds of it.
+    """Fetch one file to `path`, resuming from what `path`.download holds of it.
 
     Raises
     ------
     InputError
-        It cannot be had, or is not what the manifest says; a wrong one is not kept.
+        It cannot be fetched, or is not what the manifest says; a wrong one is not kept.
     """
     url = f"{base.rstrip('/')}/{piece.name}"
     partial = path.with_name(f"{path.name}.download")

@@ -3,8 +3,8 @@
 usage: python -m src.gen_events_h5 --shards FOLDER --output FILE [--partial]
 
 reads   FOLDER/final_START_STOP.npz, one after the other
-writes  FILE: `Events`, one row an electron in the order of the frames, with the unit of each field as an attribute; the
-        root's attributes say of which frames, from which file and with which settings
+writes  FILE: `Events`, one row per electron in the order of the frames, with the unit of each field as an attribute;
+        the root's attributes say of which frames, from which file and with which settings
 """
 
 import argparse
@@ -49,8 +49,8 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
     Raises
     ------
     InputError
-        Shards that are missing, damaged, do not belong together or were made without events; no room. Nothing is left
-        behind then.
+        Shards that are missing, damaged, do not belong together or were made without events, or a full disk. Nothing
+        is left behind then.
     """
     paths = list_shards(folder)
     facts = [read_facts(path) for path in paths]

@@ -5,17 +5,17 @@ usage: python -m src.gen_finaltest_answer --shards FOLDER --output final.h5 [--f
 
 Which method when:
     likelihood  the default: a fit to the hits, with errors and tests, which assumes nothing of the answer
-    resnet      fast: one look of the network at the hits; leans on the prior that it was trained with, tells no errors
+    resnet      fast: one look of the network at the hits; leans on the prior that it was trained with, gives no errors
     integrated  the summed frames, without hits: where spots overlap too much to be told apart, or as an independent
                 check (--check-integrated puts it beside the likelihood)
 
 reads   FOLDER/final_START_STOP.npz; FILE to see that the shards are of it, to show a frame, to sum its frames where
-        asked, and, where it tells the truth, to score; DIR/*.weights.pt: where there are any, the network's answer is
+        asked, and to score where it holds the truth; DIR/*.weights.pt: where there are any, the network's answer is
         printed beside the likelihood's
 writes  final.h5: `Answer`, the full parameter vector with its covariance, and what the options add; a figure if asked
         for; with --details FOLDER figures of every aspect, and the answer as CSV and JSON
 
-Nothing of the truth reaches the fit. The last line names the distance, where it is known, and the statistical floor:
+Nothing of the truth reaches the fit. The last line gives the distance, where it is known, and the statistical floor:
 the mean distance of a fit to perfect hits of as many electrons.
 """
 

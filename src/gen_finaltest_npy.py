@@ -8,8 +8,8 @@ writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `
         told otherwise
 
 A shard that is already there, from the same file and with the same settings, is kept. The result does not depend on
-the number of workers. A range with a frame that cannot be read gets no shard; the others do, and it is told at the
-end. Frames without an electron, and frames too bright to tell electrons apart, are counted and reported.
+the number of workers. A range with a frame that cannot be read gets no shard; the others do, and a message at the end
+says so. Frames without an electron, and frames too bright to tell electrons apart, are counted and reported.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Range = tuple[int, int]  # of frames, the first and the one after the last
 
 @dataclass(frozen=True)
 class Options:
-    """Which frames are searched, how, and by whom; None where the help texts say what then counts."""
+    """Which frames are searched, how, and by whom; None: the default that the help text names."""
 
     finaltest: Path
     dataset: str | None
@@ -78,7 +78,13 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         metavar="N",
         help=f"cut into as many (default: the whole file into {SHARDS}, a --range not)",
     )
-    add("--block", type=number(int, 1), default=50, metavar="N", help="frames a worker takes at a time (default 50)")
+    add(
+        "--block",
+        type=number(int, 1),
+        default=50,
+        metavar="N",
+        help="frames per task of a worker (default 50)",
+    )
     add(
         "--spots",
         choices=("learn", "recipe"),
@@ -88,7 +94,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE", help="an electron's spot")
     add("--finder", type=Path, default=Path("param/finder.toml"), metavar="FILE", help="how to search")
     add("--no-events", action="store_true", help="keep the distribution alone, not each electron")
-    add("--overwrite", action="store_true", help="search again what is already there")
+    add("--overwrite", action="store_true", help="search even what is already there")
     cores = available_cores()
     add("--workers", type=number(int, 1), default=cores, metavar="N", help="processes (default: all cores)")
     add_scheduler(parser)
@@ -129,7 +135,7 @@ def write_found(output: Path, found: Iterable[tuple[Range, Shard | FrameError]])
         done = add_counts(seen)
         print(
             f"{output}: {done.frames} frames searched: {hits} hits, {electrons:.0f} electrons by flux, "
-            f"{electrons / done.frames:.2f} a frame; {done.empty} frames without electrons ({done.dark} all dark), "
+            f"{electrons / done.frames:.2f} per frame; {done.empty} frames without electrons ({done.dark} all dark), "
             f"{done.saturated} too bright to search"
         )
     return lacking

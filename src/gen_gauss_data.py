@@ -5,7 +5,7 @@ usage: python -m src.gen_gauss_data --finaltest FILE --output FOLDER [--task pix
 reads   FILE (FinalImage, DetectedElectrons), param/gauss.toml
 writes  FOLDER/TASK_train.h5, FOLDER/TASK_valid.h5: `Patches` {Image, Kind, Offset, ImageId, Cell}
 
-The last frames are for validation, the others for training. A file that was made with the same settings is kept.
+The last frames are for validation, the others for training. An existing file made with the same settings is kept.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from util.runtime.options import as_options, number
 
 @dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean."""
+    """Options of the command line; `--help` says what they mean."""
 
     finaltest: Path
     output: Path

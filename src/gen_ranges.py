@@ -6,8 +6,8 @@ reads   FILE: `DistributionParameters` (kind 2) or `Truth` (kind 1), and `Genera
 writes  ranges.toml: for each sphere R, sigma_R, electrons, and limits, mu and sigma of each beta
         FOLDER/ranges.png, FOLDER/ranges.pdf: the distributions, and the prior found
 
-Files of kind 1 tell which sphere is which, by their radii. Those of kind 2 do not: their spheres are parted by
---boundaries, or, without these, every sphere of the prior gets the ranges of all.
+Files of kind 1 say which sphere is which, by their radii. Those of kind 2 do not: --boundaries separate their spheres;
+without these, every sphere of the prior gets the ranges of all.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from util.training.priors import write_prior
 
 
 def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
-    """Spheres of a file, and the place of each among those of its run (n,), ascending in R; -1 where no run is told.
+    """Return the spheres of a file, and the rank (n,) of each by R among those of its run; -1 in files of kind 2.
 
     Raises
     ------
     InputError
-        No training file of either kind, or one that does not tell the electrons.
+        No training file of either kind, or one without the electrons of every sphere.
     """
     rows = read_parameters(path)
     if rows is not None:
@@ -50,7 +50,7 @@ def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
         if rows is None:
             raise InputError(
                 f"{path}: expected {DISTRIBUTIONS} or {TRUTH}, found {found}; "
-                "give training files, as simulate_finaltest.sh makes"
+                "give training files, as simulate_finaltest.sh makes them"
             )
         electrons = None
         if generated is not None:
@@ -66,7 +66,7 @@ def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
 
 
 def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | None) -> list[Spheres]:
-    """Spheres of all files, in a group for each sphere of the prior.
+    """Return the spheres of all files, in a group for each sphere of the prior.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | No
     for path, part, place in zip(paths, parts, places, strict=True):
         if part.beta.shape[1] != parts[0].beta.shape[1]:
             raise InputError(
-                f"{path}: expected {parts[0].beta.shape[1]} betas a sphere, as in {paths[0]}, "
+                f"{path}: expected {parts[0].beta.shape[1]} betas per sphere, as in {paths[0]}, "
                 f"found {part.beta.shape[1]}; leave it out"
             )
         if boundaries is None and place[0] >= 0 and len(place) != spheres:
@@ -92,7 +92,7 @@ def gather(paths: Sequence[Path], spheres: int, boundaries: Sequence[float] | No
 
 
 def table(index: int, spheres: Spheres, ranges: Ranges) -> str:
-    """Say what was found of one sphere, and how well."""
+    """Return a table of what was found of one sphere, and how well it is known."""
     prior = ranges.prior
     rows = [[name, *map(_text, getattr(prior, name))] for name in ("R", "sigma_R", "electrons")]
     for i, limits in enumerate(prior.limits):
@@ -134,18 +134,18 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--output", type=Path, required=True, metavar="FILE", help="the prior, TOML")
     add("--figures", type=Path, required=True, metavar="FOLDER", help="where ranges.png and ranges.pdf go")
     add("--spheres", type=number(int, 1, 3), metavar="S", help="of the prior (default 2, or as --boundaries say)")
-    add("--boundaries", type=number(float, 0, 1), nargs="+", metavar="R", help="radii that part the spheres")
+    add("--boundaries", type=number(float, 0, 1), nargs="+", metavar="R", help="radii that separate the spheres")
     add("--training", type=number(int, 1), default=4000, metavar="N", help="samples (default %(default)s)")
     add("--validation", type=number(int, 1), default=500, metavar="N", help="samples (default %(default)s)")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="of the integration (default %(default)s)")
     parsed = vars(parser.parse_args(argv))
     boundaries, spheres = parsed["boundaries"], parsed["spheres"]
-    parted = len(boundaries) + 1 if boundaries else 2
-    if boundaries and spheres not in (None, parted):
+    separated = len(boundaries) + 1 if boundaries else 2
+    if boundaries and spheres not in (None, separated):
         parser.error(
-            f"--spheres {spheres} contradicts --boundaries, which part {parted} spheres; leave one of them out"
+            f"--spheres {spheres} contradicts --boundaries, which separate {separated} spheres; leave one of them out"
         )
-    return as_options(Options, parser, parsed | {"spheres": spheres or parted})
+    return as_options(Options, parser, parsed | {"spheres": spheres or separated})
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         prior = prior_of(found, options.training, options.validation)
     except ValueError as error:
-        raise InputError(f"{options.files[0]}: {error}; part the spheres with --boundaries") from None
+        raise InputError(f"{options.files[0]}: {error}; separate the spheres with --boundaries") from None
     write_prior(options.output, prior, f"Ranges of {len(options.files)} training file(s), by gen_ranges.sh.")
     draw_ranges(options.figures, groups, found, seed=options.seed)
     print(f"prior {options.output}; figures {options.figures / 'ranges.png'} and .pdf")

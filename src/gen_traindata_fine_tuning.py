@@ -4,7 +4,7 @@ usage: python -m src.gen_traindata_fine_tuning --answer final.h5 --data DIR [--w
 
 reads   final.h5 of METHOD=likelihood (`Parameters`), param/network_input.toml (bins); --prior FILE instead of an
         answer
-writes  DIR/fine_tuning.toml: the prior, about the answer and X times as wide as its errors
+writes  DIR/fine_tuning.toml: the prior, about the answer, X times as wide as its errors
         DIR/traindata/fine_tuning_SEED.h5, DIR/validdata/fine_tuning_SEED.h5, as gen_traindata_pretraining does
 """
 
@@ -25,7 +25,7 @@ WIDEN = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean."""
+    """Options of the command line; `--help` says what they mean."""
 
     answer: Path | None
     prior: Path | None
@@ -61,7 +61,7 @@ def prior_of(options: Options) -> Prior:
     Raises
     ------
     InputError
-        No answer of the likelihood, or one that leaves the screen if widened so.
+        No answer of the likelihood, or one that leaves the screen when widened so far.
     """
     if options.prior is not None:
         return load(Prior, options.prior)

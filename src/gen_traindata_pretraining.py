@@ -6,7 +6,7 @@ reads   param/pretraining.toml (prior), param/network_input.toml (bins)
 writes  DIR/traindata/pretraining_SEED.h5, DIR/validdata/pretraining_SEED.h5: `inputs` (n, n_rho, n_angle), `labels`
         (n, 2, 12), `Rs`, `sigma_Rs` and `electrons` (n, 2)
 
-The sets do not depend on the number of workers; sets that are there, made with the same settings, are kept.
+The sets do not depend on the number of workers; existing sets made with the same settings are kept.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from util.training.priors import Prior
 
 @dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean."""
+    """Options of the command line; `--help` says what they mean."""
 
     prior: Path
     sets: SetOptions

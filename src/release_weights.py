@@ -25,7 +25,7 @@ PART_BYTES = 15_000_000
 
 @dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean."""
+    """Options of the command line; `--help` says what they mean."""
 
     weights: tuple[Path, ...]
     manifest: Path

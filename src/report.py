@@ -18,7 +18,7 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
-from util.report.html import read_tables
+from util.answer.final_h5 import read_parameters
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import as_options
@@ -33,7 +33,7 @@ def page_of(notebook: Path) -> str:
     Raises
     ------
     InputError
-        A cell failed; its last line says why.
+        A cell failed; the message says why.
     """
     cells = nbformat.read(notebook, as_version=4)
     try:
@@ -50,7 +50,7 @@ def page_of(notebook: Path) -> str:
 
 @dataclass(frozen=True)
 class Options:
-    """The page to write, and the notebook to make it of."""
+    """The page to write, and the notebook that it is made from."""
 
     output: Path
     notebook: Path
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not options.notebook.exists():
         raise InputError(f"{options.notebook}: no such notebook; name one with --notebook")
     if "ANSWER" in os.environ:
-        read_tables(Path(os.environ["ANSWER"]))  # before a kernel is started in vain
+        read_parameters(Path(os.environ["ANSWER"]))  # before a kernel is started in vain
     page = page_of(options.notebook)
     with replacing(options.output) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -3,11 +3,11 @@
 usage: python -m src.run_gauss_model --data FOLDER [--task pixel|finder] [--epochs N] [--rate X] ...
 
 reads   FOLDER/TASK_train.h5, FOLDER/TASK_valid.h5 of gen_gauss_data.sh, param/gauss.toml
-writes  FOLDER/TASK.checkpoint.pt   all that is needed to go on, after each epoch
+writes  FOLDER/TASK.checkpoint.pt   all that is needed to resume, after each epoch
         FOLDER/TASK.weights.pt      the averaged weights, after each epoch
         FOLDER/TASK.jsonl           one line per epoch: losses; F1, precision, recall and accuracy of the validation set
 
-A run that was stopped goes on from its checkpoint, to the same result; --restart begins anew.
+A run that was stopped resumes from its checkpoint, to the same result; --restart begins anew.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from util.runtime.options import as_options, number
 
 @dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean."""
+    """Options of the command line; `--help` says what they mean."""
 
     data: Path
     settings: Path
@@ -52,7 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--batch", type=number(int, 1), metavar="N")
     add("--rate", type=number(float, 1e-9, 10), metavar="X", help="highest learning rate")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
-    add("--restart", action="store_true", help="do not go on from a checkpoint")
+    add("--restart", action="store_true", help="do not resume from a checkpoint")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 

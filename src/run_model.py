@@ -5,12 +5,12 @@ usage: python -m src.run_model --stage pretraining|fine_tuning [--prior FILE | -
 
 reads   param/training.toml, param/network_input.toml, a prior (param/STAGE.toml) or files of gen_traindata_*.sh
 writes  (STAGE ends in _single where --spheres 1)
-        PARAM/STAGE.checkpoint.pt   all that is needed to go on, after each epoch
+        PARAM/STAGE.checkpoint.pt   all that is needed to resume, after each epoch
         PARAM/STAGE.weights.pt      the averaged weights in half precision, after each epoch
         LOSSES/train_loss/STAGE.npy, LOSSES/valid_loss/STAGE.npy   mean and standard deviation by epoch, (epochs, 2)
         LOSSES/train_loss/STAGE.jsonl   one line per epoch
 
-Without --train samples are drawn afresh for every step, and none is seen twice. A run that was stopped goes on from its
+Without --train samples are drawn afresh for every step, and none is seen twice. A run that was stopped resumes from its
 checkpoint, to the same result; --restart begins anew. The first run with --init takes over layers, architecture,
 input and scale of the labels from there, and says so; with a `window` (param/training.toml) it makes an input for its
 own prior, and fits the shortcut to it first.
@@ -43,7 +43,7 @@ from util.training.recipe import Precision, Schedule, Stage, TrainingSettings, T
 
 @dataclass(frozen=True)
 class Changes:
-    """What the command line changes of training.toml; None: nothing."""
+    """What the command line changes in training.toml; None: nothing."""
 
     arch: str | None
     window: int | None
@@ -61,7 +61,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Options:
-    """Those of the command line; `--help` says what they mean."""
+    """Options of the command line; `--help` says what they mean."""
 
     stage: Stage
     param: Path
@@ -118,7 +118,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--precision", choices=get_args(Precision))
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: cuda where there is one)")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
-    add("--restart", action="store_true", help="do not go on from a checkpoint")
+    add("--restart", action="store_true", help="do not resume from a checkpoint")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
@@ -128,7 +128,7 @@ def choose_device(wanted: str) -> torch.device:
     Raises
     ------
     InputError
-        A GPU was asked for that is not there.
+        A GPU was asked for, and there is none.
     """
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
@@ -143,7 +143,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def source_of(options: Options, training: TrainingSettings, device: torch.device) -> SampleSource:
-    """Open where samples come from.
+    """Open the source of samples.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Play the experiment: camera frames of known spheres, with the tables that tell what is in them.
+"""Simulate the experiment: camera frames of known spheres, with the tables that say what is in them.
 
 usage: python -m src.simulate_finaltest --output FILE [--frames N] [--electrons N1 N2] [--seed S] [--workers N] ...
        python -m src.simulate_finaltest --output FILE --kind 2 [--distributions N] [--electrons LOW HIGH] ...
@@ -35,7 +35,7 @@ from util.simulation.truth_tables import truth_rows
 from util.training.priors import Prior
 
 Number = TypeVar("Number", int, float)
-ELECTRONS = (10_000,)  # of a sphere of kind 2
+ELECTRONS = (10_000,)  # per sphere, in files of kind 2
 # What each kind of file has no use for, and why.
 _NOT_OF_KIND = {
     1: (("distributions",), "a file of kind 1 holds the spheres of --experiment; add --kind 2, or name another one"),
@@ -73,7 +73,7 @@ class FrameOptions(Options):
 
 @dataclass(frozen=True)
 class DistributionOptions(Options):
-    """Options of kind 2; `electrons` of a sphere: all the same number, or between two."""
+    """Options of kind 2; `electrons` per sphere: one number for all, or a range."""
 
     prior: Path
     distributions: int
@@ -83,12 +83,12 @@ class DistributionOptions(Options):
         if electrons and (len(electrons) > 2 or electrons[0] > electrons[-1]):
             raise ValueError(
                 "--electrons: expected N, or LOW HIGH with LOW <= HIGH, for a file of kind 2, "
-                f"found {' '.join(map(str, electrons))}; give the electrons of a sphere"
+                f"found {' '.join(map(str, electrons))}; give the electrons per sphere"
             )
 
 
 def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
-    """Read the settings files and put the options over them.
+    """Read the settings files, and let the options override them.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
 
 
 def _of_each(given: Sequence[Number] | None, name: str, known: Sequence[Number]) -> Sequence[Number]:
-    """Return one number for each sphere: those given, or else those known."""
+    """Return one number per sphere: those given, or else those known."""
     if given is None:
         return known
     if len(given) != len(known):
@@ -157,7 +157,7 @@ def parse_args(argv: Sequence[str] | None = None) -> FrameOptions | Distribution
         type=number(int, 1),
         nargs="+",
         metavar="N",
-        help="electrons per frame, for each sphere; kind 2: of a sphere, N or LOW HIGH",
+        help="electrons per frame, for each sphere; kind 2: per sphere, N or LOW HIGH",
     )
     parser.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="S", help="default: 0")
     parser.add_argument(

@@ -93,7 +93,7 @@ def test_a_sound_command_passes(line):
         ("export FINAL_TEST=a", "FINAL_TEST: no such setting"),
         (".venv/bin/python -m benchmark.chain", "benchmark.chain: no such module"),
         (".venv/bin/python -m benchmark.finder --frame 5", "--frame: no option of benchmark.finder"),
-        (".venv/bin/python -m benchmark.finder --frames few", "invalid int value: 'few'"),
+        (".venv/bin/python -m benchmark.finder --frames few", "expected an integer of at least 2, found 'few'"),
         (".venv/bin/python -m torch.distributed.run -m src.run_model --epoch 6", "--epoch: no option of src.run_model"),
         ("python -m benchmark.finder", "no program of this project"),
     ],

@@ -1,4 +1,5 @@
-"""What the answer stage does one after the other.
+"""The steps of the answer stage.
 
-Start with `src/gen_finaltest_answer.py`, which calls these steps in turn.
+Start with `src/gen_finaltest_answer.py`, which calls them in turn. May import `util`, and `src.network` for the
+network's answer.
 """

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,8 @@ from util.runtime.errors import InputError
 from util.runtime.executor import open_executor
 from util.simulation.virtual_experiment import VirtualExperiment
 
-_SHARE = 10  # of the frames searched; the bias is then known to about a third of the statistical error, or better
+# Frames searched per frame simulated; the bias is then known to about a third of the statistical error, or better.
+_SHARE = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Unbiased(Step):
     bias : FinderBias or None
         None: not measured.
     further : array (P, P) or None
-        Covariance that subtracting it added.
+        Covariance that subtracting the bias added.
     """
 
     bias: FinderBias | None = None
@@ -46,7 +46,7 @@ def finder_of(hits: Hits) -> tuple[Detector, FinderSettings]:
     Raises
     ------
     InputError
-        The shards do not tell.
+        The shards do not say.
     """
     if hits.search.detector is None:
         raise InputError(
@@ -56,7 +56,7 @@ def finder_of(hits: Hits) -> tuple[Detector, FinderSettings]:
     return hits.search.detector, hits.search.finder
 
 
-def events_of(hits: Hits) -> NDArray[Any]:
+def events_of(hits: Hits) -> NDArray[np.void]:
     """Return the events of the hits, at least one.
 
     Raises
@@ -82,7 +82,7 @@ def without_bias(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
     Raises
     ------
     InputError
-        A bias was asked for that cannot be measured; one that was not asked for is said to be unknown.
+        A bias that was asked for cannot be measured. If it was not asked for, the step says that it is unknown.
     """
     if options.bias == 0:
         return Unbiased(result)

@@ -38,7 +38,7 @@ def read_prior(path: Path, result: FitResult) -> BetaPrior:
     Raises
     ------
     InputError
-        No prior of as many spheres and at least as many betas.
+        The prior is not of as many spheres with at least as many betas.
     """
     prior = settings.load(Prior, path)
     spheres, n = result.beta.shape
@@ -73,11 +73,11 @@ def _supported(result: FitResult) -> Step:
 
 
 def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
-    """Say what the betas that the data do not support are worth under a prior, which says more of them than 0 would."""
+    """Say what betas that the data do not support are worth under a prior, which is better than to take them as 0."""
     orders = choose_orders(result)
     head = f"the data support Legendre degrees up to {_and(orders)}; what those beyond are worth under {prior.path}:"
     facts = {"orders": orders}
-    beyond = np.arange(1, result.beta.shape[1] + 1) > np.array(orders)[:, None] // 2
+    beyond = np.array(result.layout.degrees) > np.array(orders)[:, None]
     index = result.layout.beta[beyond]
     if not index.size:
         return Step(result, (head, "  all are supported"), facts=facts)

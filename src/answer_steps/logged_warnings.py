@@ -7,7 +7,7 @@ from typing import TextIO
 
 
 class _Collector(logging.StreamHandler[TextIO]):
-    """Prints records to standard error, and keeps their messages, each once."""
+    """Prints warnings to standard error and keeps their messages, each once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class _Collector(logging.StreamHandler[TextIO]):
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print and keep a record, unless it was there before."""
+        """Print a record and keep its message, unless it was there before."""
         if record.getMessage() not in self.messages:
             self.messages.append(record.getMessage())
             super().emit(record)

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 # Radii this far outside a prior are still read well: about the error of a radius read off the profile.
 MARGIN = 0.003
-# A network that knows few radii sees even others among them. What it sees must agree with a search over all radii,
-# which is good to 0.01, but tells no spheres apart that are closer than 0.03: of such a pair it must find the middle.
+# A network trained on few radii takes others for these. What it sees must agree with a search over all radii, which is
+# good to 0.01 but cannot separate spheres closer than 0.03: of such a pair it must find the middle.
 _AGREE = 0.02
 _CLOSE = 0.06
-# Below this the network was never tried.
+# Electrons per sphere; the network was never tried with fewer.
 FEWEST = 1e5
 PATTERN = "*.weights.pt"
 
@@ -99,11 +99,12 @@ def answer(
     *,
     spheres: int,
 ) -> NetworkAnswer:
-    """Read the betas with the weights whose prior is the narrowest that covers the radii seen.
+    """Read the betas with the weights whose prior is the narrowest that covers the radii seen in the hits.
 
     Parameters
     ----------
-    paths : files of weights
+    paths : sequence of Path
+        Files of weights.
     x, z, weight : arrays (n,)
         Hits, in detector units.
     spheres : int
@@ -148,14 +149,14 @@ def answer(
 def _remarks(net: "SphereNet", R: NDArray[np.float64], electrons: float) -> tuple[str, ...]:
     remarks = []
     if electrons < FEWEST * len(R):
-        remarks.append(f"only {electrons:.0f} electrons: the network was made for {FEWEST:.0f} a sphere or more")
+        remarks.append(f"only {electrons:.0f} electrons: the network was made for {FEWEST:.0f} per sphere or more")
     if len(R) > 1 and np.diff(R).min() < 2 * net.cut.apart * net.cut.width:
         remarks.append("the spheres overlap so much that the network is not to be trusted; prefer METHOD=likelihood")
     return tuple(remarks)
 
 
 def describe(found: NetworkAnswer) -> str:
-    """Say in a line or more which weights were used, and why."""
+    """Say which weights were used and why, in a line or more."""
     seen = " and ".join(f"{radius:.4f}" for radius in found.R)
     trained = f"{found.weights.name} ({found.facts.arch}): trained for radii {_ranges(found.prior)}"
     lines = [f"network {trained}, seen {seen}"]
@@ -174,7 +175,7 @@ def compare(
     Parameters
     ----------
     folder : Path or None
-        Of the weights.
+        Where the weights are.
     x, z, weight : arrays (n,)
         Hits, as for `answer`.
     likelihood : array (S, 12)
@@ -210,7 +211,7 @@ def table(
 
 
 def write_network_answer(path: Path, found: NetworkAnswer, made_by: MadeBy) -> None:
-    """Write final.h5 with `Answer`, `AnswerField` and `MadeBy`; the network tells no errors."""
+    """Write final.h5 with `Answer`, `AnswerField` and `MadeBy`; the network gives no errors."""
     facts = found.facts
     network = UsedNetwork(facts.stage, facts.arch, facts.seed, facts.samples, found.prior)
     made_by = replace(made_by, weights=found.weights.name, network=network)

@@ -133,7 +133,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--hit-weights",
         choices=get_args(HitWeights),
         default=Options.hit_weights,
-        help="a hit counts as the electrons that its flux tells, or as one (default %(default)s)",
+        help="count a hit as the electrons that its flux stands for, or as one (default %(default)s)",
     )
     add("--partial", action="store_true", help="answer although shards are missing")
     add("--figure", type=Path, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
@@ -159,10 +159,15 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="always",
         default=Simulation.subtract_bias,
-        help="clear: where it stands out of its own error (default %(default)s)",
+        help="clear: where it stands out from its own error (default %(default)s)",
     )
     add("--bootstrap", type=number(int, 2), metavar="N", help="repeat the measurement N times in simulation")
-    add("--seed", type=number(int, 0), default=Simulation.seed, help="of what is simulated (default %(default)s)")
+    add(
+        "--seed",
+        type=number(int, 0),
+        default=Simulation.seed,
+        help="of all that is simulated (default %(default)s)",
+    )
 
 
 def _add_knowledge(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +18,15 @@ FLOOR_DRAWS = 4000
 
 
 def say(step: Step) -> None:
-    """Print what a step says; warnings go to standard error."""
+    """Print what a step has to say; warnings go to standard error."""
     for line in step.lines:
         print(line)
     for warning in step.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
 
-def frame_with_hits(path: Path | None, hits: Hits) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Return the first frame that holds hits, and these; None where frames or events are not at hand."""
+def frame_with_hits(path: Path | None, hits: Hits) -> tuple[NDArray[np.unsignedinteger], NDArray[np.void]] | None:
+    """Return the first frame that holds hits, with these; None where there are no frames or no events."""
     if path is None or not path.exists() or hits.events is None or not hits.events.size:
         return None
     first = hits.events["ImageId"][0]

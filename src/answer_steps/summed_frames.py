@@ -34,7 +34,7 @@ class Frames:
     dataset : str or None
         As `util.frames.open.open_frames` takes it.
     detector, finder
-        How spots are found in them, which tell what the camera cut off.
+        How spots are found in the frames; the spots show what the camera cut off.
     """
 
     path: Path
@@ -83,12 +83,12 @@ def _fit(
 def check(
     result: FitResult, hits: Hits, path: Path | None, further: NDArray[np.float64] | None, *, workers: int
 ) -> Step:
-    """Compare the answer of the hits with that of the summed frames; that there is none of these is warned of.
+    """Compare the answer of the hits with that of the summed frames; where there is none, a warning says so.
 
     Parameters
     ----------
     result : FitResult
-        Before any knowledge but the hits' went into it.
+        Before any knowledge besides the hits went into it.
     hits : Hits
     path : Path or None
         File of the frames.

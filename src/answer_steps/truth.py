@@ -15,7 +15,7 @@ from util.simulation.truth_tables import read_truth
 
 
 def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int) -> list[Sphere] | None:
-    """Read the truth that the file of frames tells, ascending in R; None where there is no such file or no truth.
+    """Read the truth in the file of frames, ascending in R; None where there is no such file or no truth.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int) 
     Raises
     ------
     InputError
-        It is another file, or it tells of another number of spheres.
+        It is another file, or its truth has another number of spheres.
     """
     if path is None or not path.exists():
         return None

@@ -1,6 +1,6 @@
-"""Checkpoint files: tensors and, apart, the facts of their training; no code in them is run.
+"""Checkpoint files: tensors and, separately, the facts of their training; no code in them is run.
 
-`TrainingState` is what a training writes after each epoch and goes on from; weights are files of the same kind.
+`TrainingState` is what a training writes after each epoch and resumes from; weights are files of the same kind.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Course)
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Any], facts: object) -> None:
-    """Write tensors (nested dicts and lists of them) and, apart, the dataclass `facts`."""
+    """Write tensors (nested dicts and lists of them) and, separately, the dataclass `facts`."""
     with replacing(path) as temporary:
         torch.save({"tensors": dict(tensors), "facts": to_json(facts, sort_keys=True)}, temporary)
 
@@ -38,7 +38,7 @@ def read_checkpoint(cls: type[T], path: Path, *, maker: str, remedy: str) -> tup
     maker : str
         Script that writes such files.
     remedy : str
-        What to do about one that is of no use.
+        What to do about one that cannot be used.
 
     Raises
     ------
@@ -57,18 +57,18 @@ def read_checkpoint(cls: type[T], path: Path, *, maker: str, remedy: str) -> tup
 
 
 def write_curve(path: Path, course: Course) -> None:
-    """Write a line of JSON per epoch."""
+    """Write one line of JSON per epoch."""
     with replacing(path) as temporary:
         temporary.write_text("".join(f"{to_json(line)}\n" for line in course.curve), encoding="utf-8")
 
 
 def check_same(path: Path, facts: object, **mine: object) -> None:
-    """Refuse to go on from the checkpoint of another training.
+    """Refuse to resume from the checkpoint of another training.
 
     Raises
     ------
     InputError
-        A fact that is not what this training has.
+        A fact that differs from this training's.
     """
     for key, value in mine.items():
         if getattr(facts, key) != value:
@@ -86,10 +86,10 @@ class TrainingState(Generic[F]):
     ----------
     net : nn.Module
     average : AveragedModel
-        Its running average (`src.network.training_step.running_average`); what is validated and kept as weights.
+        Its running average (`src.network.training_step.running_average`); it is validated and kept as weights.
     optimiser : torch.optim.Optimizer
     facts : dataclass
-        How it is trained, and how far it has come.
+        How it is trained, and how far it has got.
     """
 
     net: nn.Module
@@ -103,7 +103,7 @@ class TrainingState(Generic[F]):
         return next(self.net.parameters()).device
 
     def write(self, path: Path) -> None:
-        """Write all that is needed to go on."""
+        """Write all that is needed to resume."""
         tensors = {
             "net": self.net.state_dict(),
             "average": self.average.state_dict(),

@@ -1,4 +1,4 @@
-"""Samples for the network: drawn afresh, or kept in files of param/network_input.toml's bins."""
+"""Samples for the network: drawn afresh, or kept in files, in the bins of param/network_input.toml."""
 
 import io
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class MadeBy:
 
 
 def fresh_samples(prior: Prior, settings: InputSettings, n: int, *, rng: np.random.Generator) -> Samples:
-    """Draw parameters, and maps by a Poisson draw from what they lead to be expected: about 0.4 ms per sample."""
+    """Draw parameters, and maps by a Poisson draw about the expected ones: about 0.4 ms per sample."""
     draws = draw(prior, n, rng=rng)
     maps = np.empty((n, settings.n_rho, settings.n_angle), np.float32)
     for start in range(0, n, _CHUNK):
@@ -63,7 +63,7 @@ def joined(draws: list[Draws]) -> Draws:
 
 
 def seeded(seed: int, *key: int) -> np.random.Generator:
-    """Return a generator of its own for each purpose, epoch, step and process."""
+    """Return a separate generator for each purpose, epoch, step and process."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
@@ -73,7 +73,7 @@ def tensors(samples: Samples) -> tuple[Tensor, Tensor]:
 
 
 def write_samples(path: Path, samples: Samples, made_by: MadeBy) -> None:
-    """Write a set of samples: `inputs`, `labels` (n, S, m), `Rs`, `sigma_Rs`, `electrons`; `MadeBy` as JSON."""
+    """Write a set of samples: `inputs`, `labels` (n, S, m), `Rs`, `sigma_Rs`, `electrons`, and `MadeBy` as JSON."""
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         file.create_dataset("inputs", data=samples.inputs, chunks=(1, *samples.inputs.shape[1:]))

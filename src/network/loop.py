@@ -24,7 +24,7 @@ class TaskSettings(Rates, training_step.StepSettings, Protocol):
 
 
 class Validation(NamedTuple):
-    """Loss of each of this process' validation samples (n,), and what else they tell, by name."""
+    """Loss of each of this process' validation samples (n,), and further scores by name."""
 
     losses: NDArray[np.float64]
     scores: dict[str, float]
@@ -43,7 +43,7 @@ class Task(Protocol):
 
     @property
     def frozen(self) -> float:
-        """Last part of a round in which batch normalisation rests."""
+        """Last part of a round, in which batch normalisation is frozen."""
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets."""
@@ -82,13 +82,13 @@ def run_epochs(
     Raises
     ------
     Diverged
-        A loss that is not finite; what was kept of the last whole epoch stays.
+        A loss that is not finite; what was kept after the last whole epoch stays.
     """
     model = processes.sharing_gradients(state.net)
     device, begun, before = state.device, time.monotonic(), state.facts.seconds
     while not duration.is_over(state.facts):
         epoch = state.facts.epoch
-        # What layers draw at random; efficientnet_b0 drops some.
+        # For layers that draw at random: efficientnet_b0 drops some.
         torch.manual_seed(int(seeded(seed, NOISE, epoch, processes.rank()).integers(2**62)))
         progress = duration.progress(state.facts, task.steps)
         sums = training_step.train_epoch(

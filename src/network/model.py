@@ -3,7 +3,7 @@
 Two fixed layers come first. `MapInversion` turns the map into shares of each Legendre order at each radius.
 `SphereWindows` looks for the spheres in order 0, the radial profile, and cuts a window about each, in units of that
 sphere's electrons: what is left to learn no longer depends on where the spheres are. The windows, one above the other,
-are an image of one channel, radius x order. A linear shortcut reads it by itself; one of torchvision's networks learns
+are an image of one channel, radius x order. A linear shortcut reads it directly; one of torchvision's networks learns
 what that leaves. Outputs are in units of the spread of the betas in the prior that the network was first trained on.
 """
 
@@ -20,9 +20,9 @@ from util.training.recipe import Architecture
 
 ARCHITECTURES: tuple[str, ...] = get_args(Architecture)
 _CENTROID_CELLS = 2
-# Two spheres that are closer than this are not told apart in the profile.
+# Two spheres that are closer than this cannot be told apart in the profile.
 CLOSEST = 0.022
-# Of the shortcut's fit: a part of each feature's own variance, and of the mean, for sums of order 0 have none.
+# Ridge of the shortcut's fit, in each feature's own variance and in the mean one, as sums of order 0 have none.
 _RIDGE, _LEAST_RIDGE = 1e-5, 1e-8
 # A window that holds less than this (units of the image) is noise.
 _LEAST = 0.5
@@ -34,7 +34,7 @@ class MapInversion(nn.Module):
     angular: Tensor
     radial: Tensor
 
-    def __init__(self, settings: InputSettings):
+    def __init__(self, settings: InputSettings) -> None:
         super().__init__()
         angular, radial = inversion(settings)
         self.shape = (settings.cells, angular.shape[1])
@@ -42,7 +42,7 @@ class MapInversion(nn.Module):
         self.register_buffer("radial", torch.tensor(radial, dtype=torch.float32), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Invert."""
+        """Return the images of maps."""
         share = maps / maps.sum((1, 2), keepdim=True).clamp_min(1e-30)
         return ((share @ self.angular).flatten(1) @ self.radial).view(-1, *self.shape)
 
@@ -50,7 +50,7 @@ class MapInversion(nn.Module):
 class SphereWindows(nn.Module):
     """Images (n, cells, orders) to windows (n, spheres, window, orders) about the spheres, ascending in R; fixed."""
 
-    def __init__(self, spheres: int, settings: InputSettings):
+    def __init__(self, spheres: int, settings: InputSettings) -> None:
         super().__init__()
         low, high = settings.radii
         self.spheres, self.window, self.low = spheres, settings.window, low
@@ -58,7 +58,7 @@ class SphereWindows(nn.Module):
         self.apart = max(3, round(CLOSEST / self.width))
 
     def peaks(self, image: Tensor) -> Tensor:
-        """Find where the spheres are, in cells (n, spheres): highest peaks of the smoothed profile, their centroids."""
+        """Find the spheres, in cells (n, spheres): the centroids of the highest peaks of the smoothed profile."""
         order_0 = F.pad(image[..., 0], (1, 1))
         # Not as a convolution: CUDA would round its factors to 10 bits.
         profile = (order_0[:, :-2] + order_0[:, 2:]) / 4 + order_0[:, 1:-1] / 2
@@ -72,7 +72,7 @@ class SphereWindows(nn.Module):
         return torch.stack(found, 1).sort(1).values
 
     def forward(self, image: Tensor) -> Tensor:
-        """Cut the windows, interpolated to put the spheres in their middle; each order 0 sums to `window` / 4."""
+        """Cut the windows, interpolated so that spheres lie in their middle; each order 0 sums to `window` / 4."""
         n, _, orders = image.shape
         offset = torch.arange(self.window, device=image.device) - (self.window - 1) / 2
         position = (self.peaks(image)[:, :, None] + offset).flatten(1) + self.window
@@ -95,7 +95,7 @@ class SphereNet(nn.Module):
     spheres : int
         1 or 2.
     settings : InputSettings
-        Of the fixed layers; says also how many betas each sphere has.
+        Of the fixed layers; also says how many betas a sphere has.
     label_mean, label_std : tensors (spheres, betas) or None
         Scale of the outputs; None: to be loaded with the weights.
     """
@@ -110,7 +110,7 @@ class SphereNet(nn.Module):
         settings: InputSettings,
         label_mean: Tensor | None = None,
         label_std: Tensor | None = None,
-    ):
+    ) -> None:
         super().__init__()
         shape = (spheres, len(settings.beta_mean))
         outputs = shape[0] * shape[1]
@@ -123,13 +123,13 @@ class SphereNet(nn.Module):
         self.register_buffer("label_std", torch.ones(shape) if label_std is None else label_std.float())
 
     def image(self, maps: Tensor) -> Tensor:
-        """Make the image (n, 1, spheres * window, orders); in full precision, for the inversion's sums cancel."""
+        """Make the image (n, 1, spheres * window, orders); in full precision, as the inversion's sums cancel."""
         with torch.autocast(maps.device.type, enabled=False), torch.no_grad():
             windows: Tensor = self.cut(self.invert(maps.float()))
         return windows.flatten(1, 2)[:, None]
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Read maps (n, n_rho, n_angle) of electrons; betas (n, spheres, betas)."""
+        """Return the betas (n, spheres, betas) of maps (n, n_rho, n_angle) of electrons."""
         image = self.image(maps)
         with torch.autocast(maps.device.type, enabled=False):
             linear = self.shortcut(image.flatten(1))
@@ -140,7 +140,7 @@ class SphereNet(nn.Module):
 
     @torch.no_grad()
     def radii(self, maps: Tensor) -> Tensor:
-        """Radii of the spheres (n, spheres) in detector units: centroids of order 0 within the windows."""
+        """Return the radii (n, spheres) in detector units: centroids of order 0 within the windows."""
         image = self.invert(maps.float())
         profile = self.cut(image)[..., 0].clamp_min(0)
         offset = torch.arange(profile.shape[2], device=maps.device) - (profile.shape[2] - 1) / 2
@@ -150,13 +150,13 @@ class SphereNet(nn.Module):
 
     @torch.no_grad()
     def fit_shortcut(self, batches: Iterable[tuple[Tensor, Tensor]], *, by_cell: bool) -> None:
-        """Set the shortcut to the least squares fit to batches of maps (n, n_rho, n_angle) and betas (n, ..).
+        """Set the shortcut to the least-squares fit to batches of maps (n, n_rho, n_angle) and betas (n, ..).
 
         Parameters
         ----------
         by_cell : bool
             Whether each cell of a window has a weight of its own, which takes tens of thousands of samples of a narrow
-            prior; else all cells of an order share one. Spheres that overlap would spoil the former.
+            prior; otherwise all cells of an order share one. Spheres that overlap would spoil the former.
         """
         window, features, n = self.cut.window, 0, 0
         moments = torch.zeros((), dtype=torch.float64)
@@ -180,7 +180,7 @@ class SphereNet(nn.Module):
         self.shortcut.weight.copy_(weight.T)
 
     def inherit(self, body: nn.Module) -> None:
-        """Take over all layers of another network's backbone but the last, which stays: its answer is 0."""
+        """Take over all layers of another network's backbone but the last, which stays as it is: its answer is 0."""
         last = _last_layer(self.net)
         kept = last.weight.clone(), last.bias.clone()
         self.net.load_state_dict(body.state_dict())
@@ -196,7 +196,9 @@ def _last_layer(net: nn.Module) -> nn.Linear:
 
 
 def backbone(arch: Architecture, outputs: int) -> nn.Module:
-    """Torchvision's network for one input channel, without pretrained weights; its answer is 0 at first.
+    """Return torchvision's network for one input channel, without pretrained weights; its answer is 0 at first.
+
+    ResNets (He et al., arXiv:1512.03385) and EfficientNet (Tan and Le, arXiv:1905.11946).
 
     Raises
     ------
@@ -217,10 +219,10 @@ def backbone(arch: Architecture, outputs: int) -> nn.Module:
 
 
 def distance(found: Tensor, truth: Tensor) -> Tensor:
-    """`util.physics.pad.distance` with a gradient: (n, S, m) twice to (n,)."""
+    """Return `util.physics.pad.distance`, with a gradient: (n, S, m) twice to (n,)."""
     order = torch.arange(1, truth.shape[-1] + 1, device=truth.device)
     squares = (found.float() - truth.float()).square() * (2 / (4 * order + 1))
-    # The root's slope at exactly 0 is infinite.
+    # The slope of the root is infinite at exactly 0.
     return (squares.sum(-1) + 1e-14).sqrt().sum(-1)
 
 

@@ -1,4 +1,4 @@
-"""Several processes that train one network, each on samples of its own; a lone one does nothing of this."""
+"""Several processes that train one network, each on its own samples; for a lone process nothing changes."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +21,7 @@ def rank() -> int:
 
 
 def ranks() -> int:
-    """Return how many there are."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -36,13 +36,13 @@ def place(net: Net, device: torch.device) -> Net:
 
 
 def sharing_gradients(net: nn.Module) -> nn.Module:
-    """Wrap a network such that each step takes the mean gradient of all processes; a lone one's as it is."""
+    """Wrap a network such that each step takes the mean gradient of all processes; a lone process keeps its own."""
     # Fixed matrices are among the buffers: sending them at each step would cost more than the step.
     return DistributedDataParallel(net, forward_sync_buffers=False) if ranks() > 1 else net
 
 
 def total(sums: NDArray[np.float64], device: torch.device) -> NDArray[np.float64]:
-    """Add over all processes."""
+    """Sum over all processes."""
     if not dist.is_initialized():
         return sums
     added = torch.tensor(sums, dtype=torch.float64, device=device)
@@ -56,7 +56,7 @@ def of_the_first(value: float, device: torch.device) -> float:
 
 
 def average_statistics(net: nn.Module) -> None:
-    """Give all processes the mean of their running averages of normalisation."""
+    """Set the running averages of normalisation to their mean over all processes."""
     if not dist.is_initialized():
         return
     with torch.no_grad():
@@ -68,7 +68,7 @@ def average_statistics(net: nn.Module) -> None:
 
 
 def check_together(epoch: int, checkpoint: Path, device: torch.device) -> None:
-    """Refuse to begin where processes would go on from different epochs.
+    """Refuse to begin where processes would resume from different epochs.
 
     Raises
     ------

@@ -41,7 +41,7 @@ _BLOCK = 20
 
 @dataclass(frozen=True)
 class SetOptions:
-    """What both stages are told; see `add_options`."""
+    """Options of both stages; see `add_options`."""
 
     data: Path
     input: Path
@@ -74,7 +74,7 @@ def sample_electrons(
     *,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw positions x, z of a Poisson number of electrons of each sphere, by the inverse transform method.
+    """Draw positions x, z of a Poisson number of electrons of each sphere, by inversion (Devroye 1986, chapter II.2).
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def draw_set(made_by: MadeBy, *, key: int, workers: int) -> Samples:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that both stages have."""
+    """Add the options of both stages."""
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="traindata/ and validdata/ go there")
     parser.add_argument("--input", type=Path, default=Path("param/network_input.toml"), metavar="FILE")
     parser.add_argument("--training", type=number(int, 1), metavar="N", help="samples (default: of the prior)")
@@ -148,14 +148,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def make_sets(stage: str, prior: Prior, options: SetOptions) -> None:
-    """Write DATA/traindata/STAGE_SEED.h5 and DATA/validdata/STAGE_SEED.h5, unless they are there.
+    """Write DATA/traindata/STAGE_SEED.h5 and DATA/validdata/STAGE_SEED.h5, unless they exist.
 
     Sets of one sphere are named STAGE_single_SEED.h5.
 
     Raises
     ------
     InputError
-        A set is there that was made otherwise, or the prior has fewer spheres than asked for.
+        A set exists that was made otherwise, or the prior has fewer spheres than asked for.
     """
     try:
         prior = prior.first(options.spheres or len(prior.spheres))
@@ -172,12 +172,12 @@ def make_sets(stage: str, prior: Prior, options: SetOptions) -> None:
 
 
 def make_set(path: Path, made_by: MadeBy, *, key: int, workers: int, overwrite: bool) -> None:
-    """Draw and write a set, unless it is there.
+    """Draw and write a set, unless it exists.
 
     Raises
     ------
     InputError
-        It is there, made otherwise.
+        It exists, made otherwise.
     """
     if path.exists() and not overwrite:
         if read_made_by(path) != made_by:

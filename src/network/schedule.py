@@ -21,11 +21,11 @@ class Rates(Protocol):
 
     @property
     def schedule(self) -> Schedule:
-        """Its course."""
+        """How the rate rises and falls."""
 
 
 def rate_at(settings: Rates, progress: float) -> float:
-    """Learning rate at `progress` 0 .. 1 of a round: warm-up, then half a cosine down to a thousandth.
+    """Return the learning rate at `progress` 0 .. 1 of a round: warm-up, then half a cosine down to a thousandth.
 
     Cosine annealing (Loshchilov and Hutter, arXiv:1608.03983), with the long warm-up of one cycle (Smith and Topin,
     arXiv:1708.07120) if the settings say so.
@@ -47,7 +47,7 @@ class Duration:
         Of a round, in which the learning rate rises and falls once.
     rounds : int
     minutes : float or None
-        A training ends with the epoch in which these are over, and the rate falls in time.
+        A training ends with the epoch in which these run out, and the rate falls in time.
     """
 
     epochs: int
@@ -55,15 +55,15 @@ class Duration:
     minutes: float | None = None
 
     def is_over(self, course: Course) -> bool:
-        """Whether no epoch is left."""
+        """Return whether no epoch is left."""
         out_of_time = self.minutes is not None and course.seconds >= 60 * self.minutes
         return out_of_time or course.epoch >= self.epochs * self.rounds
 
     def progress(self, course: Course, steps: int) -> Callable[[int], float]:
-        """Return the part of a round that is behind, 0 .. 1, as a function of the next epoch's step.
+        """Return the part of a round that is done, 0 .. 1, as a function of the next epoch's step.
 
-        By epochs and, with a limit, by the clock. All processes must come to the same: it takes the time that one
-        process measured for past epochs, none of the present.
+        By epochs and, with a limit, by the clock. All processes must find the same value, so it is reckoned from the
+        time that one process measured for past epochs, not from the present.
         """
         epoch, behind, last = course.epoch, course.seconds, 0.0
         if course.curve:

@@ -1,6 +1,6 @@
 """Where the samples of a training come from: a prior, from which they are drawn as they are needed, or files.
 
-Both keep one promise, `SampleSource`, and what leaves them fits the network that asks.
+Both are a `SampleSource`, and what they yield fits the network that asks.
 """
 
 import functools
@@ -34,25 +34,25 @@ _FIRST_PART = 1000
 
 
 class SampleSource(Protocol):
-    """Where samples come from; every method raises InputError for samples that do not fit the network's input."""
+    """A source of samples; every method raises InputError for samples that do not fit the network's input."""
 
     @property
     def prior(self) -> Prior | None:
-        """What they are drawn from, where that is known."""
+        """What samples are drawn from, where that is known."""
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of the files that they come from, if any."""
+        """Names of the files that samples come from, if any."""
 
     @property
     def steps(self) -> int:
         """Batches per epoch."""
 
     def first_draws(self, inputs: InputSettings) -> Draws:
-        """Return parameters of samples that are looked at before training starts."""
+        """Return the parameters of the samples that are used before training starts."""
 
     def first_samples(self, inputs: InputSettings) -> Iterator[Samples]:
-        """Yield samples that are looked at before training starts, part by part."""
+        """Yield the samples that are used before training starts, part by part."""
 
     def batches(self, inputs: InputSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and betas of an epoch, batch by batch; the same ones whenever it is asked for."""
@@ -90,11 +90,12 @@ class PriorSource:
         Of the prior, for messages.
     prior : Prior
     settings : TrainingSettings
-    validation_samples : int
+    valid : Path or int
+        File of samples to validate on, or how many to draw.
     seed, rank, ranks : int
         `ranks` processes share an epoch; this one is `rank`.
     threads : int
-        That draw at a time; 0: this one draws each batch as it is asked for.
+        How many draw at a time; 0: none but the caller's, each batch as it is asked for.
     """
 
     name: str
@@ -132,7 +133,7 @@ class PriorSource:
         if self.threads == 0:
             yield from map(make, range(self.steps))
             return
-        # A GPU would wait for one core's samples; NumPy draws and multiplies outside Python's lock.
+        # A GPU would wait for the samples of one core; NumPy draws and multiplies without Python's lock.
         with ThreadPoolExecutor(self.threads) as executor:
             yield from map_in_order(executor, make, range(self.steps), in_flight=2 * self.threads)
 
@@ -166,7 +167,7 @@ class FileSource:
         seed: int,
         rank: int = 0,
         ranks: int = 1,
-    ):
+    ) -> None:
         self._train, self._valid, self._spheres = train, valid, spheres
         self._batch, self._exchange = batch, exchange
         self._seed, self._rank, self._ranks = seed, rank, ranks

@@ -1,4 +1,4 @@
-"""What a training of the network starts from: nothing, the weights of another one, or its own checkpoint."""
+"""What a training of the network starts from: nothing, the weights of another, or its own checkpoint."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from util.training.recipe import TrainingSettings
 
 @dataclass(frozen=True)
 class Plan:
-    """A training, as it was asked for.
+    """A training as asked for.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Plan:
     init : Path or None
         Weights to start from.
     arch_given : bool
-        Whether those must be of the architecture of `settings`; else theirs is taken over.
+        Whether those must have the architecture of `settings`; otherwise theirs is taken over.
     """
 
     stage: str
@@ -97,7 +97,7 @@ def _inheritance(plan: Plan, inherited: TrainingFacts) -> str:
 
 
 def _new_network(plan: Plan, inputs: InputSettings, donor: SphereNet | None) -> SphereNet:
-    """Make a network with a fitted shortcut; from a donor it has the scale of its outputs, and its layers."""
+    """Make a network with a fitted shortcut; a donor gives it the scale of its outputs, and its layers."""
     draws = plan.source.first_draws(inputs)
     if plan.settings.window:
         inputs = tuned(inputs, draws, plan.settings.window)

@@ -35,7 +35,7 @@ class Outputs(NamedTuple):
 
     @property
     def checkpoint(self) -> Path:
-        """All that is needed to go on."""
+        """All that is needed to resume."""
         return self.param / f"{self.stage}.checkpoint.pt"
 
     @property
@@ -65,7 +65,9 @@ class SphereTask:
 
     losses = staticmethod(distance)
 
-    def __init__(self, settings: TrainingSettings, source: SampleSource, inputs: InputSettings, validation: Samples):
+    def __init__(
+        self, settings: TrainingSettings, source: SampleSource, inputs: InputSettings, validation: Samples
+    ) -> None:
         self.settings, self.source, self.inputs = settings, source, inputs
         self.frozen, self.steps = settings.frozen, source.steps
         mine = slice(processes.rank(), None, processes.ranks())
@@ -89,7 +91,7 @@ def train_network(
     resume: bool,
     say: Callable[[str], None],
 ) -> TrainingState[TrainingFacts]:
-    """Train the epochs that are left, and return where that ends.
+    """Train the epochs that are left, and return the final state.
 
     Parameters
     ----------
@@ -99,9 +101,9 @@ def train_network(
     duration : Duration
     device : torch.device
     resume : bool
-        Whether to go on from a checkpoint, where there is one.
+        Whether to resume from a checkpoint, where there is one.
     say : function
-        Told in the first process what is inherited, and a line per epoch.
+        Called in the first process with what is inherited, and with a line per epoch.
 
     Raises
     ------

@@ -22,7 +22,7 @@ class StepSettings(Protocol):
 
     @property
     def clip(self) -> float:
-        """Longest gradient."""
+        """Largest norm of the gradient."""
 
     @property
     def precision(self) -> Precision:
@@ -30,11 +30,14 @@ class StepSettings(Protocol):
 
 
 class Diverged(InputError):
-    """The loss is no number any more."""
+    """The loss is not finite."""
 
 
 def make_optimiser(net: SphereNet, rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW. Biases and the scales of normalisation do not decay; the shortcut, fitted already, moves slowly."""
+    """Return AdamW (Loshchilov and Hutter, arXiv:1711.05101).
+
+    Biases and the scales of normalisation do not decay; the shortcut, fitted already, moves slowly.
+    """
     inner = list(net.net.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [p for p in inner if p.ndim > 1], "weight_decay": weight_decay, "pace": 1.0},
@@ -47,8 +50,8 @@ def make_optimiser(net: SphereNet, rate: float, weight_decay: float) -> torch.op
 def running_average(net: nn.Module, decay: float) -> AveragedModel:
     """Return the exponential running average of a network over the steps to come, the network as it is the first.
 
-    Parameters and buffers are averaged, among them the mean and variance of batch normalisation. Whole numbers are cut
-    off at the point: its count of batches, which nothing reads, is not that of the network.
+    Parameters and buffers are averaged, among them the mean and variance of batch normalisation. Integers are
+    truncated, so that its count of batches, which nothing reads, is not that of the network.
     """
     follow = get_ema_multi_avg_fn(decay)
     average = AveragedModel(net, multi_avg_fn=follow, use_buffers=True)
@@ -101,7 +104,7 @@ def train_epoch(
     losses_of : function of the model's answer and the targets
         Loss of each sample (n,).
     frozen : bool
-        Whether batch normalisation rests.
+        Whether batch normalisation is frozen.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def train_epoch(
 
 @torch.no_grad()
 def distances(net: nn.Module, inputs: Tensor, betas: Tensor, *, batch: int = 128) -> NDArray[np.float64]:
-    """Distance of the network's answer to each sample (n,), in full precision."""
+    """Return the distance of the network's answer to each sample (n,), in full precision."""
     net.eval()
     device = next(net.parameters()).device
     parts = [
@@ -155,6 +158,6 @@ def distances(net: nn.Module, inputs: Tensor, betas: Tensor, *, batch: int = 128
 
 
 def mean_and_std(sums: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and standard deviation from sum, sum of squares and number."""
+    """Return mean and standard deviation from sum, sum of squares and number."""
     mean = sums[0] / max(sums[2], 1)
     return float(mean), float(np.sqrt(max(sums[1] / max(sums[2], 1) - mean**2, 0)))

@@ -1,4 +1,4 @@
-"""Weights of a trained network: a file of half-precision tensors and, apart, the facts of their training."""
+"""Weights of a trained network: a file of half-precision tensors and, separately, the facts of their training."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _REMEDY = "fetch them anew with script/download_params.sh or train with script/r
 
 
 def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return real numbers in half precision, on the CPU; whole ones as they are."""
+    """Return tensors on the CPU, real ones in half precision, those of integers as they are."""
     return {
         name: value.detach().cpu().half() if value.is_floating_point() else value.detach().cpu()
         for name, value in state.items()
@@ -27,7 +27,7 @@ def build(facts: TrainingFacts) -> SphereNet:
 
 
 def read_facts(path: Path) -> TrainingFacts:
-    """Read how weights were trained; errors as of `read_weights`."""
+    """Read how weights were trained; errors as in `read_weights`."""
     return read_checkpoint(TrainingFacts, path, maker="run_model.sh", remedy=_REMEDY)[1]
 
 

@@ -1,10 +1,8 @@
 """The spot classifier as a finder: a whole frame in one pass, one electron for each cell that says it holds one.
 
-An electron near the edge of a cell convinces two cells. Both tell its place, so that the less sure one is dropped where
-the two places are close. `benchmark.spot_classifier` compares this with the joint fit, which the stages use.
+An electron near the edge of a cell convinces two cells. Both tell its place, so where two places are close the less
+sure one is dropped. `benchmark.spot_classifier` compares this with the joint fit, which the stages use.
 """
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from src.spot_classifier.net import SpotNet
 from src.spot_classifier.patches import GaussSettings, to_cells
 
 
-def answer_frame(net: SpotNet, data: NDArray[Any], half_width: int) -> NDArray[np.float32]:
+def answer_frame(net: SpotNet, data: NDArray[np.integer | np.floating], half_width: int) -> NDArray[np.float32]:
     """Ask the network about every cell of a frame (h, w) at once: (3, h, w), logit and offset [cells].
 
     Beyond its edges the frame is taken to be dark, as in the patches.
@@ -27,9 +25,14 @@ def answer_frame(net: SpotNet, data: NDArray[Any], half_width: int) -> NDArray[n
 
 
 def positions(
-    answer: NDArray[Any], data: NDArray[Any], settings: GaussSettings, *, threshold: float, apart: float
+    answer: NDArray[np.float32],
+    data: NDArray[np.integer | np.floating],
+    settings: GaussSettings,
+    *,
+    threshold: float,
+    apart: float,
 ) -> NDArray[np.float64]:
-    """Places of electrons (n, 2) [cells from the frame's corner].
+    """Return the places of electrons (n, 2) [cells from the frame's corner].
 
     Parameters
     ----------
@@ -41,10 +44,10 @@ def positions(
     threshold : float
         Logit from which a cell holds an electron.
     apart : float
-        Of places nearer than this the less sure one is dropped [cells].
+        Of two places nearer than this the less sure one is dropped [cells].
     """
     cells = np.argwhere((answer[0] > threshold) & (data >= settings.bright))
-    places: NDArray[np.float64] = cells + 0.5 + answer[1:, cells[:, 0], cells[:, 1]].T
+    places = np.asarray(cells + 0.5 + answer[1:, cells[:, 0], cells[:, 1]].T, np.float64)
     places = places[np.argsort(-answer[0, cells[:, 0], cells[:, 1]], kind="stable")]
     dropped = np.zeros(len(places), bool)
     for better, worse in sorted(KDTree(places).query_pairs(apart)) if len(places) else ():
@@ -56,7 +59,7 @@ def positions(
 def find(
     net: SpotNet, frame: NDArray[np.uint8], settings: GaussSettings, *, threshold: float, apart: float
 ) -> NDArray[np.float64]:
-    """Places of the electrons of a frame (n, 2), in detector units; parameters as in `positions`."""
+    """Return the places of the electrons of a frame (n, 2), in detector units; parameters as in `positions`."""
     none = np.zeros(0)
     data = to_cells(frame, none, none, settings.bin).data
     places = positions(answer_frame(net, data, settings.half_width), data, settings, threshold=threshold, apart=apart)

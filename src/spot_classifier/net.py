@@ -1,8 +1,8 @@
 """The spot classifier, which says whether the cell in the middle of a patch holds an electron, and where in it.
 
 Four times 3 x 3 convolution, pooling, activation; then two linear layers. No padding and no stride, and the linear
-layers are written as convolutions: so the same network reads a patch, or a whole frame in one pass, one answer for each
-cell that a patch fits about.
+layers are written as convolutions: so the same network reads a patch, or a whole frame in one pass, with one answer for
+each cell that a patch fits around.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class SpotNet(nn.Module):
     settings : GaussSettings
     """
 
-    def __init__(self, settings: GaussSettings):
+    def __init__(self, settings: GaussSettings) -> None:
         super().__init__()
         self.scale = settings.scale
         layers: list[nn.Module] = []
@@ -60,13 +60,13 @@ class SpotNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Answer for every cell that a whole patch fits about."""
+        """Answer for every cell that a whole patch fits around."""
         answers: Tensor = self.linear(self.blocks(images[:, None] / self.scale))
         return answers
 
 
 def losses(output: Tensor, targets: Tensor, offset_weight: float) -> Tensor:
-    """Loss of each patch (n,): binary cross entropy, and the squared error of the offset where one is known.
+    """Return the loss of each patch (n,): binary cross entropy, and the squared error of the offset where one is known.
 
     Parameters
     ----------

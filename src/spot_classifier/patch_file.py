@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -36,7 +36,7 @@ class PatchFacts:
 def write_patches(
     path: Path, finaltest: Path, settings: GaussSettings, start: int, stop: int, *, seed: int, overwrite: bool
 ) -> int:
-    """Write the patches of frames `start` .. `stop` - 1, frame by frame, unless they are there; return their number.
+    """Write the patches of frames `start` .. `stop` - 1, frame by frame, unless they exist; return their number.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def write_patches(
     return written
 
 
-def read_patches(path: Path, settings: GaussSettings) -> NDArray[Any]:
+def read_patches(path: Path, settings: GaussSettings) -> NDArray[np.void]:
     """Read `Patches` (n,), dtype `patch_dtype`.
 
     Raises
@@ -95,7 +95,7 @@ def read_patches(path: Path, settings: GaussSettings) -> NDArray[Any]:
             found = table.dtype if isinstance(table, h5py.Dataset) else ", ".join(file) or "nothing"
             raise InputError(f"{path}: expected {PATCHES} of type {expected}, found {found}; {remedy}")
         try:
-            rows: NDArray[Any] = table[()]
+            rows: NDArray[np.void] = table[()]
         except (OSError, RuntimeError) as error:
             raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); {remedy}") from None
     return rows

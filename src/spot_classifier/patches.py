@@ -5,7 +5,7 @@ Negatives are cells that hold none, partly anywhere, partly near an electron. On
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ from util.training.recipe import Precision, Schedule
 
 POSITIVE, ANYWHERE, NEAR = 0, 1, 2
 KINDS = ("electron", "anywhere", "near")
-# A cell farther than this from any electron has no place to tell [cells].
+# A cell farther than this from any electron tells no place [cells].
 OFFSET_REACH = 1.5
-_SATURATION = 1 << 16  # what is clipped does not matter here
+_SATURATION = 1 << 16  # none: what the camera clips does not matter here
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class GaussTasks:
     finder: GaussSettings
 
 
-def patch_dtype(settings: GaussSettings) -> np.dtype:
-    """Row type of ``Patches``: image, kind, place of the nearest electron, and where it was cut out."""
+def patch_dtype(settings: GaussSettings) -> np.dtype[np.void]:
+    """Return the row type of ``Patches``: image, kind, place of the nearest electron, and where it was cut out."""
     return np.dtype(
         [
             ("Image", "u1" if settings.bin == 1 else "<f4", (settings.side, settings.side)),
@@ -92,12 +92,12 @@ def patch_dtype(settings: GaussSettings) -> np.dtype:
 class Cells(NamedTuple):
     """A frame in cells (h, w), and its electrons in cells from the frame's corner (n, 2)."""
 
-    data: NDArray[Any]
+    data: NDArray[np.integer | np.floating]
     electrons: NDArray[np.float64]
 
 
-def to_cells(frame: NDArray[Any], x: NDArray[Any], z: NDArray[Any], size: int) -> Cells:
-    """Average a frame over cells; electrons from detector units to cells.
+def to_cells(frame: NDArray[np.uint8], x: NDArray[np.floating], z: NDArray[np.floating], size: int) -> Cells:
+    """Average a frame over cells, and convert electrons from detector units to cells.
 
     Parameters
     ----------
@@ -113,8 +113,8 @@ def to_cells(frame: NDArray[Any], x: NDArray[Any], z: NDArray[Any], size: int) -
     return Cells(data, places)
 
 
-def nearest(electrons: NDArray[Any], cells: NDArray[Any]) -> NDArray[np.float64]:
-    """Offset (m, 2) of the nearest electron (n, 2) from the middle of each cell (m, 2); nan where none is near."""
+def nearest(electrons: NDArray[np.float64], cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return offsets (m, 2) of the nearest electron (n, 2) from the middle of each cell (m, 2); nan: none is near."""
     offsets = np.full(cells.shape, np.nan)
     for start in range(0, len(cells), 4096):
         part = slice(start, start + 4096)
@@ -126,8 +126,8 @@ def nearest(electrons: NDArray[Any], cells: NDArray[Any]) -> NDArray[np.float64]
     return offsets
 
 
-def cut_patches(image_id: int, cells: Cells, settings: GaussSettings, *, rng: np.random.Generator) -> NDArray[Any]:
-    """Patches of one frame, dtype `patch_dtype`: every electron, and as many others as `positive` asks for."""
+def cut_patches(image_id: int, cells: Cells, settings: GaussSettings, *, rng: np.random.Generator) -> NDArray[np.void]:
+    """Cut the patches of one frame, dtype `patch_dtype`: every electron, and as many others as `positive` asks for."""
     shape = np.array(cells.data.shape)
     holding = np.floor(cells.electrons).astype(int)
     holding = np.unique(holding[((holding >= 0) & (holding < shape)).all(axis=1)], axis=0)
@@ -153,9 +153,9 @@ def cut_patches(image_id: int, cells: Cells, settings: GaussSettings, *, rng: np
 
 
 def _near(
-    holding: NDArray[Any], free: NDArray[Any], wanted: int, reach: float, rng: np.random.Generator
-) -> NDArray[Any]:
-    """Up to `wanted` different free cells (m, 2), evenly among those within `reach` of the cell of an electron."""
+    holding: NDArray[np.int64], free: NDArray[np.bool_], wanted: int, reach: float, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw up to `wanted` different free cells (m, 2), evenly among those within `reach` of an electron's cell."""
     span = np.arange(-int(reach), int(reach) + 1)
     steps = np.stack(np.meshgrid(span, span, indexing="ij"), axis=-1).reshape(-1, 2)
     steps = steps[(steps**2).sum(axis=1) <= reach**2]

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +20,14 @@ from src.spot_classifier.patches import KINDS, POSITIVE, GaussSettings
 from util.runtime.facts import to_json
 
 
-def tensors(rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+def tensors(rows: NDArray[np.void]) -> tuple[Tensor, Tensor]:
     """Return images (n, side, side) and targets (n, 3) of patches: 1 or 0, and the offset."""
     targets = np.concatenate((rows["Kind"][:, None] == POSITIVE, rows["Offset"]), axis=1, dtype=np.float32)
     return torch.from_numpy(rows["Image"].astype(np.float32)), torch.from_numpy(targets)
 
 
 @torch.no_grad()
-def answers(net: nn.Module, rows: NDArray[Any], batch: int = 2048) -> NDArray[np.float32]:
+def answers(net: nn.Module, rows: NDArray[np.void], batch: int = 2048) -> NDArray[np.float32]:
     """Ask the network about each patch (n, 3): logit and offset [cells]."""
     net.eval()
     parts = [net(tensors(rows[start : start + batch])[0]).flatten(1).numpy() for start in range(0, len(rows), batch)]
@@ -36,7 +35,7 @@ def answers(net: nn.Module, rows: NDArray[Any], batch: int = 2048) -> NDArray[np
 
 
 def scores(said: NDArray[np.bool_], kind: NDArray[np.uint8]) -> dict[str, float]:
-    """F1, precision, recall and accuracy, and the accuracy of each kind of patch.
+    """Return F1, precision, recall and accuracy, and the accuracy of each kind of patch.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ class SpotTask:
 
     frozen = 0.0
 
-    def __init__(self, settings: GaussSettings, rows: NDArray[Any], valid: NDArray[Any], *, seed: int):
+    def __init__(self, settings: GaussSettings, rows: NDArray[np.void], valid: NDArray[np.void], *, seed: int) -> None:
         self.settings, self.rows, self.valid, self.seed = settings, rows, valid, seed
         self.steps = -(-len(rows) // settings.batch)
         self.losses = functools.partial(losses, offset_weight=settings.offset)
@@ -102,14 +101,14 @@ def train(
     settings : GaussSettings
     seed : int
     resume : bool
-        Whether to go on from a checkpoint, where there is one.
+        Whether to resume from a checkpoint, where there is one.
     say : function
-        Told a line per epoch.
+        Called with a line per epoch.
 
     Raises
     ------
     InputError
-        Patches that are missing or of another kind, a checkpoint of another run, a loss that is no number.
+        Patches that are missing or of another kind, a checkpoint of another run, a loss that is not finite.
     """
     rows, valid = (read_patches(folder / f"{task}_{part}.h5", settings) for part in ("train", "valid"))
     patches = len(rows), len(valid)

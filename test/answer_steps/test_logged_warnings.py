@@ -12,7 +12,7 @@ from util.frames.open import open_frames
 
 @pytest.fixture
 def stack(tmp_path):
-    """Give a file of plain frames, whose dataset no option named."""
+    """Return a file of plain frames, whose dataset no option named."""
     with h5py.File(tmp_path / "stack.h5", "w") as file:
         file["camera"] = np.zeros((3, 32, 32), np.uint16)
     return tmp_path / "stack.h5"

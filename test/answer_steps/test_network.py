@@ -21,7 +21,7 @@ BETA = np.array([s.beta for s in DESIGN])
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Give a folder of two files of weights, one trained for all radii and one for those of the final test."""
+    """Return a folder of two files of weights, one trained for all radii and one for those of the final test."""
     folder = tmp_path_factory.mktemp("weights")
     net = shortcut_network()
     for name in ("pretraining", "fine_tuning"):

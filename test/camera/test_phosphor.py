@@ -11,7 +11,6 @@ from util.camera.phosphor import (
     CAMERA_MAXIMUM,
     Normal,
     PhosphorRecipe,
-    _digitise,
     detector_to_pixel,
     draw_spots,
     flux_of,
@@ -20,6 +19,7 @@ from util.camera.phosphor import (
     pixel_to_detector,
     render,
 )
+from util.camera.spot_rendering import digitise
 from util.runtime import settings
 
 PUBLISHED = settings.load(PhosphorRecipe, Path(__file__).parents[2] / "param" / "phosphor.toml")
@@ -112,7 +112,7 @@ def test_overlapping_spots_add_before_the_camera_clips_them():
 def test_counts_round_half_to_even_and_clip():
     image = np.array([-3.0, 0.5, 1.5, 2.5, 254.5, 255.5, 1e9])
     frame = np.empty(image.size, np.uint8)
-    _digitise(image, frame)
+    digitise(image, frame, 255.0)
     assert frame.tolist() == [0, 0, 2, 2, 254, 255, 255]
 
 

@@ -145,6 +145,20 @@ def test_the_same_frames_give_the_same_detector_and_damaged_ones_are_left_out():
     assert first.detector.A.mean == pytest.approx(100, rel=0.02)
 
 
+def test_a_part_of_the_sample_without_one_readable_frame_is_left_out():
+    frames = Frames(Made(shape=(256, 256)), count=60, electrons=8)
+    read_row = frames.read_row
+
+    def only_even(index):
+        if index % 2:
+            raise FrameError("damaged")
+        return read_row(index)
+
+    frames.read_row = only_even
+    learned = learn_detector(frames, RECIPE, SETTINGS)
+    assert learned.spots >= FEWEST_SPOTS and learned.frames == 60
+
+
 def test_frames_without_light_leave_the_spot_to_the_recipe():
     learned = learn_detector(Frames(Made(), electrons=0), RECIPE, SETTINGS)
     assert learned.spots == 0

@@ -75,8 +75,7 @@ def test_written_frames_are_read_back_by_this_reader_and_by_h5py(tmp_path):
         assert (file[FRAMES].chunks, file[FRAMES].compression) == ((1,), "gzip")
         assert np.array_equal(file[FRAMES]["Image"], frames())
         assert np.array_equal(file[FRAMES]["ImageId"], IDS)
-    with FrameFile(path) as file:
-        assert file.attributes() == {"seed": 5}
+        assert dict(file.attrs) == {"seed": 5}
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -178,9 +177,9 @@ def test_file_without_frames_is_refused(tmp_path):
         (np.dtype([("ImageId", "i4"), ("Image", "u1", (400,))]), (3,), ["shape (H, W)", "(400,)"]),
         (np.dtype([("ImageId", "i4"), ("Image", "u1", (15, 20))]), (3,), ["at least 16 pixels", "(15, 20)"]),
         (np.dtype([("ImageId", "i4"), ("Image", "u1")]), (3,), ["shape (H, W)"]),
-        (frame_dtype(SHAPE), (0,), ["one row a frame", "(0,)"]),
-        (frame_dtype(SHAPE), (2, 2), ["one row a frame", "(2, 2)"]),
-        (frame_dtype(SHAPE), (), ["one row a frame", "()"]),
+        (frame_dtype(SHAPE), (0,), ["one row per frame", "(0,)"]),
+        (frame_dtype(SHAPE), (2, 2), ["one row per frame", "(2, 2)"]),
+        (frame_dtype(SHAPE), (), ["one row per frame", "()"]),
     ],
 )
 def test_frames_of_another_kind_are_refused(tmp_path, dtype, shape, words):

@@ -128,10 +128,10 @@ def test_the_depth_that_an_hdf5_type_declares_is_told(tmp_path):
     expected = frames(np.uint16, high=4095)
     with h5py.File(tmp_path / "f.h5", "w") as file:
         space = h5py.h5s.create_simple(expected.shape)
-        one_a_chunk = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        one_a_chunk.set_chunk((1, *SHAPE))
-        one_a_chunk.set_deflate(1)
-        created = h5py.h5d.create(file.id, b"images", twelve, space, one_a_chunk)
+        one_per_chunk = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        one_per_chunk.set_chunk((1, *SHAPE))
+        one_per_chunk.set_deflate(1)
+        created = h5py.h5d.create(file.id, b"images", twelve, space, one_per_chunk)
         created.write(h5py.h5s.ALL, h5py.h5s.ALL, expected)
     with open_frames(tmp_path / "f.h5") as file:
         assert (file.bits, file.dtype) == (12, np.uint16)

@@ -26,7 +26,7 @@ def open_answer(path):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """Give a folder with finaltest.h5, 300 frames of the final test's spheres, and their shards."""
+    """Return a folder with finaltest.h5, 300 frames of the final test's spheres, and their shards."""
     folder = tmp_path_factory.mktemp("searched")
     param = ["--phosphor", str(ROOT / "param" / "phosphor.toml")]
     frames, shards = str(folder / "finaltest.h5"), str(folder / "shards")
@@ -83,7 +83,7 @@ def test_a_prior_that_the_data_contradict_is_named(run_folder, tmp_path, capsys)
 
 @pytest.fixture(scope="module")
 def measured(searched, tmp_path_factory):
-    """Give final.h5, what was printed, and the figures of an answer with everything simulated, from 300 frames."""
+    """Return final.h5, what was printed, and the figures of an answer with everything simulated, from 300 frames."""
     path = tmp_path_factory.mktemp("measured") / "final.h5"
     options = ("--finaltest", searched / "finaltest.h5", "--order", 12, "--check-integrated", "--bootstrap", 2)
     with saved_figures() as figures:

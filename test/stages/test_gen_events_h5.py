@@ -31,7 +31,7 @@ def electrons(n, first, seed):
 
 @pytest.fixture
 def shards(tmp_path):
-    """Give a folder of three shards, the second without an electron, and the electrons of all."""
+    """Return a folder of three shards, the second without an electron, and the electrons of all."""
     parts = [electrons(40_000, 0, 1), electrons(0, 10, 2), electrons(7, 20, 3)]
     for start, events in zip((0, 10, 20), parts, strict=True):
         write(tmp_path / "shards", shard_of(events, start, start + 10, frames_in_source=30))

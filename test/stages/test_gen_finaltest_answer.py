@@ -25,7 +25,7 @@ from util.simulation.truth_tables import TRUTH
 
 @pytest.fixture(scope="session")
 def answered(run_folder, tmp_path_factory):
-    """Give final.h5, its figure, and what the stage printed."""
+    """Return final.h5, its figure, and what the stage printed."""
     folder = tmp_path_factory.mktemp("answer") / "new"
     options = ("--finaltest", run_folder / "finaltest.h5", "--figure", folder / "answer.png")
     return folder / "final.h5", answer(run_folder / "shards", folder / "final.h5", *options)

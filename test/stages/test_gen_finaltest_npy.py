@@ -177,7 +177,7 @@ def test_dark_empty_and_saturated_frames_are_normal_counted_and_reported(tmp_pat
     assert dataclasses.astuple(second.facts.counts_of_frames) == (3, 1, 1, 1)
     assert len(first.events) == len(second.events) == 2
     said = capsys.readouterr().out
-    assert "6 frames searched: 4 hits, 4 electrons by flux, 0.66 a frame" in said
+    assert "6 frames searched: 4 hits, 4 electrons by flux, 0.66 per frame" in said
     assert "3 frames without electrons (2 all dark), 1 too bright to search" in said
 
 

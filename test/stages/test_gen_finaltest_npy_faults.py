@@ -87,7 +87,7 @@ def no_rows(path, _whole):
         ),
         (wrong_type, "FinalImage: expected Image of eight or sixteen bits (uint8, uint16), found float32"),
         (wrong_shape, "FinalImage: expected Image of shape (H, W)"),
-        (no_rows, "FinalImage: expected one row a frame, found shape (0,)"),
+        (no_rows, "FinalImage: expected one row per frame, found shape (0,)"),
     ],
 )
 def test_a_bad_file_ends_with_status_two_and_one_line(small_frames, tmp_path, make, message):

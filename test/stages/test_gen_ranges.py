@@ -160,4 +160,4 @@ def test_boundaries_and_spheres_that_contradict_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         run(tmp_path, "--files", "f.h5", "--boundaries", 0.5, "--spheres", 3)
     assert ended.value.code == 2
-    assert "--spheres 3 contradicts --boundaries, which part 2 spheres" in capsys.readouterr().err
+    assert "--spheres 3 contradicts --boundaries, which separate 2 spheres" in capsys.readouterr().err

@@ -25,7 +25,7 @@ def set_folders(patch, *, data, param, answer):
 
 @pytest.fixture(scope="module")
 def page(sample_run, tmp_path_factory):
-    """Give report.html of the sample that ships with the program."""
+    """Return report.html of the sample that ships with the program."""
     answer(sample_run / "finaltest_npy", sample_run / "final.h5", "--details", sample_run / "figures")
     path = tmp_path_factory.mktemp("report") / "report.html"
     with pytest.MonkeyPatch.context() as patch:

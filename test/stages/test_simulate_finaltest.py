@@ -92,7 +92,7 @@ def test_file_has_the_courses_datasets_and_says_how_it_was_made(tmp_path):
 
 
 def unexplained_light(path, shape):
-    """Give the frames, with the surroundings of each detected electron made dark; each must have lit its own."""
+    """Return the frames, with the surroundings of each detected electron made dark; each must have lit its own."""
     recipe = simulate_finaltest.resolve(simulate_finaltest.parse_args(["--output", "x", *EXPERIMENT]))[1]
     recipe = dataclasses.replace(recipe, frame_shape=shape)
     reach = 2 + round(4 * recipe.sigma.mean / recipe.pitch)

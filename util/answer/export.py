@@ -22,7 +22,7 @@ NORMALISATIONS = {
 
 
 def scale_of(result: FitResult, normalisation: str) -> NDArray[np.float64]:
-    """Factors (P,) from the project's normalisation to another: 2 for each beta in the field's, else 1."""
+    """Return factors (P,) from the project's normalisation to another: 2 for each beta in the field's, else 1."""
     scale = np.ones(result.layout.size)
     if normalisation == "field":
         scale[result.layout.beta] = pad.to_field(1)
@@ -30,7 +30,7 @@ def scale_of(result: FitResult, normalisation: str) -> NDArray[np.float64]:
 
 
 def write_json(path: Path, result: FitResult, warnings: Sequence[str]) -> None:
-    """Write names, values, errors and covariance in both normalisations, and what speaks against them."""
+    """Write names, values, errors and covariance in both normalisations, and the warnings."""
     content: dict[str, object] = {"units": UNITS, "error": ERROR, "warnings": list(warnings)}
     content["parameters"] = list(result.names)
     for key, text in NORMALISATIONS.items():

@@ -18,21 +18,21 @@ from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import describe, open_hdf5
 
 _REMEDY = "make it with script/gen_finaltest_answer.sh"
 BETAS = 12  # of each sphere in `Answer`
 ANSWER_DTYPE = np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (BETAS,))])
 
 
-def answer_rows(R: NDArray, beta: NDArray) -> NDArray:
-    """Rows of `Answer`, smaller R first.
+def answer_rows(R: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np.void]:
+    """Return rows of `Answer`, ascending in R.
 
     Parameters
     ----------
     R : (spheres,)
     beta : (spheres, n), n <= 12
-        Of I(c) = 1/2 + sum beta P(c); betas that were not fitted count as 0.
+        Of I(c) = 1/2 + sum beta P(c); betas that were not fitted become 0.
     """
     rows = np.zeros(len(R), ANSWER_DTYPE)
     order = np.argsort(R)
@@ -65,8 +65,8 @@ def write_answer(
     ``Answer`` holds what the course asks for. ``AnswerField`` repeats it in the field's normalisation. ``Parameters``
     names every parameter of the fit, with its value, its error and the error that perfect hits would have left;
     ``Covariance`` and ``FloorCovariance`` (P, P) are in that order. ``Centre`` (2,) is the image of the laser focus.
-    ``Goodness`` carries deviance, degrees of freedom and the condition number; ``Warnings`` what speaks against the
-    answer; ``MadeBy`` is the JSON text of `util.answer.made_by.MadeBy`.
+    ``Goodness`` holds deviance, degrees of freedom and the condition number; ``Warnings`` holds what speaks against
+    the answer; ``MadeBy`` is the JSON text of `util.answer.made_by.MadeBy`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def write_answer(
     result : FitResult
     made_by : MadeBy
     tables : mapping of a dataset's name to its table, or None
-        Kept beside the rest.
+        Written beside the rest.
     warnings : sequence of str
     """
     floor = np.sqrt(np.diag(result.floor_covariance))
@@ -105,13 +105,13 @@ def write_tables(path: Path, tables: Mapping[str, Table], made_by: MadeBy) -> No
         temporary.write_bytes(image.getbuffer())
 
 
-def read_answer(path: Path) -> NDArray:
-    """Rows of `Answer`, dtype `ANSWER_DTYPE`.
+def read_answer(path: Path) -> NDArray[np.void]:
+    """Return the rows of `Answer`, dtype `ANSWER_DTYPE`.
 
     Raises
     ------
     InputError
-        Missing, not HDF5, damaged, or no `Answer` of that type.
+        Missing, not HDF5, damaged, or without an `Answer` of that type.
     """
     with _opened(path) as file:
         found = _dataset(path, file, "Answer")
@@ -129,7 +129,7 @@ def read_made_by(path: Path) -> MadeBy:
     Raises
     ------
     InputError
-        Missing, not HDF5, damaged, or no `MadeBy` of that kind.
+        Missing, not HDF5, damaged, or without a `MadeBy` of that kind.
     """
     with _opened(path) as file:
         found = _dataset(path, file, "MadeBy")
@@ -138,16 +138,50 @@ def read_made_by(path: Path) -> MadeBy:
         return MadeBy.from_json(_content(path, found), path)
 
 
-def _opened(path: Path) -> h5py.File:
+def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np.float64]]:
+    """Return the layout, the values (P,) and the errors (P,) of `Parameters`.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5, damaged, or an answer without errors, as the network gives it.
+    """
+    remedy = "make it with METHOD=likelihood script/gen_finaltest_answer.sh"
+    with _opened(path, remedy) as file:
+        found = _dataset(path, file, "Parameters", remedy)
+        if not {"Name", "Value", "Error"} <= set(found.dtype.names or ()):
+            kind = describe(found.dtype)
+            raise InputError(f"{path}: Parameters: expected Name, Value and Error, found {kind}; {remedy}")
+        rows = _content(path, found)
+    try:
+        return Layout.from_names([name.decode() for name in rows["Name"]]), rows["Value"], rows["Error"]
+    except ValueError as error:
+        raise InputError(f"{path}: Parameters: {error}; {remedy}") from None
+
+
+def read_tables(path: Path) -> dict[str, Table]:
+    """Return all that `write_tables` wrote but `MadeBy`, by name.
+
+    Raises
+    ------
+    InputError
+        Missing, not HDF5 or damaged.
+    """
+    with _opened(path) as file:
+        found = [_dataset(path, file, name) for name in file if name != "MadeBy"]
+        return {dataset.name[1:]: Table(_content(path, dataset), dict(dataset.attrs)) for dataset in found}
+
+
+def _opened(path: Path, remedy: str = _REMEDY) -> h5py.File:
     if not path.exists():
-        raise InputError(f"{path}: no such file; {_REMEDY}")
+        raise InputError(f"{path}: no such file; {remedy}")
     return open_hdf5(path)
 
 
-def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+def _dataset(path: Path, file: h5py.File, name: str, remedy: str = _REMEDY) -> h5py.Dataset:
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise InputError(f"{path}: expected a dataset {name}, found {', '.join(file) or 'an empty file'}; {_REMEDY}")
+        raise InputError(f"{path}: expected a dataset {name}, found {', '.join(file) or 'an empty file'}; {remedy}")
     return found
 
 
@@ -157,29 +191,6 @@ def _content(path: Path, dataset: h5py.Dataset) -> Any:
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: {dataset.name[1:]}: damaged ({reason}); {_REMEDY}") from None
-
-
-def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np.float64]]:
-    """Return the layout, the values (P,) and the errors (P,) of `Parameters`.
-
-    Raises
-    ------
-    InputError
-        Missing, not HDF5, or an answer without errors, as the network gives it.
-    """
-    remedy = "make it with METHOD=likelihood script/gen_finaltest_answer.sh"
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {remedy}")
-    with open_hdf5(path) as file:
-        rows = file.get("Parameters")
-        if not isinstance(rows, h5py.Dataset) or not {"Name", "Value", "Error"} <= set(rows.dtype.names or ()):
-            found = ", ".join(file) or "nothing"
-            raise InputError(f"{path}: expected a dataset Parameters with errors, found {found}; {remedy}")
-        told = rows[()]
-    try:
-        return Layout.from_names([name.decode() for name in told["Name"]]), told["Value"], told["Error"]
-    except ValueError as error:
-        raise InputError(f"{path}: Parameters: {error}; {remedy}") from None
 
 
 def table(

@@ -2,8 +2,9 @@
 
 The found hits and the true electrons of the same frames are fitted alike, the hits weighted by their flux, the
 electrons by the flux that each spot really had. Their noise is common to both, so the difference shows the finder
-alone, a third as noisy as between whole electrons; rounding flux to electrons (`util.finder.weighting`) adds no bias
-of its own. One step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it.
+alone, with a third of the noise that counting whole electrons would leave; rounding flux to electrons
+(`util.finder.weighting`) adds no bias of its own. One step of indirect inference (Gourieroux, Monfort and Renault 1993)
+subtracts it.
 
 The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the experiment.
 """
@@ -21,9 +22,9 @@ from util.fit.result import FitResult
 from util.physics import pad
 from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
-# Clear: a bias as large would show by chance in one of a hundred sound answers.
+# Clear: as large a bias would appear by chance in one of a hundred sound answers.
 CLEAR = 0.01
-# Simulated spots that differ by more from the measured ones are no guide to what the finder did to these.
+# Simulated spots that differ more than this from the measured ones are no guide to what the finder did to those.
 _UNLIKE_MEAN, _UNLIKE_SPREAD = 0.05, 0.25
 
 
@@ -43,23 +44,23 @@ class Seen:
     spots: dict[str, tuple[float, float]]
 
 
-def seen_in(events: NDArray, frames: int) -> Seen:
-    """Sum up what was seen in `frames` frames; `events` of dtype `util.finder.finder.EVENT`, at least one."""
+def seen_in(events: NDArray[np.void], frames: int) -> Seen:
+    """Summarise what was seen in `frames` frames; `events` has dtype `util.finder.finder.EVENT` and is not empty."""
     _, index = np.unique(events["ImageId"], return_inverse=True)
     hits = np.bincount(index)
-    crowd = (hits * max(float(events["weight"].mean()), 0)).round().astype(int)
-    crowd = [*crowd.tolist(), *[0] * (frames - crowd.size)]
-    return Seen(tuple(crowd), _spots(events))
+    electrons = (hits * max(float(events["weight"].mean()), 0)).round().astype(int)
+    empty = frames - electrons.size
+    return Seen((*electrons.tolist(), *(0,) * empty), _spots(events))
 
 
-def _spots(events: NDArray) -> dict[str, tuple[float, float]]:
+def _spots(events: NDArray[np.void]) -> dict[str, tuple[float, float]]:
     columns = {name: events[name].astype(float) for name in ("A", "sigma")}
     return {name: (float(values.mean()), float(values.std())) for name, values in columns.items()}
 
 
 @dataclass(frozen=True)
 class FinderBias:
-    """Bias of the values of a fit, in its order of parameters; numbers of electrons and centre count as unbiased.
+    """Bias of the values of a fit, in the order of its parameters; numbers of electrons and centre count as unbiased.
 
     Attributes
     ----------
@@ -69,25 +70,25 @@ class FinderBias:
     covariance : array (P, P)
         Of that, as far as the simulation knows it.
     frames : int
-        Simulated ones.
+        How many were simulated.
     unlike : tuple of str
         Sentences about simulated spots that do not look like the measured ones.
     """
 
     names: tuple[str, ...]
-    bias: NDArray
-    covariance: NDArray
+    bias: NDArray[np.float64]
+    covariance: NDArray[np.float64]
     frames: int
     unlike: tuple[str, ...] = ()
 
     @property
-    def error(self) -> NDArray:
+    def error(self) -> NDArray[np.float64]:
         """Standard errors (P,) of the bias."""
         return np.sqrt(np.diag(self.covariance))
 
     @property
     def p(self) -> float:
-        """Probability that a finder without bias shows as much in this simulation."""
+        """Probability that a finder without bias would show as much in this simulation."""
         moved = self.error > 0
         scale = self.error[moved]
         pulls = self.bias[moved] / scale
@@ -128,7 +129,7 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
     )
 
 
-def answer_of(hits: NDArray, result: FitResult, weight: NDArray | None) -> FitResult:
+def answer_of(hits: NDArray[np.void], result: FitResult, weight: NDArray[np.float64] | None) -> FitResult:
     """Fit hits, with fields x and z, as `result` was fitted, started from it; see `util.fit.likelihood.fit`."""
     start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
     layout = result.layout
@@ -156,7 +157,7 @@ def measure_bias(
     frames : int
         More than there are parameters.
     experiment : VirtualExperiment
-        With what the hits of the answer were found with.
+        Has the detector and the finder that the hits of the answer came from.
     seed : int
     weights : {"flux", "unit"}
         As for the answer.
@@ -201,13 +202,13 @@ def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple
         ):
             out.append(
                 f"simulated spots are unlike the measured ones: {name} {wanted_mean:.4g} +- {wanted_spread:.2g} "
-                f"against {mean:.4g} +- {spread:.2g}; look at param/phosphor.toml"
+                f"against {mean:.4g} +- {spread:.2g}; check param/phosphor.toml"
             )
     return tuple(out)
 
 
 def subtract(result: FitResult, bias: FinderBias) -> FitResult:
-    """Answer without the finder's bias; its uncertainty is added to the covariance."""
+    """Return the answer without the finder's bias, whose uncertainty is added to the covariance."""
     return replace(result, values=result.values - bias.bias, covariance=result.covariance + bias.covariance)
 
 
@@ -220,9 +221,11 @@ def bootstrap(
     *,
     seed: int,
     weights: str = "flux",
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> NDArray:
+    progress: Callable[[Iterable[NDArray[np.void]]], Iterable[NDArray[np.void]]] = iter,
+) -> NDArray[np.float64]:
     """Repeat the measurement at the answer, through frames; parameters as in `measure_bias`.
+
+    A parametric bootstrap (Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 6.5).
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class AnswerSettings:
 class UsedPrior:
     """A prior of the betas that went into an answer: normal, mean and spread of each sphere's betas.
 
-    `p` is the probability that data which agree with it lie as far from it.
+    `p` is the probability that data lie as far from it where it holds.
     """
 
     file: str
@@ -92,12 +92,12 @@ class MadeBy:
 
     @classmethod
     def from_json(cls, text: str | bytes, path: Path) -> "MadeBy":
-        """Read what the answer `path` was made by.
+        """Read what the answer at `path` was made by.
 
         Raises
         ------
         InputError
-            No such facts.
+            Text that does not hold these facts.
         """
         remedy = "answer again with script/gen_finaltest_answer.sh"
         return facts.from_json(cls, text, f"{path}: MadeBy", remedy=remedy)

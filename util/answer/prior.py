@@ -10,14 +10,14 @@ from util.training.priors import Prior, around
 
 
 def prior_of_answer(path: Path, *, widen: float) -> Prior:
-    """Return a prior about the parameters that final.h5 tells, as wide as their errors times `widen`.
+    """Return a prior about the parameters in final.h5, `widen` times as wide as their errors.
 
     Raises
     ------
     InputError
-        Missing, not HDF5, or an answer without errors, as the network gives it.
+        Missing, not HDF5, or an answer without errors, such as the network's.
     ValueError
-        The answer, so widened, leaves the screen.
+        The answer, widened so far, leaves the screen.
     """
     layout, values, errors = read_parameters(path)
     N, R, sigma_R, beta = layout.N, layout.R, layout.sigma_R, layout.beta

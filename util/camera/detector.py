@@ -27,12 +27,12 @@ class Detector:
     A, sigma, rho : Normal
         Peak brightness [counts], size [detector units] and obliqueness of one electron's spot.
     flux : Normal
-        One electron's flux [counts x detector units^2]. It follows from the three where they are independent; learnt,
-        it stands for itself, for what noise adds to them is not.
+        One electron's flux [counts x detector units^2]. It follows from the three where they are independent. Learnt,
+        it is a quantity of its own, for what noise adds to the three is not independent.
     noise : float
         Standard deviation of a pixel without light [counts], rounding apart.
     background : (float, float, float)
-        Counts under light at the frame's middle, and their slopes along x and z [counts per half screen].
+        Counts under the light at the frame's middle, and their slopes along x and z [counts per half screen].
     saturation : int
         Counts at which the camera clips.
     hot_pixels : tuple of (int, int)
@@ -101,17 +101,17 @@ class Detector:
         return constant + along_x * x + along_z * z
 
     def dark_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
-        """Return the mean counts of pixels that no light reaches; negative ones, which noise makes, become 0."""
+        """Return the mean counts of pixels without light: negative ones, of which noise makes some, become 0."""
         return self.mean_of(self.background_at(rows, columns))
 
     def mean_of(self, level: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean counts of pixels at a level of light and background; clipping at the other end apart."""
+        """Return the mean counts of pixels at a level of light and background, saturation apart."""
         if self.noise == 0:
             return np.maximum(level, 0)
         return level * ndtr(level / self.noise) + self.noise * norm.pdf(level / self.noise)
 
     def without_hot_pixels(self, frame: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
-        """Set each hot pixel to the median of its neighbours, in a copy; without any, return the frame itself."""
+        """Return a copy with each hot pixel set to the median of its neighbours; without any, the frame itself."""
         if not self.hot_pixels:
             return frame
         rows, columns = np.array(self.hot_pixels).T
@@ -126,6 +126,6 @@ class Detector:
 
 
 def _flux_law(spot: SpotLaw) -> Normal:
-    """Flux of spots whose brightness, size and obliqueness are independent."""
+    """Return the law of the flux of spots whose brightness, size and obliqueness are independent."""
     mean = mean_flux(spot)
     return Normal(mean, mean * math.hypot(spot.A.std / spot.A.mean, 2 * spot.sigma.std / spot.sigma.mean))

@@ -19,9 +19,10 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from util.camera.spot_rendering import add_spots, digitise
 
 CAMERA_MAXIMUM = 255  # counts; an eight-bit camera
 SMALLEST_SIGMA_PX = 0.1  # narrower spots fall between the samples, so their light would be a matter of luck
@@ -262,7 +263,7 @@ def light(
     image = np.zeros((height, width))
     x_px = spots[0] / recipe.pitch + height / 2
     z_px = spots[1] / recipe.pitch + width / 2
-    _add_spots(image, recipe.subsamples, x_px, z_px, spots[2], sigma_px, spots[4])
+    add_spots(image, recipe.subsamples, x_px, z_px, spots[2], sigma_px, spots[4])
     return image
 
 
@@ -301,71 +302,5 @@ def render(
             raise ValueError("a recipe with camera noise needs rng")
         image += recipe.camera_noise * rng.standard_normal(image.shape)
     frame = np.empty(image.shape, np.uint8)
-    _digitise(image.ravel(), frame.ravel())
+    digitise(image.ravel(), frame.ravel(), float(CAMERA_MAXIMUM))
     return frame
-
-
-@numba.njit(cache=True)
-def _digitise(image, frame):
-    for i in range(image.size):
-        frame[i] = np.uint8(min(max(np.rint(image[i]), 0.0), float(CAMERA_MAXIMUM)))
-
-
-@numba.njit(cache=True)
-def _add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho):
-    """Add spots to `image`; positions in pixels from the frame's corner, sigma in pixels.
-
-    The exponential of a sample factors into ``ex[j] ez[k] exp(-rho dx_j dz_k / sigma^2)``, and along x the last
-    factor is a geometric progression, ``ratio[k]**j``. The samples of one pixel along x are therefore a polynomial in
-    ratio[k] with coefficients ex (Horner's rule), so a spot needs exponentials on its edges only. Samples along z are
-    stored phase by phase, pixels contiguous: every inner loop runs over neighbouring pixels of one image row.
-    """
-    height, width = image.shape
-    step = 1.0 / subsamples
-    share = step * step
-    for spot in range(x_px.size):
-        if A[spot] <= 1.0:  # the square has no width
-            continue
-        reach = sigma_px[spot] * math.sqrt(2.0 * math.log(A[spot]))
-        # Clipped as floats: a far electron must not overflow the integers.
-        i0 = int(max(math.floor(x_px[spot] - reach), 0.0))
-        i1 = int(min(math.floor(x_px[spot] + reach), height - 1.0)) + 1
-        k0 = int(max(math.floor(z_px[spot] - reach), 0.0))
-        k1 = int(min(math.floor(z_px[spot] + reach), width - 1.0)) + 1
-        if i1 <= i0 or k1 <= k0:
-            continue
-        n = k1 - k0
-        curve = 0.5 / sigma_px[spot] ** 2
-        ratio = np.empty((subsamples, n))
-        jump = np.empty((subsamples, n))
-        along_z = np.empty((subsamples, n))
-        first_dx = i0 - x_px[spot]
-        for phase in range(subsamples):
-            for m in range(n):
-                dz = k0 + m + phase * step - z_px[spot]
-                tilt = -2.0 * rho[spot] * curve * dz
-                ratio[phase, m] = math.exp(tilt * step)
-                jump[phase, m] = math.exp(tilt)
-                along_z[phase, m] = math.exp(tilt * first_dx - curve * dz * dz)
-        along_x = np.empty(subsamples)
-        row = np.empty(n)
-        horner = np.empty(n)
-        for i in range(i0, i1):
-            for phase in range(subsamples):
-                dx = i + phase * step - x_px[spot]
-                along_x[phase] = A[spot] * share * math.exp(-curve * dx * dx)
-            row[:] = 0.0
-            for phase in range(subsamples):
-                t = ratio[phase]
-                p = along_z[phase]
-                q = jump[phase]
-                horner[:] = along_x[subsamples - 1]
-                for power in range(subsamples - 2, -1, -1):
-                    c = along_x[power]
-                    for m in range(n):
-                        horner[m] = horner[m] * t[m] + c
-                for m in range(n):
-                    row[m] += p[m] * horner[m]
-                    p[m] *= q[m]
-            for m in range(n):
-                image[i, k0 + m] += row[m]

@@ -28,12 +28,12 @@ class Hits:
     distribution : (1024, 1024) float64
         Sum of weights per pixel.
     frames : int
-        Searched ones.
+        Number of frames that were searched.
     source : str
         Fingerprint of the file of frames.
     search : SearchSettings
     checksums : dict of str to str
-        Of each shard, by its name.
+        SHA-256 of each shard, by its name.
     """
 
     count: int
@@ -50,18 +50,18 @@ class Hits:
 
     @property
     def dataset(self) -> str | None:
-        """Which dataset of the file the frames are, as `util.frames.open.open_frames` takes it."""
+        """Dataset of the file that holds the frames, as `util.frames.open.open_frames` takes it."""
         return self.search.dataset
 
 
 def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
-    """Sum the shards of a folder.
+    """Put the shards of a folder together.
 
     Parameters
     ----------
     folder : Path
     weights : {"flux", "unit"}
-        Whether a hit counts as the electrons that its flux tells (`util.finder.weighting`) or as one.
+        Whether a hit counts as the electrons that its flux stands for (`util.finder.weighting`) or as one.
     partial : bool
         Whether frames may be missing.
 
@@ -99,16 +99,16 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     source, settings = facts[0].source, facts[0].settings
     detector = settings.detector
     if weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
-        # All hits together know one electron's flux better than what was learnt before the search.
+        # All hits together tell one electron's flux better than what was learnt before the search.
         weight = weight_hits(all_events, detector.sigma.mean, detector.flux_spread)
         variance = weight**2
     return Hits(count, x, z, weight, variance, all_events, total, frames, source, settings, checksums)
 
 
 def _hits_of_pixels(matrix: NDArray[np.float64], variance: float) -> NDArray[np.float64]:
-    """Spread each pixel's content over 3 x 3 points in it, as its neighbours slope: x, z, weight, variance (4, n).
+    """Spread each pixel's content over 3 x 3 points in it, sloping like its neighbours: x, z, weight, variance (4, n).
 
-    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. `variance` is that of a unit of
+    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. `variance` is that per unit of
     content.
     """
     pitch = 2 / matrix.shape[0]

@@ -1,4 +1,4 @@
-"""Search a file of frames: one shard per range, in as many processes as there are."""
+"""Searching a file of frames: one shard per range, in any number of processes."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ from util.runtime.executor import map_in_order, open_executor
 
 
 def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
-    """Sum over blocks or shards."""
+    """Add up the counts of blocks or shards."""
     return FrameCounts(*(sum(values) for values in zip(*(dataclasses.astuple(part) for part in parts), strict=True)))
 
 
@@ -33,7 +33,7 @@ def ranges_over(start: int, stop: int, shards: int) -> list[tuple[int, int]]:
 def detector_of_shards(folder: Path, source: str, asked: SearchSettings) -> Detector | None:
     """Return the detector of shards of the same file that were made in the same way; None where there are none.
 
-    Learnt anew it would differ by a hair once a frame has been mended, and the shards would not go together.
+    Learnt anew, it would differ by a hair once a frame has been mended, and the shards would not belong together.
     """
     for path in sorted(folder.glob("final_*_*.npz")):
         facts = read_facts(path)
@@ -51,7 +51,7 @@ def wanted_shards(
     Raises
     ------
     InputError
-        A shard is there that was made from another file or with other settings.
+        There is a shard already, made from another file or with other settings.
     """
     wanted = []
     for start, stop in ranges:

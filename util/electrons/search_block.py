@@ -30,7 +30,7 @@ class Task(NamedTuple):
 
 
 class FoundBlock(NamedTuple):
-    """Result of a `Task`: electrons, dtype `util.finder.finder.EVENT`, and kinds of frames; or what was in the way."""
+    """Result of a `Task`: electrons, dtype `util.finder.finder.EVENT`, counts of frames, and what stopped it."""
 
     shard: tuple[int, int]
     events: NDArray[np.void]
@@ -39,12 +39,12 @@ class FoundBlock(NamedTuple):
 
 
 # A worker lives longer than a task, and on a Dask cluster longer than a run: what one task opened serves the next as
-# long as it asks for the same. Each thread has its own, for neither a Finder nor a file is made for two at a time.
+# long as it asks for the same. Each thread has its own, since neither a Finder nor a file serves two at a time.
 _kept = threading.local()
 
 
 def find_block(task: Task) -> FoundBlock:
-    """Search a block of frames; at a frame that cannot be used, stop and say so.
+    """Search a block of frames; stop at a frame that cannot be used, and say so.
 
     Raises
     ------

@@ -29,14 +29,14 @@ class FrameCounts:
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What the finder was told; shards go together where these are equal.
+    """What the finder was told; shards belong together where these are equal.
 
     Attributes
     ----------
     phosphor : PhosphorRecipe
     finder : FinderSettings
     dataset : str or None
-        Which dataset of the file the frames are, as `util.frames.open.open_frames` takes it.
+        Dataset of the file that holds the frames, as `util.frames.open.open_frames` takes it.
     spots : {"learn", "recipe"}
         Whether camera and spot were learnt from the frames or taken from `phosphor`.
     detector : Detector or None
@@ -52,7 +52,7 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class ShardFacts:
-    """What a shard holds, its arrays apart.
+    """What a shard holds besides its arrays.
 
     Attributes
     ----------

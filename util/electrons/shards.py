@@ -51,7 +51,7 @@ def shard_path(folder: Path, start: int, stop: int) -> Path:
 
 def distribution_of(events: NDArray[np.void]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Sum weights and hits, both (1024, 1024), on the detector's pixels; hits off the screen are left out."""
-    # As np.histogram2d, which takes five times as long: a pixel is its lower edge up to, but not at, its upper one.
+    # As np.histogram2d, which takes five times as long: a pixel includes its lower edge, but not its upper one.
     half = MAP_SIZE // 2
     x, z = events["x"].astype(float), events["z"].astype(float)
     on_screen = (np.abs(x) <= 1) & (np.abs(z) <= 1)
@@ -90,7 +90,7 @@ def read_shard(path: Path) -> Shard:
     Raises
     ------
     InputError
-        As of `read_facts`, or arrays of another shape than expected.
+        As in `read_facts`, or arrays of another shape than expected.
     """
     with _opened(path) as archive:
         facts = _facts(path, archive)

@@ -2,13 +2,16 @@
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from util.finder.unsigned_range import indices
 
 
 @njit(cache=True)
-def bin_pixels(image, factor, saturation):
-    """Mean brightness of bins of factor x factor pixels, and whether any pixel of a bin was clipped.
+def bin_pixels(
+    image: NDArray[np.unsignedinteger], factor: int, saturation: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the mean brightness of bins of factor x factor pixels, and whether any pixel of a bin was clipped.
 
     Pixels beyond the last whole bin are left out.
     """

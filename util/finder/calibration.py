@@ -2,8 +2,7 @@
 
 The camera comes first, from the pixels that stay dark. The size of the spots follows from the frames' autocorrelation,
 which falls off as a Gaussian of sqrt(2) times their sigma. With a wide guess made of both, the finder itself searches
-the frames; the spots that no other comes near have in common what one electron looks like. Searching again with that
-sharpens it.
+the frames; the spots that no other comes near show what one electron looks like. Searching again with that sharpens it.
 
 Nothing here is told what the detector is like; two of the recipe's facts are kept, since no frame holds them: where in
 a pixel its light is taken, and, where a file holds too few electrons to learn from, the spot.
@@ -23,7 +22,7 @@ from scipy.special import ndtri
 from util.camera.detector import Detector
 from util.camera.phosphor import Normal, PhosphorRecipe, flux_of
 from util.finder.binning import bin_pixels
-from util.finder.finder import Finder, FinderSettings
+from util.finder.finder import EVENT, Finder, FinderSettings
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError, InputError
 
@@ -39,7 +38,7 @@ LARGEST_SIGMA_PX = 40.0
 ISOLATION = 5.0  # sigmas without another spot
 GUESS = Normal(0.4, 0.2)  # relative spreads of A and of sigma in the first search
 SEARCHES = 3
-UNEVEN = 3.0  # times its pixels' noise, from which a background cannot be called dark
+UNEVEN = 3.0  # times the noise of its pixels; a background less even than this cannot be called dark
 BROAD_GAIN = 0.4  # relative spread of the flux from which unit weights are the better choice
 UNLIKE = 0.5  # relative spread of sigma from which spots are not of one kind
 
@@ -74,7 +73,7 @@ class Learned:
             f"detector: {where}",
             f"  A = {d.A.mean:.1f} +- {d.A.std:.1f} counts; sigma = {d.sigma.mean / d.pitch:.2f} +- "
             f"{d.sigma.std / d.pitch:.2f} pixels; rho = {d.rho.mean:.3f} +- {d.rho.std:.3f}",
-            f"  background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} a half screen; noise "
+            f"  background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} per half screen; noise "
             f"{d.noise:.2f} counts; hot pixels: {len(d.hot_pixels)}; clips at {d.saturation}",
         ]
         if d.flux_spread > BROAD_GAIN:
@@ -119,7 +118,7 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         spots = _isolated_spots(searched, detector, settings)
         if len(spots) < 2:
             break
-        detector = replace(detector, **_laws(spots))
+        detector = _with_laws(detector, spots)
     seen = min(per_read, len(order))
     parts = [spots]
     while sum(map(len, parts)) < ENOUGH_SPOTS and seen < len(order):
@@ -127,7 +126,7 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         seen = min(seen + per_read, len(order))
     spots = np.concatenate(parts)
     if len(spots) >= FEWEST_SPOTS:
-        detector = replace(detector, **_laws(spots))
+        detector = _with_laws(detector, spots)
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
             return Learned(detector, len(spots), seen)
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
@@ -147,14 +146,14 @@ def _no_basis(frames: FrameSource, found: str) -> InputError:
 
 
 def _spread_out(count: int, most: int, per_read: int) -> list[int]:
-    """Up to `most` evenly spaced rows, such that each run of `per_read` of them is spread over the whole file."""
+    """Choose up to `most` evenly spaced rows, such that each run of `per_read` of them spreads over the whole file."""
     indices = np.unique(np.linspace(0, count - 1, most).round().astype(int))
     runs = max(1, math.ceil(len(indices) / per_read))
     return [int(index) for run in range(runs) for index in indices[run::runs]]
 
 
-def _read(frames: FrameSource, indices: Sequence[int]) -> list[NDArray]:
-    """Frames that can be read; the search itself tells of the others."""
+def _read(frames: FrameSource, indices: Sequence[int]) -> list[NDArray[np.unsignedinteger]]:
+    """Read the frames that can be read; the search itself reports the others."""
     images = []
     for index in indices:
         with suppress(FrameError):
@@ -162,22 +161,22 @@ def _read(frames: FrameSource, indices: Sequence[int]) -> list[NDArray]:
     return images
 
 
-def _saturation(images: Sequence[NDArray], largest: int) -> int:
-    """Give the counts at which the camera clips: the largest declared, or 2^k - 1 below that many pixels end at."""
+def _saturation(images: Sequence[NDArray[np.unsignedinteger]], largest: int) -> int:
+    """Return the counts at which the camera clips: the largest declared, or a 2^k - 1 at which many pixels end."""
     top = max(int(image.max()) for image in images)
     full_scale = top > 255 and (top + 1) & top == 0  # all ones: where a converter of fewer bits ends
     often = sum(np.count_nonzero(image == top) for image in images) > 20
     return top if full_scale and often else largest
 
 
-def _learn_camera(images: Sequence[NDArray], blank: Detector) -> Detector:
-    """Background, noise and hot pixels; without hot pixels where there are too few frames to tell."""
+def _learn_camera(images: Sequence[NDArray[np.unsignedinteger]], blank: Detector) -> Detector:
+    """Learn background, noise and hot pixels; no hot pixels where there are too few frames to tell."""
     coarse = np.stack([bin_pixels(image, COARSE, blank.saturation)[0] for image in images])
     edges = [np.array_split(np.arange(size), TILES) for size in coarse.shape[1:]]
     tiles = [(rows, columns) for rows in edges[0] for columns in edges[1] if rows.size and columns.size]
 
-    def dark() -> NDArray:
-        """Give the level and spread of each tile's dark bins."""
+    def dark() -> NDArray[np.float64]:
+        """Return the level and spread of each tile's dark bins."""
         return np.array([_dark_level(coarse[:, rows[0] : rows[-1] + 1, c[0] : c[-1] + 1]) for rows, c in tiles])
 
     level, spread = dark().T
@@ -189,8 +188,8 @@ def _learn_camera(images: Sequence[NDArray], blank: Detector) -> Detector:
         start = [np.median(level), 0.0, 0.0]
         plane = least_squares(lambda p: (design @ p - level) / scale, start, loss="soft_l1").x
         blank = replace(blank, background=tuple(plane.tolist()))
-        at = [COARSE * np.arange(size) + (COARSE - 1) / 2 for size in coarse.shape[1:]]
-        coarse -= blank.background_at(at[0][:, None], at[1])
+        rows, columns = (COARSE * np.arange(size) + (COARSE - 1) / 2 for size in coarse.shape[1:])
+        coarse -= blank.background_at(rows[:, None], columns)
         level, spread = dark().T  # now without what a slope adds
     bin_spread = float(np.median(spread))
     noise = bin_spread * COARSE
@@ -201,26 +200,26 @@ def _learn_camera(images: Sequence[NDArray], blank: Detector) -> Detector:
         cut = float(ndtri(zeros))
         height = math.exp(-cut * cut / 2) / math.sqrt(2 * math.pi)
         noise = max(noise, (blank.background[0] - 0.5 * (1 - zeros)) / (height - cut * (1 - zeros)))
-        # Where there is light nothing is cut off: the background under it is the mean of the whole law.
+        # Under light nothing is cut off: the background there is the mean of the whole law.
         blank = replace(blank, background=(0.5 - cut * noise, *blank.background[1:]))
     hot: tuple[tuple[int, int], ...] = ()
     if len(images) >= 8:
         darkest = np.min(images, axis=0).astype(float)
         excess = darkest - median_filter(darkest, 3)
-        # Where spots crowd, light is left in every frame, and it has ridges: a tenth of the brightest is beyond them.
+        # Where spots crowd, every frame has some light, and that has ridges, none as high as a tenth of the brightest.
         brightest = float(np.median([image.max() for image in images])) - blank.background[0]
         hot = tuple((int(i), int(j)) for i, j in np.argwhere(excess > 4 * noise + 0.1 * brightest))
     return replace(blank, noise=noise, hot_pixels=hot)
 
 
-def _pixel_noise(images: Sequence[NDArray]) -> float:
-    """Read the noise of a pixel [counts] off its difference from the next, which smooth light does not raise."""
+def _pixel_noise(images: Sequence[NDArray[np.unsignedinteger]]) -> float:
+    """Return the noise of a pixel [counts], from its difference to the next, which smooth light does not raise."""
     step = [np.median(np.abs(np.diff(image.astype(np.int32), axis=1))) for image in images]
     return float(np.median(step)) / (0.6745 * math.sqrt(2))
 
 
-def _dark_level(values: NDArray) -> tuple[float, float]:
-    """Level and spread of the dark part of values that light has raised in places, by clipping the bright side away."""
+def _dark_level(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return level and spread of values that light has raised in places, with the bright side clipped away."""
     level, spread = float(np.median(values)), 0.0
     for _ in range(20):
         below = values[values <= level]
@@ -231,20 +230,20 @@ def _dark_level(values: NDArray) -> tuple[float, float]:
     return level, spread
 
 
-def _guess_spot(images: Sequence[NDArray], camera: Detector) -> Detector | None:
-    """Size from the autocorrelation, brightness from the heights of maxima, both wide; None without any light."""
+def _guess_spot(images: Sequence[NDArray[np.unsignedinteger]], camera: Detector) -> Detector | None:
+    """Guess the size from the autocorrelation, the brightness from the maxima, both wide; None without any light."""
     sigma_px = _size_of_spots(images, camera)
     if sigma_px is None:
         return None
     size = max(1, int(sigma_px / 1.5))
     s = sigma_px / size
-    heights = []
+    parts = []
     for image in images:
         # A Gaussian filtered with itself keeps half of its height.
         height = 2 * gaussian_filter(_light_of(image, camera, size), s)
         top = height == maximum_filter(height, 2 * math.ceil(s) + 1)
-        heights.append(height[top & (height > 5 * camera.noise / size / s + 1)])
-    heights = np.concatenate(heights)
+        parts.append(height[top & (height > 5 * camera.noise / size / s + 1)])
+    heights = np.concatenate(parts)
     if heights.size == 0:
         return None
     A = float(np.median(heights[heights > 0.2 * np.percentile(heights, 90)]))
@@ -252,15 +251,15 @@ def _guess_spot(images: Sequence[NDArray], camera: Detector) -> Detector | None:
     return camera.with_spot(Normal(A, GUESS.mean * A), Normal(sigma, GUESS.std * sigma), Normal(0.0, GUESS.std))
 
 
-def _light_of(image: NDArray, camera: Detector, size: int) -> NDArray[np.float64]:
-    """Brightness of bins of size x size pixels above the background."""
+def _light_of(image: NDArray[np.unsignedinteger], camera: Detector, size: int) -> NDArray[np.float64]:
+    """Return the brightness above the background of bins of size x size pixels."""
     data = bin_pixels(camera.without_hot_pixels(image), size, camera.saturation)[0]
     at = np.arange(max(data.shape)) * size + (size - 1) / 2
     return data - camera.background_at(at[: data.shape[0], None], at[: data.shape[1]])
 
 
-def _size_of_spots(images: Sequence[NDArray], camera: Detector) -> float | None:
-    """Sigma of the spots in pixels, from the autocorrelation along both axes; None where there is no light."""
+def _size_of_spots(images: Sequence[NDArray[np.unsignedinteger]], camera: Detector) -> float | None:
+    """Return the spots' sigma in pixels, from the autocorrelation along both axes; None where there is no light."""
     longest = int(min(5 * LARGEST_SIGMA_PX, min(camera.frame_shape) // 2))
     total = np.zeros(longest)
     for image in images[:: math.ceil(len(images) / ACF_FRAMES)]:
@@ -280,7 +279,7 @@ def _size_of_spots(images: Sequence[NDArray], camera: Detector) -> float | None:
     for _ in range(3):
         near = lag[1 : max(4, int(2.5 * sigma) + 1)]
 
-        def misfit(p: NDArray, near: NDArray = near) -> NDArray:
+        def misfit(p: NDArray[np.float64], near: NDArray[np.int64] = near) -> NDArray[np.float64]:
             return p[0] * np.exp(-(near**2) / (4 * p[2] ** 2)) + p[1] - total[near] / total[1]
 
         limits = ([0, -1, 0.3], [10, 2, LARGEST_SIGMA_PX])
@@ -288,12 +287,14 @@ def _size_of_spots(images: Sequence[NDArray], camera: Detector) -> float | None:
     return sigma
 
 
-def _isolated_spots(images: Sequence[NDArray], detector: Detector, settings: FinderSettings) -> NDArray:
-    """Search frames; hits (n,) whose spot lies inside the frame and far from every other hit."""
+def _isolated_spots(
+    images: Sequence[NDArray[np.unsignedinteger]], detector: Detector, settings: FinderSettings
+) -> NDArray[np.void]:
+    """Search frames and return the hits (n,) whose spot lies inside the frame and far from every other hit."""
     finder = Finder(detector, settings)
     reach = ISOLATION * detector.sigma.mean
     half = np.array(detector.frame_shape) * detector.pitch / 2 - 0.6 * reach
-    parts = []
+    parts: list[NDArray[np.void]] = [np.zeros(0, EVENT)]
     for image in images:
         hits = finder.find(image)
         if hits is None:
@@ -302,25 +303,26 @@ def _isolated_spots(images: Sequence[NDArray], detector: Detector, settings: Fin
         gap = np.hypot(*(at[:, None] - at).transpose(2, 0, 1))
         np.fill_diagonal(gap, np.inf)
         parts.append(hits[(gap.min(axis=1, initial=np.inf) > reach) & (np.abs(at) < half).all(axis=1)])
-    return np.concatenate(parts) if parts else np.zeros(0)
+    return np.concatenate(parts)
 
 
-def _laws(spots: NDArray) -> dict[str, Normal]:
-    """Laws of A, sigma, rho and flux from isolated spots."""
-    columns = {name: spots[name].astype(float) for name in ("A", "sigma", "rho")}
-    return {name: _robust(values) for name, values in columns.items()} | {"flux": _robust(flux_of(**columns))}
+def _with_laws(detector: Detector, spots: NDArray[np.void]) -> Detector:
+    """Return the detector with the laws of A, sigma, rho and flux that isolated spots follow."""
+    A, sigma, rho = (spots[name].astype(float) for name in ("A", "sigma", "rho"))
+    flux = _robust(flux_of(A, sigma, rho))
+    return replace(detector, A=_robust(A), sigma=_robust(sigma), rho=_robust(rho), flux=flux)
 
 
 def _alike(detector: Detector, recipe: Detector) -> bool:
-    """Whether a few spots, roughly known, may be the recipe's."""
+    """Return whether a few spots, roughly known, may be the recipe's."""
     return (
         abs(math.log(detector.sigma.mean / recipe.sigma.mean)) < 0.25
         and abs(math.log(detector.A.mean / recipe.A.mean)) < 0.5
     )
 
 
-def _robust(values: NDArray) -> Normal:
-    """Mean and spread of the bulk: pairs taken for one spot and other outliers are clipped away."""
+def _robust(values: NDArray[np.float64]) -> Normal:
+    """Return mean and spread of the bulk: pairs taken for one spot and other outliers are clipped away."""
     kept = values
     for _ in range(10):
         middle = np.median(kept)

@@ -29,8 +29,8 @@ EVENT = np.dtype(
         ("rho", "<f4"),
     ]
 )
-# Bins: spots are sampled at least as finely as this. At 1.8 the same is found in 1.35 times the time, at 1.05 F1 falls
-# from 0.989 to 0.986 for radii 0.58 and 0.66.
+# Sigma of a spot in bins, at least. At 1.8 the same is found in 1.35 times the time; at 1.05 F1 falls from 0.989 to
+# 0.986 for radii 0.58 and 0.66.
 FINEST_SIZE = 1.5
 SMALLEST_STD = 0.02  # of the mean: a recipe without spread still leaves the fit some freedom
 
@@ -88,7 +88,7 @@ class Finder:
                 [detector.rho.mean, max(detector.rho.std, SMALLEST_STD)],
             ]
         )
-        # Rounding to whole counts is a noise of variance 1/12.
+        # Rounding to whole counts adds noise of variance 1/12.
         noise = (detector.noise**2 + 1 / 12) / self._bin**2
         variances = noise + (np.array(settings.annealing) * A) ** 2
         self._search = Search(
@@ -112,11 +112,11 @@ class Finder:
 
     @property
     def _middle(self) -> float:
-        """Middle of a bin [pixels after its first]."""
+        """Middle of a bin [pixels from its first]."""
         return (self._bin - 1) / 2
 
-    def find(self, frame: NDArray[np.unsignedinteger]) -> NDArray | None:
-        """Electrons of one frame.
+    def find(self, frame: NDArray[np.unsignedinteger]) -> NDArray[np.void] | None:
+        """Find the electrons of one frame.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class Finder:
         Returns
         -------
         (n,) structured array of dtype EVENT, or None
-            Empty where there are no electrons; None where so much of the frame is clipped that there is no telling.
+            Empty where there are no electrons; None where too much of the frame is clipped to tell them apart.
             ``ImageId`` is left 0.
         """
         detector = self.detector

@@ -28,7 +28,9 @@ class Matching(NamedTuple):
 
 
 def match(hits: ArrayLike, electrons: ArrayLike, radius: float) -> Matching:
-    """Match hits with electrons one to one, as many as can be, none farther apart than `radius`.
+    """Match hits with electrons one to one, as many as possible, none farther apart than `radius`.
+
+    A maximum matching by the algorithm of J. E. Hopcroft and R. M. Karp, SIAM J. Comput. 2, 225 (1973).
 
     Parameters
     ----------

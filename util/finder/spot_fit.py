@@ -1,8 +1,10 @@
-"""Joint least-squares fit of a few overlapping spots on a map of binned pixels (Levenberg-Marquardt).
+"""Joint least-squares fit of a few overlapping spots on a map of binned pixels.
+
+Levenberg-Marquardt (Marquardt 1963, J. Soc. Ind. Appl. Math. 11, 431), with damping relative to the diagonal.
 
 Units here are bins of the map: a spot is a row ``(A, x, z, s, rho)`` with the light
 ``A exp(-(dx^2 + dz^2 + 2 rho dx dz) / (2 s^2))``, dx and dz counted from (x, z) along axis 0 and axis 1.
-All functions are compiled; they take preallocated work arrays because they run a few hundred times a frame.
+All functions are compiled; they take preallocated work arrays because they run a few hundred times per frame.
 """
 
 import math
@@ -139,7 +141,7 @@ def _dot(matrix, row, vector, first, last):
 
 @njit(cache=True, fastmath=True)
 def _dots_with_spot(jac, row, column, first, last):
-    """Give the products of one row of `jac` with the five rows of a spot, in one pass over the bins."""
+    """Return the products of one row of `jac` with the five rows of a spot, in one pass over the bins."""
     t0 = t1 = t2 = t3 = t4 = 0.0
     for q in indices(first, last):
         v = jac[row, q]
@@ -225,6 +227,41 @@ def gather(data, model, clipped, window, target, target_clipped):
 
 
 @njit(cache=True)
+def _normal_equations(spots, k, weight, prior, jac, ranges, residual, normal, gradient):
+    """Fill the upper triangle of `normal` and `gradient` of the objective of the first `k` spots."""
+    for i in range(k):
+        f0, l0 = ranges[i, 0], ranges[i, 1]
+        for a in range(PARAMETERS):
+            row = PARAMETERS * i + a
+            gradient[row] = weight * _dot(jac, row, residual, f0, l0)
+            for j in range(i, k):
+                first, last = max(f0, ranges[j, 0]), min(l0, ranges[j, 1])
+                o = PARAMETERS * j
+                t0, t1, t2, t3, t4 = _dots_with_spot(jac, row, o, first, last)
+                normal[row, o], normal[row, o + 1], normal[row, o + 2] = weight * t0, weight * t1, weight * t2
+                normal[row, o + 3], normal[row, o + 4] = weight * t3, weight * t4
+        for a, p in ((0, 0), (3, 1), (4, 2)):
+            row = PARAMETERS * i + a
+            precision = 1.0 / (prior[p, 1] * prior[p, 1])
+            gradient[row] -= (spots[i, a] - prior[p, 0]) * precision
+            normal[row, row] += precision
+        for a in range(1, 3):  # a spot whose light is all elsewhere must not make the matrix singular
+            normal[PARAMETERS * i + a, PARAMETERS * i + a] += 1e-6
+
+
+@njit(cache=True)
+def _step_to(trial, spots, k, step, s0):
+    """Set the first `k` rows of `trial` to `spots` after a step, as far as one goes; `s0` is the expected size."""
+    for i in range(k):
+        o = PARAMETERS * i
+        trial[i, 0] = max(A_LOW, spots[i, 0] + step[o])
+        trial[i, 1] = spots[i, 1] + min(s0, max(-s0, step[o + 1]))
+        trial[i, 2] = spots[i, 2] + min(s0, max(-s0, step[o + 2]))
+        trial[i, 3] = min(S_HIGH * s0, max(S_LOW * s0, spots[i, 3] + step[o + 3]))
+        trial[i, 4] = min(RHO_LIMIT, max(-RHO_LIMIT, spots[i, 4] + step[o + 4]))
+
+
+@njit(cache=True)
 def fit_spots(spots, k, window, target, clipped, weight, prior, cut, iterations, tolerance, work):
     """Fit the first `k` rows of `spots` in place; return the objective (half chi-square plus half prior).
 
@@ -250,36 +287,12 @@ def fit_spots(spots, k, window, target, clipped, weight, prior, cut, iterations,
     value = _objective(spots, k, window, target, clipped, weight, prior, jac, ranges, residual, cut)
     damping = 1e-3
     for _ in range(iterations):
-        for i in range(k):
-            f0, l0 = ranges[i, 0], ranges[i, 1]
-            for a in range(PARAMETERS):
-                row = PARAMETERS * i + a
-                gradient[row] = weight * _dot(jac, row, residual, f0, l0)
-                for j in range(i, k):
-                    first, last = max(f0, ranges[j, 0]), min(l0, ranges[j, 1])
-                    o = PARAMETERS * j
-                    t0, t1, t2, t3, t4 = _dots_with_spot(jac, row, o, first, last)
-                    normal[row, o], normal[row, o + 1], normal[row, o + 2] = weight * t0, weight * t1, weight * t2
-                    normal[row, o + 3], normal[row, o + 4] = weight * t3, weight * t4
-            for a, p in ((0, 0), (3, 1), (4, 2)):
-                row = PARAMETERS * i + a
-                precision = 1.0 / (prior[p, 1] * prior[p, 1])
-                gradient[row] -= (spots[i, a] - prior[p, 0]) * precision
-                normal[row, row] += precision
-            for a in range(1, 3):  # a spot whose light is all elsewhere must not make the matrix singular
-                normal[PARAMETERS * i + a, PARAMETERS * i + a] += 1e-6
+        _normal_equations(spots, k, weight, prior, jac, ranges, residual, normal, gradient)
         improved = False
         gain = 0.0
         for _attempt in range(6):
             if _solve(normal, gradient, m, damping, factor, step):
-                for i in range(k):
-                    s0 = prior[1, 0]
-                    o = PARAMETERS * i
-                    trial[i, 0] = max(A_LOW, spots[i, 0] + step[o])
-                    trial[i, 1] = spots[i, 1] + min(s0, max(-s0, step[o + 1]))
-                    trial[i, 2] = spots[i, 2] + min(s0, max(-s0, step[o + 2]))
-                    trial[i, 3] = min(S_HIGH * s0, max(S_LOW * s0, spots[i, 3] + step[o + 3]))
-                    trial[i, 4] = min(RHO_LIMIT, max(-RHO_LIMIT, spots[i, 4] + step[o + 4]))
+                _step_to(trial, spots, k, step, prior[1, 0])
                 new = _objective(trial, k, window, target, clipped, weight, prior, jac_trial, ranges, residual, cut)
                 if new < value:
                     gain = value - new

@@ -1,16 +1,17 @@
 """How many electrons a lump of light stands for: its flux, rounded where that is safe.
 
-One electron's flux spreads by a sixth, so that weighing every hit by its flux adds a thirtieth to the variance of any
-sum. Most hits stand alone, and whether they are one electron or two their flux tells beyond doubt. So a lump, the hits
+One electron's flux spreads by a sixth, so that weighting every hit by its flux adds a thirtieth to the variance of any
+sum. Most hits stand alone, and their flux tells beyond doubt whether they are one electron or two. So a lump, the hits
 that lie so close together that the finder may have split or merged them according to their brightness, gets
 
     h(F) = sum_n c_n p_n(F) / sum_n q_n p_n(F),    F its flux in electrons, p_n the law of n electrons' flux,
 
 with c_n such that the mean of h over n electrons is n, for every n: of all unbiased weights the one that scatters least
-where n electrons lie together with the frequencies q_n (Lagrange). Since each n by itself is right on average, it does
-not matter how often electrons really lie together; where n can be told, h is n, and where it cannot, h tends to F.
+where n electrons lie together with the frequencies q_n (by Lagrange multipliers). Since each n by itself is right on
+average, it does not matter how often electrons really lie together; where n can be told, h is n, and where it cannot, h
+tends to F.
 
-p_n is a gamma distribution: closed under sums, and as skew as the product of a brightness and a squared size.
+p_n is a gamma distribution: closed under sums, and as skewed as the product of a brightness and a squared size.
 """
 
 import functools
@@ -21,28 +22,28 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammainc, gammaln
 
-MOST = 8  # electrons a lump of which is weighed so; more count as their flux
+MOST = 8  # electrons in a lump that is weighted so; more count as their flux
 BROADEST = 0.3  # relative spread of one electron's flux beyond which nothing is gained
-FREQUENCY = 0.1  # of n + 1 electrons in a lump, relative to n; concerns the scatter alone
+FREQUENCY = 0.1  # of n + 1 electrons in a lump, relative to n; affects the scatter alone
 FAINTEST = 4.0  # spreads below the mean flux, where one electron in 100,000 lies: what is fainter counts as its flux
-# Spot sizes: hits nearer than this are weighed together, for only together their flux does not depend on how the finder
-# split it. Of 20,000 frames the bias of the weights shows at 1.6 (p = 1e-11 where 110 electrons crowd, 1e-38 where PADs
+# Spot sizes: hits nearer than this are weighted together, for only their joint flux does not depend on how the finder
+# split it. In 20,000 frames a bias of the weights shows at 1.6 (p = 1e-11 where 110 electrons crowd, 1e-38 where PADs
 # are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
 LUMP = 2.4
-FEWEST_LONE = 2000  # hits that stand alone, from which their mean flux is better than what was learnt
+FEWEST_LONE = 2000  # hits that stand alone; from so many, the mean flux is better known than from what was learnt
 ORDINARY = 4.0  # spreads about the mean flux within which a hit that stands alone is one electron
 STEP = 0.0025  # electrons, of the table
 
 
 def multiplicity(flux: ArrayLike, spread: float) -> NDArray[np.float64]:
-    """Give the electrons that lumps of light stand for.
+    """Return the electrons that lumps of light stand for.
 
     Parameters
     ----------
     flux : array_like
         Of each lump, over one electron's mean flux.
     spread : float
-        Relative spread of one electron's flux, at least 0; above `BROADEST` the flux itself comes back.
+        Relative spread of one electron's flux, at least 0; above `BROADEST` the flux itself is returned.
 
     Returns
     -------
@@ -58,8 +59,8 @@ def multiplicity(flux: ArrayLike, spread: float) -> NDArray[np.float64]:
 
 
 @functools.lru_cache(maxsize=4)
-def _table(spread: float) -> tuple[NDArray, NDArray]:
-    """Fluxes and what they stand for, up to where the flux itself takes over."""
+def _table(spread: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Tabulate fluxes and what they stand for, up to where the flux itself takes over."""
     n = np.arange(1, MOST + 1)[:, None]
     flux = np.arange(STEP, MOST + 8 * spread * math.sqrt(MOST), STEP)
     shape = n / spread**2
@@ -72,8 +73,8 @@ def _table(spread: float) -> tuple[NDArray, NDArray]:
     return flux[below], value[below]
 
 
-def weight_hits(events: NDArray, sigma: float, spread: float) -> NDArray[np.float64]:
-    """Give the electrons that each hit stands for: those of its lump, shared by flux.
+def weight_hits(events: NDArray[np.void], sigma: float, spread: float) -> NDArray[np.float64]:
+    """Return the electrons that each hit stands for: those of its lump, shared out by flux.
 
     Parameters
     ----------
@@ -87,8 +88,8 @@ def weight_hits(events: NDArray, sigma: float, spread: float) -> NDArray[np.floa
     Returns
     -------
     ndarray of float64 (n,)
-        Where enough hits stand alone, these tell the mean flux once more: 2,000 learnt spots know it to 0.4 %, and an
-        error of 0.2 % makes crowded electrons weigh so much less or more that an answer from 50,000 frames moves by 0.2
+        Where enough hits stand alone, these tell the mean flux anew: 2,000 learnt spots give it to 0.4 %, and an error
+        of 0.2 % changes the weight of crowded electrons so much that an answer from 50,000 frames moves by 0.2
         statistical floors.
     """
     flux = events["flux"].astype(float)
@@ -98,8 +99,8 @@ def weight_hits(events: NDArray, sigma: float, spread: float) -> NDArray[np.floa
     return multiplicity(light / _unit(flux[alone], spread), spread) * flux / light
 
 
-def _unit(lone: NDArray, spread: float) -> float:
-    """Mean flux of one electron from the fluxes of lone hits; 1 where these are few."""
+def _unit(lone: NDArray[np.float64], spread: float) -> float:
+    """Return the mean flux of one electron from the fluxes of lone hits; 1 where these are few."""
     low, high = max(0.0, 1 - ORDINARY * spread), 1 + ORDINARY * spread
     lone = lone[(lone > low) & (lone < high)]  # not two electrons in one
     if lone.size < FEWEST_LONE or spread > BROADEST:
@@ -110,7 +111,9 @@ def _unit(lone: NDArray, spread: float) -> float:
 
 
 @njit(cache=True)
-def lumps(frame, x, z, reach):
+def lumps(
+    frame: NDArray[np.integer], x: NDArray[np.floating], z: NDArray[np.floating], reach: float
+) -> NDArray[np.int64]:
     """Label the lumps of hits at x, z (n,), linked by steps shorter than `reach` in one `frame` (n,): int64 (n,)."""
     label = np.arange(x.size)
     first = 0

@@ -1,7 +1,7 @@
 """Whether two answers from the same electrons agree.
 
 Their errors have much in common, so the difference scatters by less than the two errors suggest. How much less is
-read off blocks of frames: each moves both answers, and the scatter of the difference is that of the blocks'.
+estimated from blocks of frames: each block moves both answers, and how the moves of their difference scatter is known.
 """
 
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ class Agreement:
     names : tuple of k str
     difference, error : arrays (k,)
     chi2 : float
-        Hotelling's statistic, of about k where they agree.
+        Hotelling's statistic, about k where they agree.
     p : float
-        Probability of as large a one where they do.
+        Probability of a statistic at least as large where they do.
     """
 
     names: tuple[str, ...]
-    difference: NDArray
-    error: NDArray
+    difference: NDArray[np.float64]
+    error: NDArray[np.float64]
     chi2: float
     p: float
 
     def text(self) -> str:
-        """Return it in one line."""
+        """Return a summary in one line."""
         verdict = "they agree" if self.p >= DISAGREE else "they DISAGREE"
         worst = int(np.abs(self.difference / self.error).argmax())
         return (
@@ -46,7 +46,7 @@ class Agreement:
         )
 
 
-def compare(first: FitResult, second: FitResult, moved: NDArray, further: NDArray) -> Agreement:
+def compare(first: FitResult, second: FitResult, moved: NDArray[np.float64], further: NDArray[np.float64]) -> Agreement:
     """Compare two answers of the same parameters.
 
     Parameters
@@ -55,12 +55,12 @@ def compare(first: FitResult, second: FitResult, moved: NDArray, further: NDArra
     moved : array (B, P)
         How far each of B > P blocks of frames moves the difference of the two.
     further : array (P, P)
-        Covariance of the difference that no block shows.
+        Covariance of the difference that blocks do not show.
 
     Raises
     ------
     ValueError
-        Answers of other parameters, or too few blocks.
+        Answers of different parameters, or too few blocks.
     """
     layout = first.layout
     if layout != second.layout or moved.shape[1:] != (layout.size,):

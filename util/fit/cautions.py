@@ -1,4 +1,4 @@
-"""Say what the numbers of an answer cannot tell: degeneracy, strong correlation, spheres nearly empty."""
+"""What the numbers of an answer do not tell by themselves: degeneracy, strong correlation, nearly empty spheres."""
 
 import itertools
 
@@ -15,7 +15,7 @@ _DEGENERATE = 0.99
 
 
 def cautions(result: FitResult) -> list[str]:
-    """Sentences about what an answer's numbers cannot tell: degeneracy, strong correlation, spheres nearly empty."""
+    """Return a sentence for each degeneracy, strong correlation, nearly empty or overlapping sphere, negative PAD."""
     out = []
     for first, second in itertools.combinations(range(len(result.R)), 2):
         shared = _shared(result, first, second)
@@ -51,20 +51,23 @@ def cautions(result: FitResult) -> list[str]:
 
 
 def _shared(result: FitResult, first: int, second: int) -> float:
-    """Largest canonical correlation of two spheres' parameters: 1 where one can stand for the other."""
+    """Return the largest canonical correlation of two spheres' parameters: 1 where one can stand for the other.
+
+    Hotelling 1936, Biometrika 28, 321.
+    """
     mine, others = (part[result.errors[part] > 0] for part in result.layout.blocks[[first, second]])
-    # A hair on the diagonal: rounding may leave a nearly singular matrix with a root below zero.
+    # A trace on the diagonal: rounding may leave a nearly singular matrix with a negative eigenvalue.
     roots = [np.linalg.cholesky(_correlation(result, part, part) + 1e-9 * np.eye(part.size)) for part in (mine, others)]
     across = np.linalg.solve(roots[0], np.linalg.solve(roots[1], _correlation(result, others, mine)).T)
     return min(float(np.linalg.norm(across, 2)), 1 - 1e-12)
 
 
-def _correlation(result: FitResult, rows: NDArray, columns: NDArray) -> NDArray:
+def _correlation(result: FitResult, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
     return result.covariance[np.ix_(rows, columns)] / np.outer(result.errors[rows], result.errors[columns])
 
 
 def _error_of_lowest(result: FitResult, sphere: int) -> float:
-    """Error of I(c) of a sphere where it is lowest."""
+    """Return the error of I(c) of a sphere where it is lowest."""
     c = np.cos(np.linspace(0, np.pi / 2, ANGLES))
     lowest = c[pad.intensity(result.beta[sphere], c).argmin()]
     terms = legendre.legval(lowest, np.eye(2 * result.beta.shape[1] + 1)[:, 2::2])

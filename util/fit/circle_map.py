@@ -16,10 +16,11 @@ def circle_map(
     column = np.minimum(((np.arctan2(dx, dz) / np.pi + 1) * (N_PHI / 2)).astype(np.int64), N_PHI - 1)
     inside = row < N_RHO
     index = row[inside] * N_PHI + column[inside]
-    return np.bincount(index, weight[inside], N_RHO * N_PHI).reshape(N_RHO, N_PHI)
+    sums = np.asarray(np.bincount(index, weight[inside], N_RHO * N_PHI), np.float64)
+    return sums.reshape(N_RHO, N_PHI)
 
 
 def unfold(quadrant: NDArray[np.float64], sign: tuple[int, int]) -> NDArray[np.float64]:
-    """Folded map (.., n_rho, 24), angle from the z axis, to the circle; `sign` is its parity in x and in z."""
+    """Return the full circle of a folded map (.., n_rho, 24), angle from the z axis, of parity `sign` in x and in z."""
     half = np.concatenate((quadrant, sign[1] * quadrant[..., ::-1]), axis=-1)  # phi 0 .. pi
     return np.concatenate((sign[0] * half[..., ::-1], half), axis=-1) / 4

@@ -1,7 +1,7 @@
-"""What one knows besides the hits, put into an answer: PADs are not negative, high orders may be absent, a prior.
+"""Knowledge beyond the hits, applied to an answer: PADs are not negative, high orders may be absent, a prior.
 
-At the best fit the likelihood is a Gaussian in the parameters, of the fit's own covariance, to well within its errors.
-So each piece of knowledge enters in closed form, without fitting again.
+Near the best fit the likelihood is Gaussian in the parameters, with the fit's own covariance, to well within the
+errors. So each piece of knowledge enters in closed form, without fitting again.
 """
 
 import itertools
@@ -15,10 +15,10 @@ from scipy.optimize import nnls
 from util.fit.result import FitResult
 from util.physics import pad
 
-ANGLES = 361  # between pole and equator, where I(c) >= 0 is enforced; a period of P_24 is 30 of these
+ANGLES = 361  # between pole and equator, where I(c) >= 0 is enforced; a period of P_24 spans 30 of these
 
 
-def fix_at_zero(result: FitResult, index: NDArray) -> FitResult:
+def fix_at_zero(result: FitResult, index: NDArray[np.intp]) -> FitResult:
     """Return the answer under the condition that some parameters are zero; their errors become 0.
 
     Parameters
@@ -66,14 +66,14 @@ def with_orders(result: FitResult, orders: tuple[int, ...]) -> FitResult:
     return fix_at_zero(result, result.layout.beyond(orders))
 
 
-def with_prior(result: FitResult, mu: NDArray, sigma: NDArray) -> FitResult:
-    """Maximum a posteriori under independent normal priors of the betas.
+def with_prior(result: FitResult, mu: NDArray[np.float64], sigma: NDArray[np.float64]) -> FitResult:
+    """Return the maximum a posteriori answer under independent normal priors of the betas.
 
     Parameters
     ----------
     result : FitResult
     mu, sigma : arrays (S, n)
-        Of each beta; limits of a prior are not applied.
+        Mean and standard deviation of each beta; limits of a prior are not applied.
     """
     index = result.layout.beta.ravel()
     prior = np.diag(np.asarray(sigma, dtype=float).ravel() ** 2)
@@ -83,8 +83,8 @@ def with_prior(result: FitResult, mu: NDArray, sigma: NDArray) -> FitResult:
     return replace(result, values=values, covariance=(covariance + covariance.T) / 2)
 
 
-def prior_conflict(result: FitResult, mu: NDArray, sigma: NDArray) -> tuple[float, float]:
-    """Chi-square of the data's betas against a prior, arrays (S, n), with the errors of both; and its p."""
+def prior_conflict(result: FitResult, mu: NDArray[np.float64], sigma: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the chi-square of the data's betas against a prior, arrays (S, n), with the errors of both, and its p."""
     covariance = result.beta_covariance() + np.diag(np.ravel(sigma) ** 2)
     apart = (result.beta - mu).ravel()
     chi2 = float(apart @ np.linalg.solve(covariance, apart))
@@ -92,10 +92,10 @@ def prior_conflict(result: FitResult, mu: NDArray, sigma: NDArray) -> tuple[floa
 
 
 def nonnegative(result: FitResult) -> FitResult:
-    """Likeliest answer with I(c) >= 0 everywhere; the covariance stays that of the free fit.
+    """Return the likeliest answer with I(c) >= 0 everywhere; the covariance stays that of the free fit.
 
     Minimises the chi-square distance from the free fit under one inequality per angle, by non-negative least squares
-    on the dual (Lawson and Hanson 1974, chapter 23).
+    on the dual (Lawson and Hanson 1974, Solving Least Squares Problems, chapter 23).
     """
     if pad.is_density(result.beta).all():
         return result

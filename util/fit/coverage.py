@@ -1,6 +1,6 @@
 """Whether reported errors are true: how often intervals cover the truth, and whether pulls are standard normal.
 
-A pull is (estimate - truth) / reported error. Right errors make pulls N(0, 1), so that 68.27 % of them lie within
+A pull is (estimate - truth) / reported error. Correct errors make pulls N(0, 1), so that 68.27 % of them lie within
 +-1 and 95 % within +-1.96.
 """
 
@@ -12,7 +12,7 @@ from scipy import stats
 from tabulate import tabulate
 
 LEVELS = (0.6827, 0.95)
-# What the project promises of each level.
+# How far from its level coverage may lie, as the project promises.
 TOLERANCES = (0.03, 0.015)
 
 
@@ -25,29 +25,29 @@ class Coverage:
     names : tuple of str
     experiments : int
     mean, spread : arrays (P,)
-        Of the pulls.
+        Mean and standard deviation of the pulls.
     covered : array (2, P)
         Share of the experiments whose 68.27 % and 95 % intervals hold the truth.
     """
 
     names: tuple[str, ...]
     experiments: int
-    mean: NDArray
-    spread: NDArray
-    covered: NDArray
+    mean: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    covered: NDArray[np.float64]
 
     @property
-    def pooled(self) -> NDArray:
+    def pooled(self) -> NDArray[np.float64]:
         """Coverage (2,) of all parameters together."""
         return self.covered.mean(axis=1)
 
     def within(self, *, each: bool = True) -> bool:
-        """Whether coverage lies within `TOLERANCES`, of every parameter or (each=False) of all together."""
+        """Return whether coverage lies within `TOLERANCES`, of every parameter or (each=False) of all together."""
         found = self.covered if each else self.pooled[:, None]
         return bool((np.abs(found - np.array(LEVELS)[:, None]) <= np.array(TOLERANCES)[:, None]).all())
 
     def table(self) -> str:
-        """One line a parameter, the pooled line last."""
+        """Return one line per parameter, the pooled line last."""
         spread = np.sqrt((self.spread**2).mean())
         rows = [
             *zip(self.names, self.mean, self.spread, *(100 * self.covered), strict=True),
@@ -57,8 +57,8 @@ class Coverage:
         return tabulate(rows, headers=head, tablefmt="plain", floatfmt=digits)
 
 
-def coverage(names: tuple[str, ...], pulls: NDArray) -> Coverage:
-    """Count how often intervals cover.
+def coverage(names: tuple[str, ...], pulls: NDArray[np.float64]) -> Coverage:
+    """Count how often intervals cover the truth.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def coverage(names: tuple[str, ...], pulls: NDArray) -> Coverage:
     if pulls.ndim != 2 or pulls.shape[0] < 2 or pulls.shape[1] != len(names):
         raise ValueError(f"expected pulls of shape (n >= 2, {len(names)}), found {pulls.shape}")
     if not np.isfinite(pulls).all():
-        raise ValueError("some pulls are not finite; leave experiments without a fit out and say how many they are")
+        raise ValueError("some pulls are not finite; leave out experiments without a fit, and say how many those are")
     reach = stats.norm.isf((1 - np.array(LEVELS)) / 2)
     covered = (np.abs(pulls) <= reach[:, None, None]).mean(axis=1)
     return Coverage(names, len(pulls), pulls.mean(axis=0), pulls.std(axis=0, ddof=1), covered)

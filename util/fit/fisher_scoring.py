@@ -18,14 +18,14 @@ from util.fit.map_model import MapModel, variance_floor
 _DECREMENT = 1e-4
 _MAX_ITERATIONS = 40
 # A good fit takes five steps. One that takes more has hits where next to nothing is expected: the curvature there is
-# far above the expected one, and scoring goes to and fro across the best fit. Newton's steps do not.
+# far above the expected one, and scoring oscillates about the best fit. Newton's steps do not.
 _FISHER_STEPS = 8
-# Correlations beyond this leave no digit of some parameter.
+# A worse condition leaves some parameter without a significant digit.
 _WORST_CONDITION = 1e12
 
 
 def objective_of(data: NDArray[np.float64], mu: NDArray[np.float64], floor: float) -> float:
-    """Log likelihood, continued as a parabola below the floor."""
+    """Return the log likelihood, continued as a parabola below the floor."""
     safe = np.maximum(mu, floor)
     below = np.minimum(mu - floor, 0)
     value = data * np.log(safe) - safe + below * (data - floor) / floor - below**2 / (2 * floor)
@@ -38,7 +38,7 @@ def _curvature(data: NDArray[np.float64], mu: NDArray[np.float64], floor: float)
 
 
 def inverse_information(information: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Inverse by way of the correlation form, and the condition number of that form (inf: singular)."""
+    """Return the inverse, taken in correlation form, and the condition number of that form (inf: singular)."""
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
     value, vector = np.linalg.eigh(information / np.outer(scale, scale))
     if not value[0] > value[-1] / _WORST_CONDITION:
@@ -47,7 +47,7 @@ def inverse_information(information: NDArray[np.float64]) -> tuple[NDArray[np.fl
 
 
 def solve_linear(model: MapModel, data: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Least squares for the linear parameters at the R and sigma_R of `q`, with a touch of ridge."""
+    """Solve for the linear parameters at the R and sigma_R of `q`, by least squares with a small ridge."""
     linear = model.linear()
     spread = np.sqrt(np.maximum(data, 0) + max(data.mean(), 1.0) * 0.1).ravel()
     jacobian = model.jacobian(q)[linear].reshape(linear.size, -1) / spread
@@ -74,7 +74,7 @@ def score_map(
     Returns
     -------
     q, objective, steps, converged
-        Not converged: singular information, a sphere that runs out of range, or too many steps.
+        Not converged: singular information, a sphere that leaves the range, or too many steps.
     """
     floor = variance_floor(data)
     mu = model.counts(q)
@@ -108,7 +108,7 @@ def score_map(
                 break
             length /= 2
         else:
-            # Nothing rises along the step: rounding, if the promised rise is below it.
+            # No rise along the step: rounding, if the expected rise is no larger than that.
             return q, objective, iteration, bool(score @ step < 1e-9 * abs(objective))
         q, mu, objective = trial, trial_mu, trial_objective
         R, sigma_R = q[layout.R], q[layout.sigma_R]

@@ -1,9 +1,9 @@
 """Does the model describe the hits? Tests on all four quadrants, calibrated by simulation, that say where it does not.
 
 The fit sees folded hits only; here they are binned over the full circle, so that what folding hides (a tilt, spheres
-about different centres) shows too. Tests without a name for the fault: deviance, radial profile, angular profile, and
-the worst of all rings and sectors of many sizes. Tests for a named fault measure its size: background, tilt, centres
-apart. All null distributions come from maps drawn at the fit, with one step of refitting.
+about different centres) shows too. Some tests name no fault: deviance, radial profile, angular profile, and the worst
+of all rings and sectors of many sizes. Others measure the size of a named fault: background, tilt, centres apart. All
+null distributions come from maps drawn at the fit, with one step of refitting.
 """
 
 import math
@@ -39,9 +39,9 @@ class Test:
     value, error : float
         The statistic, or the size of a named fault with its error (nan where there is none).
     p : float
-        Probability of a value as extreme where the model is right.
+        Probability of a value at least as extreme where the model is right.
     text : str
-        What was found, for people.
+        What was found, in words.
     """
 
     name: str
@@ -80,12 +80,12 @@ class Goodness:
         return [f"the model does not describe the data: {t.text} (p = {t.p:.1g})" for t in self.tests if t.p < ALARM]
 
     def rows(self) -> NDArray[np.void]:
-        """Structured array of the tests, for final.h5."""
+        """Return the tests as a structured array, for final.h5."""
         kind = [("Name", "S16"), ("Value", "<f8"), ("Error", "<f8"), ("P", "<f8"), ("Text", "S160")]
         return np.array([(t.name.encode(), t.value, t.error, t.p, t.text.encode()) for t in self.tests], kind)
 
     def table(self) -> str:
-        """One line per test."""
+        """Return one line per test."""
         rows = [(test.name, f"p = {test.p:.3g}", test.text) for test in self.tests]
         return tabulate(rows, tablefmt="plain", disable_numparse=True)
 
@@ -114,9 +114,9 @@ def _model(result: FitResult) -> tuple[NDArray[np.float64], NDArray[np.float64],
 
 
 class _Refit:
-    """Takes out of residuals what a fit would have taken up."""
+    """Removes from residuals what a fit would absorb."""
 
-    def __init__(self, jacobian: NDArray[np.float64], variance: NDArray[np.float64]):
+    def __init__(self, jacobian: NDArray[np.float64], variance: NDArray[np.float64]) -> None:
         flat = jacobian.reshape(len(jacobian), -1)
         scale = np.sqrt((flat**2 / variance.ravel()).sum(axis=1))
         keep = scale > 0
@@ -125,21 +125,24 @@ class _Refit:
         self._inverse = np.linalg.pinv(self._weighted @ self._flat.T, rcond=1e-10, hermitian=True)
 
     def __call__(self, residual: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Residuals (.., n_rho, n_phi) after one step of the fit."""
+        """Return residuals (.., n_rho, n_phi) after one step of the fit."""
         flat = residual.reshape(-1, self._flat.shape[1])
         left = flat - ((flat @ self._weighted.T) @ self._inverse) @ self._flat
         return left.reshape(residual.shape)
 
 
 def _tail(value: float, simulated: NDArray[np.float64]) -> float:
-    """P(statistic >= value) from a scaled chi-square of the simulated mean and variance."""
+    """Return P(statistic >= value) from a scaled chi-square of the simulated mean and variance.
+
+    Satterthwaite 1946, Biometrics Bulletin 2, 110.
+    """
     mean, variance = simulated.mean(), max(simulated.var(ddof=1), 1e-300)
     scale = variance / (2 * mean)
     return float(stats.chi2.sf(value / scale, mean / scale))
 
 
 def _tail_of_largest(value: float, simulated: NDArray[np.float64]) -> float:
-    """P(largest >= value) from a Gumbel distribution of the simulated mean and variance."""
+    """Return P(largest >= value) from a Gumbel distribution (1958) of the simulated mean and variance."""
     scale = simulated.std(ddof=1) * math.sqrt(6) / math.pi
     mode = simulated.mean() - np.euler_gamma * scale
     return float(-np.expm1(-np.exp(-(value - mode) / scale)))
@@ -170,7 +173,7 @@ def assess(
         Maps to draw.
     """
     variance = weight**2 if variance is None else variance
-    # Sums of weights behave like s times a Poisson number: 1 / s is the effective number per electron (Kish 1965).
+    # Sums of weights behave like s times a Poisson number; 1 / s is the effective number per electron (Kish 1965).
     s = float(variance.sum() / weight.sum())
     data = circle_map(x, z, weight, result.centre)
     mu, jacobian, templates = _model(result)
@@ -187,7 +190,7 @@ def assess(
         radial=data.sum(axis=1),
         radial_model=mu.sum(axis=1),
         radial_error=np.sqrt(spread.sum(axis=1)),
-        phi_rad=-np.pi + (np.arange(N_PHI) + 0.5) * step,
+        phi_rad=-np.pi + (np.arange(N_PHI, dtype=np.float64) + 0.5) * step,
         angular=data.sum(axis=0),
         angular_model=mu.sum(axis=0),
         angular_error=np.sqrt(spread.sum(axis=0)),
@@ -247,10 +250,10 @@ def _named_faults(
     spread: NDArray[np.float64],
     result: FitResult,
 ) -> list[Test]:
-    """Sizes of the faults, as one step of a fit that allowed each alone would give them.
+    """Measure each fault by one step of a fit that allowed it alone: a score test (Rao 1948).
 
     Where next to nothing is expected the variance is taken too large, so that the p of a background errs on the safe
-    side. `raw` are the templates (faults, 125, 96) as they are, `templates` what the fit cannot take up of them.
+    side. `raw` are the templates (faults, 125, 96) as they are, `templates` what the fit cannot absorb of them.
     """
     before = (raw**2 / spread).sum(axis=(1, 2))
     information = (templates**2 / spread).sum(axis=(1, 2))

@@ -1,7 +1,7 @@
 """How far each hit moves an answer: the fit, linearised about its result (Hampel 1974, J. Am. Stat. Assoc. 69, 383).
 
-Summed over groups of hits (the electrons of one frame, of one block of frames) it tells how the answer scatters, and
-how it scatters together with another answer from the same frames, without fitting again.
+Summed over groups of hits (the electrons of one frame, of one block of frames) it shows how the answer scatters, alone
+and together with another answer from the same frames, without fitting again.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ class Influence:
     Parameters
     ----------
     result : FitResult
-        Its layout and values alone are used.
+        Only its layout and values are used.
     bins : PolarBins
     """
 
@@ -35,7 +35,14 @@ class Influence:
         self._even = by_q @ inverse @ weighted
         self._odd = (shift / variance / (shift**2 / variance).sum(axis=(1, 2))[:, None, None]).reshape(2, -1)
 
-    def by_group(self, x: NDArray, z: NDArray, weight: NDArray, group: NDArray, groups: int) -> NDArray:
+    def by_group(
+        self,
+        x: NDArray[np.float64],
+        z: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        group: NDArray[np.integer],
+        groups: int,
+    ) -> NDArray[np.float64]:
         """Sum over the hits of each group.
 
         Parameters

@@ -2,7 +2,7 @@
 
 Hits are folded into polar bins about the centre of the image and fitted by Fisher scoring
 (`util.fit.fisher_scoring`). The centre decouples from all other parameters by symmetry; it is scored on the
-differences between quadrants, and the hits are folded again about the new one until it rests.
+differences between quadrants, and the hits are folded again about the new one until it settles.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _FEWEST_PER_BLOCK = 25.0
 
 
 def _start(model: MapModel, data: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Try the candidate radii on merged bins; the internal parameters of the likeliest."""
+    """Try the candidate radii on merged bins; return the internal parameters of the likeliest."""
     layout, bins = model.layout, model.bins
     coarse = MapModel(bins.coarser(*_MERGE), layout)
     merged = coarsen(data, *_MERGE)
@@ -47,7 +47,7 @@ def _start(model: MapModel, data: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _deviance(folded: PolarMap, mu: NDArray[np.float64], parameters: int) -> tuple[float, int]:
-    """Poisson deviance of merged bins and its degrees of freedom.
+    """Return the Poisson deviance of merged bins and its degrees of freedom.
 
     Weighted counts are scaled to their effective number, <w> / <w^2> (Kish 1965, Survey Sampling).
     """
@@ -128,7 +128,7 @@ def fit(
 def _checked(
     x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64] | None, spheres: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Positions and weights (n,), if they can be fitted."""
+    """Return positions and weights (n,), if they can be fitted."""
     x, z = np.asarray(x, dtype=float), np.asarray(z, dtype=float)
     weight = np.ones(x.shape) if weight is None else np.asarray(weight, dtype=float)
     fewest = _FEWEST_HITS * spheres
@@ -145,7 +145,7 @@ def _checked(
 def _centre_step(
     model: MapModel, folded: PolarMap, q: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Correction of the centre (2,), its sandwich covariance and the one of unit weights, both (2, 2)."""
+    """Return the correction of the centre (2,), its sandwich covariance and that of unit weights, both (2, 2)."""
     variance = expected_variance(model.counts(q))
     slope = model.shift(q)
     information = (slope**2 / variance).sum(axis=(1, 2))
@@ -155,9 +155,9 @@ def _centre_step(
 
 
 def _variance_per_electron(folded: PolarMap) -> NDArray[np.float64]:
-    """Variance that weights add, over what they sum to, in the neighbourhood of each bin.
+    """Return the variance that weights add, over their sum, in the neighbourhood of each bin.
 
-    Of a neighbourhood because a bin without hits tells none of its own.
+    A neighbourhood, because a bin without hits tells nothing of its own.
     """
     by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in folded.weight.shape)
     variance, electrons = (coarsen(part, by_rho, by_angle) for part in (folded.variance, folded.weight))
@@ -169,17 +169,17 @@ def _variance_per_electron(folded: PolarMap) -> NDArray[np.float64]:
 def _covariances(
     model: MapModel, folded: PolarMap, q: NDArray[np.float64], mu: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Sandwich covariance of what is folded, the one of unit weights, both (P - 2, P - 2), and the condition number.
+    """Return the covariance of what is folded, that of unit weights, both (P - 2, P - 2), and the condition number.
 
-    The score is right whatever the weights; its variance, which they widen, is that of the data: the sandwich (Huber
-    1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
+    The score is unbiased whatever the weights; they widen its variance, which is taken from the data: the sandwich
+    (Huber 1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
     """
     jacobian = model.jacobian(q).reshape(model.layout.folded.size, -1)
     variance = expected_variance(mu).ravel()
     inverse, singular = inverse_information((jacobian / variance) @ jacobian.T)
     if singular == np.inf:
         raise _alike(model.layout)
-    # Where a PAD has a zero nothing is seen; but what is expected there is known to its own error only: at least that.
+    # Where a PAD is zero nothing is seen, but what is expected there is known only to its error: take at least that.
     expected = np.maximum(mu.ravel(), np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
     weighted = jacobian / np.maximum(variance, expected)
     floor, condition = inverse_information(weighted @ jacobian.T)

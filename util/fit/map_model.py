@@ -23,7 +23,7 @@ class MapModel:
     bins : PolarBins
     layout : Layout
     templates : dict of nuisance to array (n_rho, n_angle)
-        Every nuisance that there is: the counts of one electron of it.
+        Every nuisance there is: the expected counts of one electron of it.
     """
 
     def __init__(self, bins: PolarBins, layout: Layout) -> None:
@@ -42,16 +42,16 @@ class MapModel:
         return q
 
     def linear(self) -> NDArray[np.intp]:
-        """Return where the parameters stand in which the counts are linear."""
+        """Return the indices of the parameters in which the counts are linear."""
         layout = self.layout
         return np.setdiff1d(layout.folded, np.concatenate((layout.R, layout.sigma_R)))
 
     def _terms(self, s: int) -> NDArray[np.intp]:
-        """Where N and N beta of a sphere stand, in which its map is linear."""
+        """Return the indices of N and N beta of a sphere, in which its map is linear."""
         return np.append(self.layout.N[s], self.layout.beta[s])
 
     def _power(self, q: NDArray[np.float64], s: int) -> NDArray[np.float64]:
-        """Coefficients (n + 1, 1) of a sphere's powers of the cosine."""
+        """Return the coefficients (n + 1, 1) of a sphere's powers of the cosine."""
         return (self._to_power @ q[self._terms(s)])[:, None]
 
     def _radial(self, q: NDArray[np.float64], s: int) -> NDArray[np.float64]:

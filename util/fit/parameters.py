@@ -68,51 +68,51 @@ class Layout:
 
     @property
     def blocks(self) -> NDArray[np.intp]:
-        """Where each sphere's parameters stand: (S, 3 + n)."""
+        """Indices (S, 3 + n) of each sphere's parameters."""
         block = 3 + len(self.degrees)
         return np.arange(self.spheres * block).reshape(self.spheres, block)
 
     @property
     def N(self) -> NDArray[np.intp]:
-        """Where the numbers of electrons stand: (S,)."""
+        """Indices (S,) of the numbers of electrons."""
         return self.blocks[:, 0]
 
     @property
     def R(self) -> NDArray[np.intp]:
-        """Where the radii stand: (S,)."""
+        """Indices (S,) of the radii."""
         return self.blocks[:, 1]
 
     @property
     def sigma_R(self) -> NDArray[np.intp]:
-        """Where the widths stand: (S,)."""
+        """Indices (S,) of the widths."""
         return self.blocks[:, 2]
 
     @property
     def beta(self) -> NDArray[np.intp]:
-        """Where the betas stand: (S, n)."""
+        """Indices (S, n) of the betas."""
         return self.blocks[:, 3:]
 
     @property
     def shape(self) -> NDArray[np.intp]:
-        """Where R, sigma_R and beta of all spheres stand, ascending: (S (2 + n),)."""
+        """Indices (S (2 + n),) of R, sigma_R and beta of all spheres, ascending."""
         return self.blocks[:, 1:].ravel()
 
     @property
     def centre(self) -> NDArray[np.intp]:
-        """Where x and z of the centre stand: (2,)."""
+        """Indices (2,) of x and z of the centre."""
         return np.arange(self.size - len(_CENTRE), self.size)
 
     @property
     def folded(self) -> NDArray[np.intp]:
-        """Where all that a map folded about the centre depends on stands, ascending: all but the centre."""
+        """Indices (P - 2,) of all that a map folded about the centre depends on, ascending: all but the centre."""
         return np.arange(self.size - len(_CENTRE))
 
     def index(self, name: str) -> int:
-        """Where the parameter of this name stands."""
+        """Return the index of the parameter of this name."""
         return self.names.index(name)
 
     def beyond(self, degrees: Sequence[int]) -> NDArray[np.intp]:
-        """Where the betas above these degrees, one per sphere, stand: (k,)."""
+        """Return the indices (k,) of the betas above these degrees, one per sphere."""
         rows = zip(self.beta, degrees, strict=True)
         return np.concatenate([row[np.array(self.degrees) > highest] for row, highest in rows])
 
@@ -124,7 +124,7 @@ class Layout:
     def known(
         self, R: Sequence[float], sigma_R: Sequence[float], beta: Sequence[Sequence[float]]
     ) -> NDArray[np.float64]:
-        """Return the public vector (P,) of spheres of which this much is known; the rest is nan.
+        """Return a public vector (P,) of what is known of the spheres; the rest is nan.
 
         Parameters
         ----------
@@ -140,14 +140,14 @@ class Layout:
         return values
 
     def joint(self, folded: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the covariance (P, P) of what is `folded`, and of the `centre` (2, 2), which are uncorrelated."""
+        """Return the covariance (P, P) from those of what is `folded` and of the `centre`, which are uncorrelated."""
         covariance = np.zeros((self.size, self.size))
         covariance[np.ix_(self.folded, self.folded)] = folded
         covariance[np.ix_(self.centre, self.centre)] = centre
         return covariance
 
     def to_public(self, q: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the public vector (P,) of an internal one, and its derivatives (P, P) in that."""
+        """Return the public vector (P,) of an internal one, and its derivatives (P, P) with respect to that."""
         values, by_q = q.copy(), np.eye(self.size)
         for first, betas in zip(self.N, self.beta, strict=True):
             values[betas] = q[betas] / q[first]

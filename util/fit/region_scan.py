@@ -6,13 +6,16 @@ from scipy.special import xlogy
 
 from util.fit.circle_map import N_PHI, N_RHO, QUARTER
 
-_LEAST = 0.3  # electrons that a region is taken to expect at least; a stray hit is no catastrophe
-_RINGS = (2, 4, 8, 16)  # bins of rho that a ring is wide
-_SECTORS = (6, 12, 24)  # bins of phi that a sector is wide; besides whole rings
+_LEAST = 0.3  # electrons that a region expects, at least; a stray hit is no catastrophe
+_RINGS = (2, 4, 8, 16)  # widths of rings in bins of rho
+_SECTORS = (6, 12, 24)  # widths of sectors in bins of phi, besides whole rings
 
 
 def signed_root(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Signed root of the Poisson deviance: about N(0, 1), and finite where nothing is expected."""
+    """Return the deviance residual of Poisson counts: about N(0, 1), and finite where nothing is expected.
+
+    McCullagh & Nelder 1989, section 2.4.
+    """
     wanted = np.maximum(wanted, _LEAST)
     found = np.maximum(found, 0)
     return np.sign(found - wanted) * np.sqrt(np.maximum(2 * (xlogy(found, found / wanted) - found + wanted), 0))
@@ -32,10 +35,17 @@ def _blocks(values: NDArray[np.float64]) -> list[tuple[tuple[int, int, bool], ND
                 rows = np.arange(0, N_RHO - width + 1, width // 2)
                 last = QUARTER - sector if is_folded else N_PHI - 1
                 columns = np.arange(0, last + 1, sector // 2)
-                corner = lambda r, c, t=total: t[..., r[:, None], c]  # noqa: E731
-                sums = corner(rows + width, columns + sector) - corner(rows, columns + sector)
-                out.append(((width, sector, is_folded), sums - corner(rows + width, columns) + corner(rows, columns)))
+                out.append(((width, sector, is_folded), _rectangle_sums(total, rows, columns, width, sector)))
     return out
+
+
+def _rectangle_sums(
+    total: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64], height: int, width: int
+) -> NDArray[np.float64]:
+    """Sum over rectangles of bins from a summed-area table (Crow 1984, Computer Graphics 18, 207)."""
+    first, last = rows[:, None], rows[:, None] + height
+    sums = total[..., last, columns + width] - total[..., first, columns + width]
+    return sums - total[..., last, columns] + total[..., first, columns]
 
 
 def worst_region(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple[float, str]:

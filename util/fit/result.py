@@ -1,4 +1,4 @@
-"""An answer: parameters, their covariance, and what a fit says of itself."""
+"""An answer: parameters, their covariance, and what the fit says about itself."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ class FitResult:
     Attributes
     ----------
     layout : Layout
-        Says where each of the P parameters stands.
+        Names and order of the P parameters.
     values : array (P,)
     covariance : array (P, P)
-        Sandwich estimate, with the spread of the weights in it.
+        Sandwich estimate, which includes the spread of the weights.
     floor_covariance : array (P, P)
         Inverse Fisher information: what unit weights at these parameters would give.
     deviance : float
@@ -32,7 +32,7 @@ class FitResult:
         Scoring steps on the full map, over all rounds of centring.
     converged : bool
     hits : int
-        Hits given.
+        How many were fitted.
     """
 
     layout: Layout
@@ -82,7 +82,7 @@ class FitResult:
         return self.values[self.layout.centre]
 
     def beta_covariance(self, *, floor: bool = False) -> NDArray[np.float64]:
-        """Covariance (S n, S n) of all betas, sphere by sphere; of `floor_covariance` where asked."""
+        """Return the covariance (S n, S n) of all betas, sphere by sphere, of `floor_covariance` if `floor`."""
         index = self.layout.beta.ravel()
         return (self.floor_covariance if floor else self.covariance)[np.ix_(index, index)]
 
@@ -90,12 +90,12 @@ class FitResult:
 def floor_distance(
     covariance: NDArray[np.float64], n_draws: int, rng: np.random.Generator, *, spheres: int = 2
 ) -> float:
-    """Mean distance (`pad.distance`) of betas that err by Gaussian noise of this covariance: the statistical floor.
+    """Return the mean distance (`pad.distance`) of betas with Gaussian noise of this covariance: the statistical floor.
 
     Parameters
     ----------
     covariance : array (spheres n, spheres n)
-        As `FitResult.beta_covariance` gives it.
+        As `FitResult.beta_covariance` returns it.
     n_draws : int
     rng : numpy.random.Generator
     spheres : int

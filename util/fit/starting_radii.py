@@ -1,6 +1,6 @@
-"""Start values: where the Newton spheres are, with nothing given by hand.
+"""Start values: where the Newton spheres are, without any guess by hand.
 
-A coarse folded map is fitted with every tuple of radii of a grid at once. Each radius brings a few low betas and their
+A coarse folded map is fitted with every tuple of radii of a grid at once. Each radius brings a PAD of low order and its
 derivatives in R and sigma_R, so that a sphere between grid points is described too; all normal equations are cut from
 one Gram matrix.
 """
@@ -8,6 +8,7 @@ one Gram matrix.
 import functools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from util.physics import pad
 from util.physics.polar_map import PolarBins, angular_factors, coarsen, radial_factors
@@ -16,7 +17,7 @@ COARSE = (100, 16)
 _STEP = 0.01
 _GRID = np.arange(0.10, 0.975, _STEP)
 _SIGMA = 0.010
-# Legendre degree of the start's PADs: low, for it need not be right, only discern.
+# Legendre degree of the start's PADs: low, for these need not be right, only tell radii apart.
 _ORDER = 12
 _RIDGE = 1e-4
 # Closer pairs than this are not sought: their descriptions overlap.
@@ -27,7 +28,7 @@ _BEAM = 30
 
 
 @functools.cache
-def _basis(bins: PolarBins) -> np.ndarray:
+def _basis(bins: PolarBins) -> NDArray[np.float64]:
     """Return maps (grid, functions, n_rho * n_angle): betas, then the same differentiated in R and in sigma_R."""
     to_power = pad.legendre_to_power(_ORDER // 2)
     angular = to_power.T[:, :, None] * angular_factors(bins, _ORDER)[0]
@@ -40,8 +41,10 @@ def _basis(bins: PolarBins) -> np.ndarray:
     return basis
 
 
-def _gains(gram: np.ndarray, rhs: np.ndarray, members: np.ndarray, functions: int) -> np.ndarray:
-    """Weighted sum of squares that each tuple of grid points explains; -inf where a sphere is negative."""
+def _gains(
+    gram: NDArray[np.float64], rhs: NDArray[np.float64], members: NDArray[np.int64], functions: int
+) -> NDArray[np.float64]:
+    """Return the weighted sum of squares that each tuple of grid points explains; -inf where a sphere is negative."""
     gains = []
     for part in np.array_split(members, max(1, len(members) // _CHUNK)):
         index = (part[:, :, None] * functions + np.arange(functions)).reshape(len(part), -1)
@@ -55,8 +58,8 @@ def _gains(gram: np.ndarray, rhs: np.ndarray, members: np.ndarray, functions: in
     return np.concatenate(gains)
 
 
-def _distinct(members: np.ndarray, gains: np.ndarray, best: int) -> list[int]:
-    """Index the best tuples that differ by more than two grid steps in some radius."""
+def _distinct(members: NDArray[np.int64], gains: NDArray[np.float64], best: int) -> list[int]:
+    """Return the indices of the best tuples that differ by more than two grid steps in some radius."""
     chosen: list[int] = []
     for i in np.argsort(gains, kind="stable")[::-1]:
         if len(chosen) == best or gains[i] == -np.inf:
@@ -66,20 +69,20 @@ def _distinct(members: np.ndarray, gains: np.ndarray, best: int) -> list[int]:
     return chosen
 
 
-def _extend(members: np.ndarray) -> np.ndarray:
-    """Every tuple with one grid radius added that keeps its distance, ascending."""
+def _extend(members: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return every tuple with one more grid radius, far enough from its others, ascending."""
     apart = round(_CLOSEST / _STEP)
     longer = {tuple(sorted((*m, j))) for m in members for j in range(_GRID.size) if np.abs(m - j).min() >= apart}
     return np.array(sorted(longer), dtype=int).reshape(-1, members.shape[1] + 1)
 
 
-def candidates(counts: np.ndarray, bins: PolarBins, spheres: int, best: int = 6) -> list[tuple[float, ...]]:
-    """Likely radii of the spheres in a folded map.
+def candidates(counts: NDArray[np.floating], bins: PolarBins, spheres: int, best: int = 6) -> list[tuple[float, ...]]:
+    """Return likely radii of the spheres in a folded map.
 
     Parameters
     ----------
     counts : array (n_rho, n_angle)
-        Folded weights (`polar_map.fold`), in bins that merge into `COARSE` ones.
+        Folded weights (`polar_map.fold`), in bins that can be merged into `COARSE` ones.
     bins : PolarBins
         Those bins.
     spheres : int
@@ -96,7 +99,7 @@ def candidates(counts: np.ndarray, bins: PolarBins, spheres: int, best: int = 6)
     coarse = bins.coarser(by_rho, by_angle)
     basis = _basis(coarse)
     data = coarsen(counts, by_rho, by_angle).ravel()
-    # One count more in the variance: an empty bin is no certain zero.
+    # One more count in the variance: an empty bin is no certain zero.
     spread = np.sqrt(np.maximum(data, 0) + 1)
     functions = basis.shape[1]
     scaled = basis.reshape(-1, data.size) / spread

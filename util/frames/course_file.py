@@ -1,10 +1,11 @@
-"""Reading the camera frames of a run, the course's `finaltest.h5`.
+"""Reading the camera frames of a run from the course's `finaltest.h5`.
 
-``FinalImage`` is a compound dataset {``ImageId`` <i4, ``Image`` u1 (H, W)}, one row a frame, one row a chunk, gzip.
+``FinalImage`` is a compound dataset {``ImageId`` <i4, ``Image`` u1 (H, W)}, one row per frame, one row per chunk, gzip.
 Axis 0 of ``Image`` is x, axis 1 is z. Images of sixteen bits are read too.
 """
 
 import os
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,8 +20,8 @@ from util.runtime.hdf5 import describe
 FRAMES = "FinalImage"
 
 
-def frame_dtype(frame_shape: tuple[int, int]) -> np.dtype:
-    """Row type of ``FinalImage`` for frames of the given shape, in the course's field order."""
+def frame_dtype(frame_shape: tuple[int, int]) -> np.dtype[Any]:
+    """Return the row type of ``FinalImage`` for frames of the given shape, in the course's field order."""
     return np.dtype([("ImageId", "<i4"), ("Image", "u1", frame_shape)])
 
 
@@ -37,8 +38,8 @@ class FrameFile(HDF5Frames):
     Raises
     ------
     InputError
-        The file is missing, no HDF5 file, cut short, or holds no frames; one line that names what was expected, what
-        was found and what to do.
+        The file is missing, not HDF5, cut short, or holds no frames; one line that says what was expected, what was
+        found and what to do.
     """
 
     def __init__(self, path: str | os.PathLike[str], dataset: str = FRAMES) -> None:
@@ -73,7 +74,7 @@ class FrameFile(HDF5Frames):
             )
         if found.ndim != 1 or found.shape[0] == 0:
             raise InputError(
-                f"{where}: expected one row a frame, found shape {found.shape}; give a file that holds frames"
+                f"{where}: expected one row per frame, found shape {found.shape}; give a file that holds frames"
             )
         self.count = found.shape[0]
         self.frame_shape = image_kind.shape
@@ -81,17 +82,13 @@ class FrameFile(HDF5Frames):
         self.bits = 8 * dtype.itemsize
         return found
 
-    def attributes(self) -> dict[str, object]:
-        """Give the root's attributes, by which `src.simulate_finaltest` says how it made the file."""
-        return dict(self._file.attrs)
-
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
-        """``ImageId`` and frame of row `index`; see `FrameSource.read_row`."""
+        """Return ``ImageId`` and frame of row `index`; see `FrameSource.read_row`."""
         row = self._row(index)
         return int(row["ImageId"]), self._counts(index, row["Image"])
 
     def image_ids(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
-        """``ImageId`` of rows `start` .. `stop` - 1, shape (stop - start,), without inflating whole frames."""
+        """Return ``ImageId`` of rows `start` .. `stop` - 1, shape (stop - start,), without inflating whole frames."""
         stop = self.count if stop is None else stop
         self.check_range(start, stop)
         ids = np.empty(stop - start, np.int64)
@@ -102,7 +99,6 @@ class FrameFile(HDF5Frames):
                 raise self._damaged(index, error) from None
         return ids
 
-    def _layout(self) -> list:
-        kind = self._rows.dtype
-        layout = [[name, str(kind[name]), kind.fields[name][1]] for name in kind.names]
+    def _layout(self) -> list[object]:
+        layout = [[name, str(kind), offset] for name, (kind, offset) in self._rows.fields.items()]
         return [self.path.stat().st_size, self.count, layout]

@@ -1,7 +1,7 @@
 """Writing the camera frames of a run to the course's `finaltest.h5`.
 
 Frames come as packed chunks, so that the processes that make the frames also pack them; the one that owns the file
-only appends. Packing is ISA-L's: 84 kB a frame in 0.5 ms, where zlib at HDF5's usual level 4 takes 3.7 ms for 74 kB.
+only appends. ISA-L packs a frame into 84 kB in 0.5 ms, where zlib at HDF5's usual level 4 takes 3.7 ms for 74 kB.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ class FrameWriter(TableWriter):
 
     def __init__(self, tables: TableWriter, frame_shape: tuple[int, int], count: int) -> None:
         super().__init__(tables.file, tables.disk)
-        # The level is a remark for readers of the file; only a writer uses it, and the frames come packed.
+        # The level only informs readers of the file: HDF5 would use it to write, but the frames come packed.
         self._frames = self.file.create_dataset(
             FRAMES, (count,), frame_dtype(frame_shape), chunks=(1,), compression="gzip", compression_opts=DEFLATE_LEVEL
         )
@@ -68,7 +68,7 @@ def writing_frames(
     count : int
         Number of frames.
     attributes : mapping
-        Attributes of the file's root: how it was made.
+        Attributes of the file's root, which say how it was made.
 
     Yields
     ------

@@ -1,8 +1,9 @@
-"""Camera frames in a dataset of an HDF5 file; of shape (N, H, W), or what `util.frames.course_file` makes of it."""
+"""Camera frames in a dataset of an HDF5 file: of shape (N, H, W), or records as in `util.frames.course_file`."""
 
 import os
 from abc import abstractmethod
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,20 +16,20 @@ from util.runtime.hdf5 import describe, open_hdf5
 
 
 class HDF5Frames(FrameSource):
-    """Frames in one dataset of an HDF5 file, a row each.
+    """Frames in one dataset of an HDF5 file, one row each.
 
     Parameters
     ----------
     path : path-like
         The file.
     dataset : str
-        In it.
+        Its name in the file, groups included.
 
     Raises
     ------
     InputError
-        The file is missing, no HDF5 file, cut short, or holds no frames; one line that names what was expected, what
-        was found and what to do.
+        The file is missing, not HDF5, cut short, or holds no frames; one line that says what was expected, what was
+        found and what to do.
     """
 
     def __init__(self, path: str | os.PathLike[str], dataset: str) -> None:
@@ -43,20 +44,21 @@ class HDF5Frames(FrameSource):
 
     @abstractmethod
     def _checked(self) -> h5py.Dataset:
-        """Give the dataset, once it is sure that it holds frames, and set what is known of them."""
+        """Return the dataset once it is known to hold frames, and set the attributes that describe them."""
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _row(self, index: int) -> np.void | NDArray:
+    def _row(self, index: int) -> Any:
+        """Return a record or an array, as the dataset has it."""
         self.check_range(index, index + 1)
         try:
             return self._rows.read(index)
         except DAMAGE as error:
             raise self._damaged(index, error) from None
 
-    def _counts(self, index: int, frame: NDArray) -> NDArray[np.unsignedinteger]:
+    def _counts(self, index: int, frame: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
         try:
             return as_counts(frame, self.dtype)
         except ValueError as error:
@@ -105,15 +107,15 @@ class FrameStack(HDF5Frames):
         return found
 
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
-        """Give number and frame of row `index`; see `FrameSource.read_row`."""
+        """Return number and frame of row `index`; see `FrameSource.read_row`."""
         return index, self._counts(index, self._row(index))
 
-    def _layout(self) -> list:
+    def _layout(self) -> list[object]:
         return [self.path.stat().st_size, self.count, self.dataset, str(self._rows.dtype.base), self.frame_shape]
 
 
 def datasets_of(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Give all datasets of a file by name, those in groups too."""
+    """Return all datasets of a file by name, those in groups too."""
     found: dict[str, h5py.Dataset] = {}
 
     def take(name: str, item: h5py.Group | h5py.Dataset) -> None:

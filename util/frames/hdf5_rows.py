@@ -1,19 +1,20 @@
 """Rows of an HDF5 dataset along its first axis, read fast where they are packed one by one.
 
-HDF5 inflates chunks inside the library with zlib: 1.5 to 2.6 ms a frame of 86 electrons, by how it was packed. Here
-chunks leave the library packed, and ISA-L inflates them: 0.45 ms a frame in all.
+HDF5 inflates chunks inside the library with zlib: 1.5 to 2.6 ms per frame of 86 electrons, depending on how it was
+packed. Here chunks leave the library packed, and ISA-L inflates them: 0.45 ms per frame in all.
 """
 
 import zlib
+from typing import Any
 
 import h5py
 import numpy as np
 from isal import isal_zlib
-from numpy.typing import NDArray
 
 CHUNK_CACHE_LIMIT = 1 << 28  # bytes
-# What reading a damaged chunk may raise.
-DAMAGE = (OSError, RuntimeError, ValueError, isal_zlib.error, zlib.error)
+# What reading a damaged chunk may raise. The stubs of isal take its class of errors for an error.
+_ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]
+DAMAGE = (OSError, RuntimeError, ValueError, _ISAL_ERROR, zlib.error)
 
 
 class HDF5Rows:
@@ -31,10 +32,15 @@ class HDF5Rows:
     ----------
     dtype : np.dtype
         Of one row, the shape of further axes included.
+    fields : dict
+        Type and offset in bytes of each field of a row, in the file's order; empty where rows are not records.
     """
 
     def __init__(self, dataset: h5py.Dataset) -> None:
-        self.dtype = np.dtype((dataset.dtype, dataset.shape[1:]))
+        self.dtype: np.dtype[Any] = np.dtype((dataset.dtype, dataset.shape[1:]))
+        self.fields: dict[str, tuple[np.dtype[Any], int]] = {}
+        if self.dtype.fields is not None:
+            self.fields = {name: field[:2] for name, field in self.dtype.fields.items()}
         filters = dataset.id.get_create_plist()
         kind = dataset.id.get_type()
         # Integers of fewer bits than their bytes hold are HDF5's to unpack.
@@ -47,8 +53,8 @@ class HDF5Rows:
         )
         self._dataset = dataset if self._direct else _with_chunk_cache(dataset)
 
-    def read(self, index: int) -> np.void | NDArray:
-        """Row `index`; raises one of `DAMAGE` where it cannot be read."""
+    def read(self, index: int) -> Any:
+        """Return row `index`, a record or an array; raise one of `DAMAGE` where it cannot be read."""
         chunk = self._packed(index)
         if chunk is None:
             return self._dataset[index]
@@ -58,22 +64,22 @@ class HDF5Rows:
         return np.frombuffer(row, self.dtype, 1)[0]
 
     def read_field(self, index: int, name: str) -> np.generic:
-        """One field of row `index`, without inflating what comes after it; raises as `read`."""
+        """Return one field of row `index`, without inflating what comes after it; raise as `read` does."""
         chunk = self._packed(index)
         if chunk is None:
             return self._dataset[index][name]
-        kind, offset = self.dtype.fields[name][:2]
+        kind, offset = self.fields[name]
         head = isal_zlib.decompressobj().decompress(chunk, offset + kind.itemsize)
         return np.frombuffer(head, kind, 1, offset)[0]
 
     def _packed(self, index: int) -> bytes | None:
-        """Give the deflated chunk of a row; None where the row was stored plain or never written, or is no chunk."""
+        """Return the deflated chunk of a row; None where the row was stored plain or never written, or is no chunk."""
         if not self._direct:
             return None
         try:
             skipped, chunk = self._dataset.id.read_direct_chunk((index,) + (0,) * (self._dataset.ndim - 1))
         except (OSError, RuntimeError, ValueError):
-            return None  # HDF5's own reader knows the fill value, or else the better message
+            return None  # HDF5's own reader knows the fill value, or else has the better message
         return None if skipped else chunk
 
 

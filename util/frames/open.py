@@ -27,8 +27,8 @@ def open_frames(path: Path, dataset: str | None = None) -> FrameSource:
         The course's `finaltest.h5`; an HDF5 file with a plain dataset (N, H, W); a TIFF file of many pages; or a folder
         of TIFF files.
     dataset : str or None
-        Which dataset of an HDF5 file; None: ``FinalImage``, or else the only one that is plain frames, which is then
-        said by a warning of this module's logger.
+        Which dataset of an HDF5 file; None: ``FinalImage``, or else the only one of plain frames, which a warning of
+        this module's logger then names.
 
     Raises
     ------
@@ -46,12 +46,12 @@ def open_frames(path: Path, dataset: str | None = None) -> FrameSource:
 
 
 def is_course_file(path: Path) -> bool:
-    """Whether frames are in the course's format, which alone may tell the truth of them.
+    """Return whether frames are in the course's format, the only one that may hold their truth.
 
     Raises
     ------
     InputError
-        No file of frames at all.
+        No such file, or neither TIFF nor HDF5.
     """
     if path.is_dir() or _starts_as_tiff(path):
         return False
@@ -61,7 +61,7 @@ def is_course_file(path: Path) -> bool:
 
 def _starts_as_tiff(path: Path) -> bool:
     if not path.exists():
-        return False  # open_hdf5 says it well
+        return False  # open_hdf5 reports it
     with path.open("rb") as stream:
         return stream.read(4) in _TIFF_STARTS
 

@@ -6,29 +6,29 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from util.runtime.errors import FrameError, InputError
 
-SMALLEST_FRAME = 16  # pixels a side; less cannot hold a spot
+SMALLEST_FRAME = 16  # pixels along each side; fewer cannot hold a spot
 FINGERPRINT_FRAMES = 16
 
 
-def counts_dtype(kind: np.dtype) -> np.dtype | None:
-    """Type in which a camera's counts are given: uint8 or uint16; None where `kind` holds no integers.
+def counts_dtype(kind: np.dtype[Any]) -> np.dtype[np.unsignedinteger] | None:
+    """Return the type of a camera's counts, uint8 or uint16; None where `kind` holds no integers.
 
-    Wider and signed integers are taken too, for some programs store counts in them; `as_counts` sees to the values.
+    Wider and signed integers are accepted, since some programs store counts in them; `as_counts` checks the values.
     """
     if kind.kind not in "iu":
         return None
     return np.dtype(np.uint8 if kind.itemsize == 1 else np.uint16)
 
 
-def as_counts(frame: NDArray, dtype: np.dtype) -> NDArray[np.unsignedinteger]:
-    """Give a frame as an array of its own of `dtype`, in C order and the machine's byte order.
+def as_counts(frame: NDArray[np.integer], dtype: np.dtype[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+    """Return a frame as an array of its own, of `dtype`, in C order and the machine's byte order.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def as_counts(frame: NDArray, dtype: np.dtype) -> NDArray[np.unsignedinteger]:
 class FrameSource(ABC):
     """Frames of one camera, opened for reading.
 
-    Neither made for two threads at a time nor to be pickled: a worker opens `path` anew.
+    Not for two threads at a time, nor to be pickled: a worker opens `path` anew.
 
     Attributes
     ----------
@@ -60,19 +60,19 @@ class FrameSource(ABC):
     dtype : np.dtype
         Of the frames: uint8 or uint16.
     bits : int
-        Depth of the camera as far as the file declares it: of 12-bit counts that come in 16 bits, mostly 16.
+        Depth of the camera as far as the file declares it; mostly 16 for 12-bit counts stored in 16 bits.
     """
 
     path: Path
     dataset: str | None = None
     count: int
     frame_shape: tuple[int, int]
-    dtype: np.dtype
+    dtype: np.dtype[np.unsignedinteger]
     bits: int
 
     @abstractmethod
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
-        """``ImageId`` and frame of row `index`: shape (H, W), an array of its own in C order.
+        """Return ``ImageId`` and frame of row `index`: shape (H, W), an array of its own in C order.
 
         Raises
         ------
@@ -87,12 +87,12 @@ class FrameSource(ABC):
         """Close the file."""
 
     @abstractmethod
-    def _layout(self) -> list:
-        """Give what a fingerprint takes in besides frames; JSON can hold it."""
+    def _layout(self) -> list[object]:
+        """Return what a fingerprint covers besides frames, as JSON can hold it."""
 
     @property
     def where(self) -> str:
-        """Name the frames in a message."""
+        """The frames, as messages name them."""
         return f"{self.path}: {self.dataset}" if self.dataset else str(self.path)
 
     def __enter__(self) -> Self:
@@ -115,22 +115,22 @@ class FrameSource(ABC):
             )
 
     def read(self, index: int) -> NDArray[np.unsignedinteger]:
-        """Frame `index`; as `read_row`."""
+        """Return frame `index`; see `read_row`."""
         return self.read_row(index)[1]
 
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, NDArray[np.unsignedinteger]]]:
-        """``ImageId`` and frame of each row from `start` up to `stop` (default: the end), one after the other."""
+        """Return an iterator over ``ImageId`` and frame of each row from `start` up to `stop` (default: the end)."""
         stop = self.count if stop is None else stop
         self.check_range(start, stop)
         return (self.read_row(index) for index in range(start, stop))
 
     def image_ids(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
-        """``ImageId`` of rows `start` .. `stop` - 1, shape (stop - start,): their numbers, where a format has no more.
+        """Return the ``ImageId`` of rows `start` .. `stop` - 1, shape (stop - start,), by default their numbers.
 
         Raises
         ------
         InputError
-            Range outside the file.
+            The range is not within the file.
         FrameError
             An ``ImageId`` that is in the file cannot be read.
         """
@@ -139,9 +139,9 @@ class FrameSource(ABC):
         return np.arange(start, stop)
 
     def fingerprint(self) -> str:
-        """SHA-256, as hex digits, over layout, count and up to 16 evenly spaced frames.
+        """Return the SHA-256, as hex digits, of layout, count and up to 16 evenly spaced frames.
 
-        It tells one run's file from another's in milliseconds; it is no proof against tampering.
+        It tells one run's file from another's in milliseconds; it does not prove that nobody has tampered with one.
         """
         digest = hashlib.sha256(json.dumps(self._layout()).encode())
         for index in np.unique(np.linspace(0, self.count - 1, FINGERPRINT_FRAMES).round().astype(int)):
@@ -151,5 +151,5 @@ class FrameSource(ABC):
                 digest.update(b"damaged")
                 continue
             digest.update(str(image_id).encode())
-            digest.update(frame)
+            digest.update(frame.data)
         return digest.hexdigest()

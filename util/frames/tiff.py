@@ -16,7 +16,7 @@ from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, 
 from util.runtime.errors import FrameError, InputError
 
 SUFFIXES = (".tif", ".tiff")
-# What tifffile raises on files that are damaged, or compressed in a way that it needs more packages for.
+# What tifffile raises on files that are damaged, or whose compression needs further packages.
 _DAMAGE = (
     *(tifffile.TiffFileError, OSError, ValueError, TypeError, RuntimeError, LookupError),
     *(struct.error, zlib.error, EOFError, MemoryError),
@@ -24,19 +24,19 @@ _DAMAGE = (
 
 
 class TiffFrames(FrameSource):
-    """Frames of eight to sixteen bits, one a page; ``ImageId`` is their number.
+    """Frames of eight to sixteen bits, one per page; ``ImageId`` is their number.
 
     Parameters
     ----------
     path : path-like
-        A file, or a folder: its files ``*.tif`` and ``*.tiff`` in the order of their names, numbers in them by value.
-        Where its first file has one page, all must have; where it has more, each may have as many as it will.
+        A file, or a folder: its files ``*.tif`` and ``*.tiff``, ordered by name, with the numbers in names by value.
+        Where its first file has one page, all must have one; where it has more, each may have any number.
 
     Raises
     ------
     InputError
         No TIFF files, or frames that are no camera's counts or not all of one size. Of a folder of single frames only
-        some are looked at; the others are when they are read.
+        some are checked here, the others when they are read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -68,7 +68,7 @@ class TiffFrames(FrameSource):
             self._opened = None
 
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
-        """Give number and frame of row `index`; see `FrameSource.read_row`."""
+        """Return number and frame of row `index`; see `FrameSource.read_row`."""
         self.check_range(index, index + 1)
         pages, page = self._check(index)
         try:
@@ -83,7 +83,7 @@ class TiffFrames(FrameSource):
         if len(self._files) == self.count and len(pages) > 1:
             raise FrameError(
                 f"{self._files[number]}: expected one page, as in the folder's first file, found {len(pages)}; "
-                "keep files of one page and of many in folders of their own"
+                "keep files of one page and of many in separate folders"
             )
         shape, dtype, _ = pages.look(page)
         if (shape, dtype) != (self.frame_shape, self.dtype):
@@ -105,7 +105,7 @@ class TiffFrames(FrameSource):
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         return f"{self._files[number]}: page {index - self._starts[number]} (frame {index})"
 
-    def _layout(self) -> list:
+    def _layout(self) -> list[object]:
         names = hashlib.sha256("/".join(path.name for path in self._files).encode()).hexdigest()
         size = self._files[0].stat().st_size if len(self._files) == 1 else names
         return ["TIFF", size, self.count, self.frame_shape, str(self.dtype)]
@@ -129,8 +129,8 @@ class _TiffPages:
             self.close()
             raise _unreadable(str(path), error) from None
 
-    def _plain_stack(self) -> NDArray | None:
-        """Map the frames that ImageJ writes one behind the other, beyond 4 GB under a single page."""
+    def _plain_stack(self) -> NDArray[np.integer] | None:
+        """Map the frames that ImageJ writes one after another, under a single page beyond 4 GB."""
         if not (self._file.is_imagej and self._count == 1):
             return None
         series = self._file.series[0]
@@ -147,11 +147,11 @@ class _TiffPages:
         self._stack = None
         self._file.close()
 
-    def look(self, page: int) -> tuple[tuple[int, int], np.dtype, int]:
-        """Shape, type and depth of a frame, without reading it."""
+    def look(self, page: int) -> tuple[tuple[int, int], np.dtype[np.unsignedinteger], int]:
+        """Return shape, type and depth of a frame without reading it."""
         where = f"{self._path}: page {page}"
         try:
-            found = self._file.pages[0 if self._stack is not None else page]
+            found = self._file.pages[0 if self._stack is not None else page].aspage()
             shape, kind, bits = found.shape, found.dtype, found.bitspersample
             grey = found.samplesperpixel == 1 and found.photometric == tifffile.PHOTOMETRIC.MINISBLACK
             seen = getattr(found.photometric, "name", found.photometric)
@@ -159,7 +159,7 @@ class _TiffPages:
             raise _unreadable(where, error) from None
         if not grey:
             raise FrameError(
-                f"{where}: expected grey values with black as zero (MINISBLACK), one a pixel, found {seen} with "
+                f"{where}: expected grey values with black as zero (MINISBLACK), one per pixel, found {seen} with "
                 f"{found.samplesperpixel}; save the camera's own counts"
             )
         dtype = None if kind is None else counts_dtype(kind)
@@ -168,12 +168,12 @@ class _TiffPages:
         if len(shape) != 2 or min(shape) < SMALLEST_FRAME:
             raise FrameError(
                 f"{where}: expected a frame of shape (H, W), at least {SMALLEST_FRAME} pixels each, found {shape}; "
-                "save one frame a page"
+                "save one frame per page"
             )
         return shape, dtype, bits
 
-    def read(self, page: int) -> NDArray:
-        """Give a frame as it is stored; raises one of `_DAMAGE`."""
+    def read(self, page: int) -> NDArray[np.integer]:
+        """Return a frame as it is stored; raise one of `_DAMAGE` where it cannot be read."""
         return self._stack[page] if self._stack is not None else self._file.pages[page].asarray()
 
 
@@ -185,7 +185,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _by_value(path: Path) -> list[tuple[int, int | str]]:
-    """Order names so that frame_9 comes before frame_10; equal values by their text, so that the order is one."""
+    """Order names so that frame_9 comes before frame_10, and names of equal values by their text."""
     parts = [part for part in re.split(r"(\d+)", path.name) if part]
     return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(2, path.name)]
 

@@ -7,6 +7,7 @@ between quadrants hold the information about the centre, and nothing else (to fi
 import functools
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numba import njit
@@ -14,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 from util.physics.projection import radial_functions
+
+_Float = TypeVar("_Float", bound=np.floating)
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def fold(
     return PolarMap(*np.ascontiguousarray(np.moveaxis(sums, -1, 0)))
 
 
-def coarsen(values: NDArray[np.float64], by_rho: int, by_angle: int) -> NDArray[np.float64]:
+def coarsen(values: NDArray[_Float], by_rho: int, by_angle: int) -> NDArray[_Float]:
     """Sum blocks of `by_rho` x `by_angle` bins: (n_rho, n_angle) to (n_rho / by_rho, n_angle / by_angle)."""
     n_rho, n_angle = values.shape
     return values.reshape(n_rho // by_rho, by_rho, n_angle // by_angle, by_angle).sum(axis=(1, 3))

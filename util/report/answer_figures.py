@@ -18,12 +18,12 @@ from util.runtime.value_with_error import shorthand
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 CELLS = 256  # of the maps shown, along each axis
-STYLE = {"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 130}
+STYLE = matplotlib.RcParams({"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 130})
 
 
-def expected_map(result: FitResult, cells: int = CELLS) -> NDArray:
-    """Electrons that the fit expects in each cell of the screen, shape (cells, cells); axis 0 is x."""
-    fine = 2  # points a cell along each axis; a sphere's edge is about as wide as a cell
+def expected_map(result: FitResult, cells: int = CELLS) -> NDArray[np.float64]:
+    """Return the electrons that the fit expects in each cell of the screen, shape (cells, cells); axis 0 is x."""
+    fine = 2  # points per cell along each axis; a sphere's edge is about as wide as a cell
     x = -1 + (np.arange(cells * fine) + 0.5) * 2 / (cells * fine)
     centre = tuple(result.centre)
     total = sum(
@@ -34,16 +34,20 @@ def expected_map(result: FitResult, cells: int = CELLS) -> NDArray:
 
 
 def draw_answer(
-    path: Path, distribution: NDArray, mean_square_weight: float, result: FitResult, truth: Sequence[Sphere] | None
+    path: Path,
+    distribution: NDArray[np.float64],
+    mean_square_weight: float,
+    result: FitResult,
+    truth: Sequence[Sphere] | None,
 ) -> None:
     """Draw distribution, model, pulls and PADs into one figure.
 
     Parameters
     ----------
     path : Path
-        Its suffix, one of `FIGURE_SUFFIXES`, says the format.
+        Its suffix, one of `FIGURE_SUFFIXES`, sets the format.
     distribution : (1024, 1024)
-        Sum of weights a pixel.
+        Sum of weights per pixel.
     mean_square_weight : float
         <w^2> / <w>: the variance of a cell in units of its content.
     result : FitResult
@@ -52,14 +56,16 @@ def draw_answer(
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(12, 8.4), layout="constrained")
-        maps, pads = figure.subfigures(2, 1, height_ratios=(1, 1.2))
+        maps, pads = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.2))[:, 0]
         draw_maps(maps, distribution, mean_square_weight, result)
         draw_pads(pads, result, truth)
         with replacing(path) as temporary:
             figure.savefig(temporary)
 
 
-def draw_maps(figure: Figure | SubFigure, distribution: NDArray, mean_square_weight: float, result: FitResult) -> None:
+def draw_maps(
+    figure: Figure | SubFigure, distribution: NDArray[np.float64], mean_square_weight: float, result: FitResult
+) -> None:
     """Draw what was found, what the fit expects, and the pulls; parameters as in `draw_answer`."""
     block = distribution.shape[0] // CELLS
     found = distribution.reshape(CELLS, block, CELLS, block).sum(axis=(1, 3), dtype=float)
@@ -73,7 +79,12 @@ def draw_maps(figure: Figure | SubFigure, distribution: NDArray, mean_square_wei
 
 
 def _show(
-    ax: Axes, values: NDArray, title: str, figure: Figure | SubFigure, colours: str, limits: tuple[float, float]
+    ax: Axes,
+    values: NDArray[np.float64],
+    title: str,
+    figure: Figure | SubFigure,
+    colours: str,
+    limits: tuple[float, float],
 ) -> None:
     # z, the laser polarisation, upwards
     image = ax.imshow(values.T, origin="lower", extent=(-1, 1, -1, 1), cmap=colours, vmin=limits[0], vmax=limits[1])

@@ -1,4 +1,4 @@
-"""Figures that show how far to trust an answer; each is written as PNG and as PDF."""
+"""Figures that show how far to trust an answer, each as PNG and as PDF."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ _FINE = PolarBins(1000, 24)
 
 @dataclass(frozen=True)
 class Measured:
-    """What hits there are to draw.
+    """What the figures show of the hits.
 
     Attributes
     ----------
     goodness : Goodness
     distribution : (1024, 1024)
-        Sum of weights a pixel.
+        Sum of weights per pixel.
     mean_square_weight : float
         <w^2> / <w> of the hits.
     frame : (image (H, W), hits structured) or None
@@ -37,9 +37,9 @@ class Measured:
     """
 
     goodness: Goodness
-    distribution: NDArray
+    distribution: NDArray[np.float64]
     mean_square_weight: float
-    frame: tuple[NDArray, NDArray] | None = None
+    frame: tuple[NDArray[np.unsignedinteger], NDArray[np.void]] | None = None
 
 
 def draw_all(
@@ -48,9 +48,9 @@ def draw_all(
     measured: Measured | None = None,
     *,
     truth: Sequence[Sphere] | None = None,
-    others: Mapping[str, NDArray] | None = None,
+    others: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> list[Path]:
-    """Draw every figure that there is something to draw for, and remove those of an earlier answer.
+    """Draw every figure for which there is something to show, and remove those of an earlier answer.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def draw_all(
         None: an answer without hits.
     truth : sequence of Sphere or None
     others : mapping of a method's name to its betas (S, m)
-        Other answers to show beside this one, of as many betas as they have.
+        Other answers to show beside this one, with as many betas as each has.
 
     Returns
     -------
@@ -81,7 +81,8 @@ def draw_all(
             "angular_pulls": ((8, 3.5), lambda f: _angular(f, goodness)),
         }
         if measured.frame is not None:
-            drawings["frame"] = ((7.5, 7), lambda f: _frame(f, *measured.frame))
+            image, found = measured.frame
+            drawings["frame"] = ((7.5, 7), lambda f: _frame(f, image, found))
     written = []
     with matplotlib.rc_context(STYLE):
         for name, (size, draw) in drawings.items():
@@ -106,7 +107,7 @@ def _radial(figure: Figure, result: FitResult, goodness: Goodness) -> None:
         alone = expected(_FINE, result.beta[s], result.R[s], result.sigma_R[s]) * result.electrons[s]
         ring = coarsen(alone, _FINE.n_rho // N_RHO, _FINE.n_angle)[:, 0]
         upper.plot(goodness.rho, ring, style, color="black", label=f"sphere {s + 1}, R = {result.R[s]:.4f}")
-    upper.set(ylabel="electrons a ring", title="Distance from the centre, on the detector")
+    upper.set(ylabel="electrons per ring", title="Distance from the centre, on the detector")
     upper.legend(frameon=False)
     error = goodness.radial_error
     # Rings where nothing is expected have no pull.
@@ -144,7 +145,9 @@ def _correlations(figure: Figure, result: FitResult) -> None:
     figure.colorbar(image, ax=ax, shrink=0.85)
 
 
-def _betas(figure: Figure, result: FitResult, truth: Sequence[Sphere] | None, others: Mapping[str, NDArray]) -> None:
+def _betas(
+    figure: Figure, result: FitResult, truth: Sequence[Sphere] | None, others: Mapping[str, NDArray[np.float64]]
+) -> None:
     spheres, n = result.beta.shape
     axes = figure.subplots(2, spheres, squeeze=False, sharex=True, height_ratios=(1.6, 1))
     order = np.array(result.layout.degrees)
@@ -170,7 +173,7 @@ def _betas(figure: Figure, result: FitResult, truth: Sequence[Sphere] | None, ot
         upper.legend(frameon=False)
 
 
-def _frame(figure: Figure, image: NDArray, hits: NDArray) -> None:
+def _frame(figure: Figure, image: NDArray[np.unsignedinteger], hits: NDArray[np.void]) -> None:
     ax = figure.subplots()
     half = [pixels / max(image.shape) for pixels in image.shape]
     extent = (-half[0], half[0], -half[1], half[1])

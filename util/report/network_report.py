@@ -1,4 +1,4 @@
-"""What final.ipynb shows: training curves, the distribution, two answers side by side, and what they leave."""
+"""What final.ipynb shows: training curves, the distribution, two answers side by side, and their residuals."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from util.electrons.shards import list_shards, read_shard
 from util.fit.parameters import Layout
 from util.physics import pad
 from util.physics.polar_map import PolarBins, expected, fold
+from util.report.answer_figures import STYLE
 from util.training.course import Epoch
 from util.training.released import read_manifest
 
-_STYLE = {"font.size": 9, "axes.titlesize": 10}
 _BINS = PolarBins(100, 24)
 
 
@@ -32,8 +32,8 @@ def read_curves(manifest: Path) -> dict[str, tuple[Epoch, ...]]:
     return {file.name.split(".")[0]: file.curve for file in read_manifest(manifest).files}
 
 
-def read_distribution(folder: Path) -> NDArray | None:
-    """Sum the distributions of all shards of a folder, (1024, 1024); None where there are none."""
+def read_distribution(folder: Path) -> NDArray[np.float64] | None:
+    """Sum the distributions of all shards in a folder, (1024, 1024); None where there are no shards."""
     if not any(folder.glob("final_*_*.npz")):
         return None
     return np.sum([read_shard(path).distribution.astype(float) for path in list_shards(folder)], axis=0)
@@ -41,7 +41,7 @@ def read_distribution(folder: Path) -> NDArray | None:
 
 def draw_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure:
     """Draw the distance over the samples seen, training and validation."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")
         axes = figure.subplots(1, max(len(curves), 1), squeeze=False)[0]
         for ax, (name, curve) in zip(axes, curves.items(), strict=False):
@@ -53,12 +53,12 @@ def draw_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure:
         return figure
 
 
-def draw_distribution(distribution: NDArray | None) -> Figure | None:
-    """Draw the square root of the electrons in blocks of 4 x 4 pixels; None of None."""
+def draw_distribution(distribution: NDArray[np.float64] | None) -> Figure | None:
+    """Draw the square root of the electrons in blocks of 4 x 4 pixels; None where there is no distribution."""
     if distribution is None:
         return None
     cells = distribution.reshape(256, 4, 256, 4).sum(axis=(1, 3))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 3.6), layout="constrained")
         ax = figure.subplots()
         shown = np.sqrt(np.maximum(cells, 0))
@@ -71,7 +71,7 @@ def draw_distribution(distribution: NDArray | None) -> Figure | None:
 
 
 def compare(likelihood: Path, network: Path) -> str:
-    """Table of both answers, with the likelihood's errors, and their distance; or that there is none of the network."""
+    """Return a table of both answers, with the likelihood's errors, and their distance; or say that one is missing."""
     if not network.exists():
         return f"No answer of the network here: ANSWER={network} METHOD=resnet bash script/gen_finaltest_answer.sh"
     one, two = read_answer(likelihood), read_answer(network)
@@ -94,7 +94,7 @@ def draw_pads(likelihood: Path, network: Path) -> Figure | None:
         return None
     c = np.linspace(-1, 1, 401)
     one, two = read_answer(likelihood), read_answer(network)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")
         for ax, row, other in zip(figure.subplots(1, len(one), squeeze=False)[0], one, two, strict=True):
             ax.plot(c, pad.intensity(row["beta"], c), color="black", linewidth=1, label="likelihood")
@@ -104,15 +104,16 @@ def draw_pads(likelihood: Path, network: Path) -> Figure | None:
         return figure
 
 
-def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray:
-    """Give the pulls of the folded map: found minus expected over the root of expected; 0 where little is expected.
+def residuals(distribution: NDArray[np.float64], likelihood: Path, beta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pulls of the folded map: found minus expected over the root of expected; 0 where little is expected.
 
     Parameters
     ----------
     distribution : array (1024, 1024)
-    likelihood : final.h5 that tells electrons, widths and centre
+    likelihood : Path
+        The final.h5 that gives electrons, radii, widths and centre.
     beta : array (S, m)
-        Betas to expect with.
+        The betas that say what is expected.
     """
     layout, values, _ = read_parameters(likelihood)
     pitch = 2 / distribution.shape[0]
@@ -128,12 +129,12 @@ def residuals(distribution: NDArray, likelihood: Path, beta: NDArray) -> NDArray
     return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)
 
 
-def draw_residuals(distribution: NDArray | None, likelihood: Path, network: Path) -> Figure | None:
-    """Draw what both answers leave of the folded map, in standard deviations; None where one of the three lacks."""
+def draw_residuals(distribution: NDArray[np.float64] | None, likelihood: Path, network: Path) -> Figure | None:
+    """Draw what both answers leave of the folded map, in standard deviations; None where one of them is missing."""
     if distribution is None or not network.exists():
         return None
     answers = {"likelihood": read_answer(likelihood)["beta"], "network": read_answer(network)["beta"]}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8, 3), layout="constrained")
         axes = figure.subplots(1, 2)
         for ax, (name, beta) in zip(axes, answers.items(), strict=True):

@@ -21,15 +21,17 @@ _COLOURS = ("tab:blue", "tab:orange", "tab:green")
 
 
 def draw_ranges(folder: Path, groups: Sequence[Spheres], found: Sequence[Ranges], *, seed: int) -> None:
-    """Write FOLDER/ranges.png and .pdf: a histogram of each parameter, over it the density under the prior found.
+    """Write FOLDER/ranges.png and .pdf: a histogram of each parameter, under the density of the prior found.
 
     Parameters
     ----------
     folder : Path
-    groups, found : one each for every sphere of the prior
-        Groups that are one and the same are drawn once.
+    groups : sequence of Spheres
+        For each sphere of the prior, those that it was estimated from; groups that are one and the same are drawn once.
+    found : sequence of Ranges
+        What was estimated from each group.
     seed : int
-        Of the draws that show the prior.
+        For the draws that show the prior.
     """
     kinds = [i for i in range(len(groups)) if not any(groups[i] is groups[j] for j in range(i))]
     betas = groups[0].beta.shape[1]
@@ -61,13 +63,18 @@ def draw_ranges(folder: Path, groups: Sequence[Spheres], found: Sequence[Ranges]
 
 
 def _panel(
-    ax: Axes, values: NDArray, limits: tuple[float, float], sample: NDArray | None, colour: str, label: str
+    ax: Axes,
+    values: NDArray[np.float64],
+    limits: tuple[float, float],
+    sample: NDArray[np.float64] | None,
+    colour: str,
+    label: str,
 ) -> None:
     low, high = limits
     if not low < high:
         ax.axvline(low, color=colour)
         return
-    edges = np.linspace(low, high, int(np.clip(np.sqrt(len(values)), 6, _MOST_BINS)) + 1)
+    edges = np.linspace(low, high, int(np.clip(np.sqrt(len(values)), 6, _MOST_BINS)) + 1).tolist()
     ax.hist(values, edges, density=True, color=colour, alpha=0.35, label=f"{label}, in the files")
     if sample is None:
         ax.hlines(1 / (high - low), low, high, color=colour, linewidth=1.5)

@@ -23,7 +23,7 @@ def load(cls: type[T], path: Path) -> T:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such settings file; give an existing one or restore it from git") from None
-    except ValueError as error:  # malformed, no UTF-8, or an integer of thousands of digits
+    except ValueError as error:  # malformed, not UTF-8, or an integer of thousands of digits
         raise InputError(f"{path}: not a TOML file ({error}); correct that line") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply; correct it") from None
@@ -31,7 +31,7 @@ def load(cls: type[T], path: Path) -> T:
 
 
 def changed(settings: T, changes: Mapping[str, object], where: Path | str) -> T:
-    """Return settings with the values of the command line in place of their own, checked as those of a file are.
+    """Return settings with values from the command line in place of their own, checked like those of a file.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ class Block(NamedTuple):
 
     number: int
     start: int  # first frame
-    stop: int  # behind the last frame
+    stop: int  # one past the last frame
     experiment: Experiment
     recipe: PhosphorRecipe
     seed: int
@@ -28,15 +28,15 @@ class SimulatedBlock(NamedTuple):
 
     block: Block
     packed: list[bytes]  # one chunk of FinalImage for each frame
-    generated: list[NDArray]  # GENERATED_DTYPE rows, one array for each sphere
-    detected: NDArray  # DETECTED_DTYPE rows, by frame
+    generated: list[NDArray[np.void]]  # GENERATED_DTYPE rows, one array for each sphere
+    detected: NDArray[np.void]  # DETECTED_DTYPE rows, by frame
 
 
 def simulate_block(block: Block) -> SimulatedBlock:
     """Draw the electrons of some frames and take the frames.
 
-    Electrons that miss the screen are generated, but neither detected nor seen. ``ElectronId`` counts through the
-    spheres one after the other, so that it is the row of ``GeneratedElectrons``.
+    Electrons that miss the screen are generated, but neither detected nor seen. ``ElectronId`` counts through one
+    sphere after another, so that it is the row of ``GeneratedElectrons``.
     """
     experiment, recipe = block.experiment, block.recipe
     rng = np.random.default_rng(np.random.SeedSequence(block.seed, spawn_key=(block.number,)))
@@ -64,7 +64,7 @@ def simulate_block(block: Block) -> SimulatedBlock:
     packed = []
     for frame in range(frames):
         seen = on_screen[frame]
-        spots = draw_spots(recipe, np.count_nonzero(seen), rng=rng)
+        spots = draw_spots(recipe, int(np.count_nonzero(seen)), rng=rng)
         image = render(recipe, x[frame, seen], z[frame, seen], *spots, rng=rng)
         packed.append(pack_frame(block.start + frame, image))
     return SimulatedBlock(block, packed, generated, detected)

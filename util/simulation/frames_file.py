@@ -20,7 +20,7 @@ BLOCK = 100  # frames that share a random generator; another number gives other 
 def simulate(
     output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, seed: int, workers: int, scheduler: str = ""
 ) -> None:
-    """Simulate all frames of an experiment into `output`, in as many processes as `workers`, or on a Dask `scheduler`.
+    """Simulate all frames of an experiment into `output`, in `workers` processes or on a Dask `scheduler`.
 
     Raises
     ------
@@ -61,5 +61,5 @@ def _check_room(output: Path, block: Block) -> None:
 
 
 def settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
-    """Return as JSON what decides the file, but for the seed."""
+    """Return, as JSON, all that determines the file but the seed."""
     return to_json({"experiment": experiment, "phosphor": recipe})

@@ -1,4 +1,4 @@
-"""What all simulated files have in common: they say how they were made, are kept when made so, and need room."""
+"""What all simulated files have in common: they say how they were made, are kept if made alike, and need room."""
 
 import platform
 import shutil
@@ -31,7 +31,7 @@ def is_made_with(path: Path, settings: str, seed: int) -> bool:
     Raises
     ------
     InputError
-        It exists, but was made otherwise.
+        It exists, but was made in another way.
     """
     if not path.exists():
         return False
@@ -44,7 +44,7 @@ def is_made_with(path: Path, settings: str, seed: int) -> bool:
 
 
 def check_room(path: Path, needed: int, remedy: str) -> None:
-    """Refuse to begin what the disk of `path` cannot hold; makes its folder.
+    """Refuse to begin what the disk of `path` cannot hold; make its folder.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Training files of the second kind: many spheres of random parameters with their electrons, no frames.
 
-`simulate_finaltest.sh --kind 2` comes here. A sphere may hold millions of electrons, so it is drawn in pieces; each has
-random numbers of its own, so that the file does not depend on the number of workers.
+`simulate_finaltest.sh --kind 2` writes them. A sphere may hold millions of electrons, so it is drawn in pieces; each
+has random numbers of its own, so that the file does not depend on the number of workers.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ class Piece(NamedTuple):
 
 
 def draw_piece(piece: Piece) -> tuple[NDArray[np.void], NDArray[np.void]]:
-    """Draw generated and detected electrons; those that miss the screen are generated alone."""
+    """Draw generated and detected electrons; those that miss the screen are not detected."""
     sphere = int(piece.row["DistributionId"])
     key = (_ELECTRONS, sphere, piece.number)
     rng = np.random.default_rng(np.random.SeedSequence(piece.seed, spawn_key=key))
@@ -64,7 +64,7 @@ def draw_piece(piece: Piece) -> tuple[NDArray[np.void], NDArray[np.void]]:
 def draw_parameters(prior: Prior, spheres: int, *, seed: int) -> tuple[NDArray[np.void], NDArray[np.int64]]:
     """Draw ``DistributionParameters`` of `spheres` spheres, and how many electrons each holds.
 
-    A prior of several spheres gives them in turn: row i is of its sphere i modulo their number.
+    A prior of several spheres gives them in turn: row i belongs to its sphere i modulo their number.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_PARAMETERS,)))
     each = len(prior.spheres)
@@ -83,7 +83,7 @@ def simulate_spheres(output: Path, prior: Prior, spheres: int, *, seed: int, wor
     Raises
     ------
     InputError
-        A prior that is hardly ever a density, more electrons than ids, or no room on the disk; nothing is left behind.
+        Draws that are hardly ever a density, more electrons than ids, or no room on the disk; nothing is left behind.
     """
     try:
         rows, electrons = draw_parameters(prior, spheres, seed=seed)
@@ -121,5 +121,5 @@ def simulate_spheres(output: Path, prior: Prior, spheres: int, *, seed: int, wor
 
 
 def settings_text(prior: Prior, spheres: int) -> str:
-    """Return as JSON what decides the file, but for the seed."""
+    """Return, as JSON, all that determines the file but the seed."""
     return to_json({"kind": 2, "prior": prior, "spheres": spheres})

@@ -2,13 +2,13 @@
 
 ``DistributionParameters`` {``DistributionId`` <i4, ``R`` <f8, ``sigma_R`` <f8, ``beta`` <f8 (N)},
 ``GeneratedElectrons`` {``DistributionId`` <i4, ``ElectronId`` <i4, ``r`` <f8, ``costheta`` <f8},
-``DetectedElectrons`` {``ElectronId`` <i4, ``x`` <f8, ``z`` <f8}. A detected electron tells its sphere only by way of
-the generated one of the same id; that join is made here for all electrons at once. Other spellings are taken as in
+``DetectedElectrons`` {``ElectronId`` <i4, ``x`` <f8, ``z`` <f8}. A detected electron tells its sphere only through the
+generated one of the same id; that join is made here for all electrons at once. Other spellings are accepted as in
 `util.simulation.truth_tables`.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ GENERATED_DTYPE = np.dtype([("DistributionId", "<i4"), ("ElectronId", "<i4"), ("
 DETECTED_DTYPE = np.dtype([("ElectronId", "<i4"), ("x", "<f8"), ("z", "<f8")])
 
 
-def distribution_dtype(betas: int) -> np.dtype:
-    """Row type of ``DistributionParameters`` for spheres of `betas` anisotropy parameters."""
+def distribution_dtype(betas: int) -> np.dtype[Any]:
+    """Return the row type of ``DistributionParameters`` for spheres of `betas` anisotropy parameters."""
     return np.dtype([("DistributionId", "<i4"), ("R", "<f8"), ("sigma_R", "<f8"), ("beta", "<f8", (betas,))])
 
 
@@ -34,9 +34,9 @@ class TrainingTables(NamedTuple):
     order. sphere_of_generated (g,), sphere_of_detected (d,): the row of `parameters` that each belongs to.
     """
 
-    parameters: NDArray
-    generated: NDArray
-    detected: NDArray
+    parameters: NDArray[np.void]
+    generated: NDArray[np.void]
+    detected: NDArray[np.void]
     sphere_of_generated: NDArray[np.intp]
     sphere_of_detected: NDArray[np.intp]
 
@@ -45,13 +45,13 @@ class TrainingTables(NamedTuple):
         return np.bincount(self.sphere_of_generated, minlength=len(self.parameters))
 
     def hits(self, sphere: int) -> NDArray[np.float64]:
-        """Positions x and z (2, m) of the detected electrons of row `sphere`, in detector units."""
+        """Return x and z (2, m) of the detected electrons of row `sphere`, in detector units."""
         own = self.detected[self.sphere_of_detected == sphere]
         return np.stack((own["x"], own["z"]))
 
 
-def read_parameters(path: Path) -> NDArray | None:
-    """``DistributionParameters`` in the file's order.
+def read_parameters(path: Path) -> NDArray[np.void] | None:
+    """Read ``DistributionParameters``, in the file's order.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def read_parameters(path: Path) -> NDArray | None:
     Raises
     ------
     InputError
-        No HDF5 file, fields that cannot be made out, or an id that stands twice.
+        No HDF5 file, fields that cannot be made out, or an id that occurs twice.
     """
     with open_hdf5(path) as file:
         rows = read_table(file, path, DISTRIBUTIONS, ("DistributionId", "R", "sigma_R", "beta"))
@@ -70,13 +70,13 @@ def read_parameters(path: Path) -> NDArray | None:
     return rows
 
 
-def count_electrons(path: Path, parameters: NDArray) -> NDArray[np.int64] | None:
+def count_electrons(path: Path, parameters: NDArray[np.void]) -> NDArray[np.int64] | None:
     """Count the generated electrons (n,) of each row of `parameters`; None where there is no ``GeneratedElectrons``.
 
     Raises
     ------
     InputError
-        As `read_tables`.
+        As in `read_tables`.
     """
     with open_hdf5(path) as file:
         generated = read_table(file, path, GENERATED, ("DistributionId",))
@@ -99,19 +99,22 @@ def read_tables(path: Path) -> TrainingTables:
         generated = read_table(file, path, GENERATED, ("DistributionId", "ElectronId", "r", "costheta"))
         detected = read_table(file, path, DETECTED, ("ElectronId", "x", "z"))
         found = ", ".join(file) or "nothing"
-    for name, table in ((DISTRIBUTIONS, parameters), (GENERATED, generated), (DETECTED, detected)):
-        if table is None:
-            raise InputError(
-                f"{path}: expected a table {name}, found {found}; "
-                "give a training file of the second kind, as simulate_finaltest.sh --kind 2 makes"
-            )
+    if parameters is None or generated is None or detected is None:
+        tables = {DISTRIBUTIONS: parameters, GENERATED: generated, DETECTED: detected}
+        missing = next(name for name, table in tables.items() if table is None)
+        raise InputError(
+            f"{path}: expected a table {missing}, found {found}; "
+            "give a training file of the second kind, as simulate_finaltest.sh --kind 2 makes"
+        )
     sphere = _rows_of(generated["DistributionId"], parameters["DistributionId"], path, GENERATED, "DistributionId")
     row = _rows_of(detected["ElectronId"], generated["ElectronId"], path, DETECTED, "ElectronId")
     return TrainingTables(parameters, generated, detected, sphere, sphere[row])
 
 
-def _rows_of(keys: NDArray, ids: NDArray, path: Path, table: str, field: str) -> NDArray[np.intp]:
-    """Row of `ids` that holds each of `keys`; files mostly number their rows, which needs no search."""
+def _rows_of(
+    keys: NDArray[np.integer], ids: NDArray[np.integer], path: Path, table: str, field: str
+) -> NDArray[np.intp]:
+    """Return the row of `ids` that holds each of `keys`; most files number their rows, which needs no search."""
     if ids.size and ids[0] == 0 and np.array_equal(ids, np.arange(ids.size)):
         if not keys.size or (keys.min() >= 0 and keys.max() < ids.size):
             return keys.astype(np.intp)

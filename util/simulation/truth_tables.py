@@ -2,8 +2,8 @@
 
 ``Truth`` {``SphereId`` u1, ``R`` <f8, ``sigma_R`` <f8, ``beta`` <f8 (N)}, ``GeneratedElectrons`` {``SphereId`` u1,
 ``ElectronId`` <i4, ``r`` <f8, ``costheta`` <f8}, ``DetectedElectrons`` {``ImageId`` <i4, ``ElectronId`` <i4, ``x`` <f8,
-``z`` <f8}, beside the frames in one file. How real files spell the Greek names is not documented, so several
-spellings are taken (`read_table`); one that differs from the above is told by a warning of the module's logger.
+``z`` <f8}, beside the frames in one file. How real files spell the Greek names is not documented, so several spellings
+are accepted (`read_table`); a warning of this module's logger names one that differs from the above.
 `util.simulation.training_tables` reads the tables of the second kind, without frames.
 """
 
@@ -11,6 +11,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -28,7 +29,7 @@ DETECTED = "DetectedElectrons"
 GENERATED_DTYPE = np.dtype([("SphereId", "u1"), ("ElectronId", "<i4"), ("r", "<f8"), ("costheta", "<f8")])
 DETECTED_DTYPE = np.dtype([("ImageId", "<i4"), ("ElectronId", "<i4"), ("x", "<f8"), ("z", "<f8")])
 
-# After case, underscores and Greek letters are made alike (see `_plain`), what may stand for a field besides itself.
+# What may stand for a field besides its own name, once case, underscores and Greek letters are made alike (`_plain`).
 _SPELLINGS = {
     "R": {"r", "radius", "mur", "meanr", "rmean"},
     "sigma_R": {"sigmar", "sigma", "sigmaradius", "stdr", "rstd"},
@@ -45,13 +46,13 @@ _GREEK = {"β": "beta", "μ": "mu", "σ": "sigma", "ς": "sigma", "θ": "theta",
 _log = logging.getLogger(__name__)
 
 
-def truth_dtype(betas: int) -> np.dtype:
-    """Row type of ``Truth`` for spheres of `betas` anisotropy parameters, in the course's field order."""
+def truth_dtype(betas: int) -> np.dtype[Any]:
+    """Return the row type of ``Truth`` for spheres of `betas` anisotropy parameters, in the course's field order."""
     return np.dtype([("SphereId", "u1"), ("R", "<f8"), ("sigma_R", "<f8"), ("beta", "<f8", (betas,))])
 
 
-def truth_rows(spheres: Sequence[Sphere]) -> NDArray:
-    """``Truth`` of the given spheres, numbered from 0 in their order.
+def truth_rows(spheres: Sequence[Sphere]) -> NDArray[np.void]:
+    """Return ``Truth`` of the given spheres, numbered from 0 in their order.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def truth_rows(spheres: Sequence[Sphere]) -> NDArray:
 
 
 def read_truth(path: Path) -> list[Sphere] | None:
-    """Spheres of ``Truth``, smaller R first.
+    """Read the spheres of ``Truth``, smaller R first.
 
     Parameters
     ----------
@@ -103,8 +104,8 @@ def read_truth(path: Path) -> list[Sphere] | None:
     return sorted(spheres, key=lambda sphere: sphere.R)
 
 
-def read_detected_electrons(path: Path) -> NDArray | None:
-    """``DetectedElectrons`` in the file's order.
+def read_detected_electrons(path: Path) -> NDArray[np.void] | None:
+    """Read ``DetectedElectrons``, in the file's order.
 
     Returns
     -------
@@ -120,8 +121,8 @@ def read_detected_electrons(path: Path) -> NDArray | None:
         return read_table(file, path, DETECTED, ("ImageId", "ElectronId", "x", "z"))
 
 
-def read_generated_electrons(path: Path) -> NDArray | None:
-    """``GeneratedElectrons`` in the file's order; as `read_detected_electrons`.
+def read_generated_electrons(path: Path) -> NDArray[np.void] | None:
+    """Read ``GeneratedElectrons``, in the file's order; see `read_detected_electrons`.
 
     Returns
     -------
@@ -132,7 +133,7 @@ def read_generated_electrons(path: Path) -> NDArray | None:
         return read_table(file, path, GENERATED, ("SphereId", "ElectronId", "r", "costheta"))
 
 
-def read_table(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -> NDArray | None:
+def read_table(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -> NDArray[np.void] | None:
     """Read the named fields of a table under their documented names.
 
     Parameters
@@ -143,8 +144,8 @@ def read_table(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -
         Of the file, for messages.
     table : str
     fields : sequence of str
-        Documented names. Other spellings are taken too, and ``beta`` also from a field for each degree (``beta2``,
-        ``beta_4`` ..); what differs is told by a warning.
+        Documented names. Other spellings are accepted too, and for ``beta`` also a field for each degree (``beta2``,
+        ``beta_4`` ..); a warning names what differs.
 
     Returns
     -------
@@ -182,7 +183,7 @@ def read_table(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -
 
 
 def _find(found: Sequence[str], field: str, path: Path, table: str) -> list[str]:
-    """Give the name under which a table holds a field, or one for each degree of beta; the documented one first."""
+    """Return the name under which a table holds a field, or one for each degree of beta; prefer the documented one."""
     if field in found:
         return [field]
     matches = [name for name in found if _plain(name) in _SPELLINGS.get(field, {_plain(field)})]

@@ -1,4 +1,4 @@
-"""The whole chain played in memory: electrons, frames, hits. What the program would find if its answer were true.
+"""The whole experiment in memory: electrons, frames, hits. What the programs would find if their answer were true.
 
 The parametric bootstrap, the finder's bias and the coverage through frames all rest on it. Every block of frames has
 random numbers of its own, so that results do not depend on the number of workers.
@@ -6,6 +6,7 @@ random numbers of its own, so that results do not depend on the number of worker
 
 import functools
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Scene:
         Part of all electrons that each sphere holds; they sum to 1.
     centre : (x, z)
     crowd : tuple of int
-        Electrons a frame: each frame draws one of these numbers. Overlap depends on their spread, so they are best
+        Electrons per frame: each frame draws one of these numbers. Overlap depends on their spread, so they are best
         taken from the frames that were searched.
     """
 
@@ -61,10 +62,10 @@ class Scene:
         if not (min(self.share) >= 0 and abs(sum(self.share) - 1) < 1e-9):
             raise ValueError(f"expected shares not below 0 that sum to 1, found {self.share}")
         if not self.crowd or min(self.crowd) < 0:
-            raise ValueError("expected at least one number of electrons a frame, none below 0")
+            raise ValueError("expected at least one number of electrons per frame, none below 0")
 
     def draw(self, electrons: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Positions (2, electrons) on the detector, in random order of the spheres."""
+        """Draw positions (2, electrons) on the detector, the spheres in random order."""
         numbers = rng.multinomial(electrons, self.share)
         parts = [
             project(*sample_sphere(np.array(beta), R, sigma, n, rng=rng), rng=rng)
@@ -89,13 +90,13 @@ class Played:
     """
 
     frames: int
-    true: NDArray
-    found: NDArray
+    true: NDArray[np.void]
+    found: NDArray[np.void]
 
 
 @dataclass(frozen=True)
 class VirtualExperiment:
-    """What frames are simulated and searched with, and who does it.
+    """What frames are simulated and searched with, and the workers that do so.
 
     Attributes
     ----------
@@ -112,17 +113,34 @@ class VirtualExperiment:
 
     def play(self, scene: Scene, frames: int, *, seed: int) -> Played:
         """Simulate frames of a scene and find their electrons; the same seed gives the same on any workers."""
-        tasks = (
-            (scene, self.detector, self.finder, seed, block, min(BLOCK, frames - start))
-            for block, start in enumerate(range(0, frames, BLOCK))
+        blocks = (
+            _Block(scene, self.detector, self.finder, seed, number, min(BLOCK, frames - start))
+            for number, start in enumerate(range(0, frames, BLOCK))
         )
-        parts = list(map_in_order(self.executor, _play_block, tasks, in_flight=lambda: 2 * self.executor.concurrency))
+        parts = list(map_in_order(self.executor, _play_block, blocks, in_flight=lambda: 2 * self.executor.concurrency))
         found = np.concatenate([np.zeros(0, EVENT), *(part.found for part in parts)])
         found["weight"] = weight_hits(found, self.detector.sigma.mean, self.detector.flux_spread)
         return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]), found)
 
 
-def take_frame(detector: Detector, x: NDArray, z: NDArray, *spots: NDArray, rng: np.random.Generator) -> NDArray:
+class _Block(NamedTuple):
+    """A block of frames to simulate and search; travels to the workers."""
+
+    scene: Scene
+    detector: Detector
+    finder: FinderSettings
+    seed: int
+    number: int
+    frames: int
+
+
+def take_frame(
+    detector: Detector,
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    *spots: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.unsignedinteger]:
     """Take one frame (H, W) of electrons at x, z with spots A, sigma, rho, arrays (n,), as a detector would."""
     recipe = _recipe(detector)
     x, z = as_rendered(detector, recipe, x, z)
@@ -145,15 +163,15 @@ def _finder(detector: Detector, settings: FinderSettings) -> Finder:
     return Finder(replace(detector, hot_pixels=()), settings)
 
 
-def _play_block(task: tuple) -> Played:
-    scene, detector, settings, seed, block, frames = task
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(block,)))
+def _play_block(block: _Block) -> Played:
+    scene, detector, settings, seed, number, frames = block
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     finder, unit = _finder(detector, settings), mean_flux(detector)
     numbers = rng.choice(np.array(scene.crowd), frames)
     positions = scene.draw(int(numbers.sum()), rng=rng)
     edge = np.array([detector.pitch * pixels / 2 for pixels in detector.frame_shape])[:, None]
     true, found = [], []
-    for image_id, part in enumerate(np.split(positions, np.cumsum(numbers)[:-1], axis=1), block * BLOCK):
+    for image_id, part in enumerate(np.split(positions, np.cumsum(numbers)[:-1], axis=1), number * BLOCK):
         x, z = part[:, (np.abs(part) <= edge).all(axis=0)]
         A, sigma, rho = draw_spots(_recipe(detector), x.size, rng=rng)
         events = finder.find(take_frame(detector, x, z, A, sigma, rho, rng=rng))

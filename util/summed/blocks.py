@@ -23,7 +23,7 @@ _SPOT_FRAMES = 1000  # about five spots of a usual frame stand alone
 class FrameSums(NamedTuple):
     """Sums (B, rows, columns) of B blocks of frames, binned, without background; the block of each ImageId."""
 
-    sums: NDArray
+    sums: NDArray[np.float64]
     block_of: dict[int, int]
 
 
@@ -41,7 +41,7 @@ def sum_frames(
 ) -> FrameSums:
     """Sum the frames of a file in up to 250 blocks of nearly equally many; `dataset` is as `open_frames` takes it.
 
-    `settings` of a finder, whose spots tell what the camera cut off.
+    `settings` are those of the finder whose spots tell what the camera cut off.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def sum_frames(
         blocks = min(_MOST_BLOCKS, frames.count)
         if blocks < FEWEST_BLOCKS:
             raise InputError(f"{path}: expected at least {FEWEST_BLOCKS} frames, found {frames.count}; use more")
-        dataset = frames.dataset  # the one chosen, which is said once
+        dataset = frames.dataset  # the one chosen; which one is printed once
         edges = np.linspace(0, frames.count, blocks + 1).round().astype(int)
         ids = frames.image_ids()
     path, ranges = path.resolve(), itertools.pairwise(edges.tolist())
@@ -68,7 +68,7 @@ def sum_frames(
     return FrameSums(sums, dict(zip(ids.tolist(), np.repeat(np.arange(blocks), np.diff(edges)).tolist(), strict=True)))
 
 
-def _sum_block(task: _Task) -> NDArray:
+def _sum_block(task: _Task) -> NDArray[np.float64]:
     with open_frames(task.path, task.dataset) as frames:
         size, finder = 2 * cell_of(task.detector), Finder(task.detector, task.settings)
         total = np.zeros([pixels // size for pixels in frames.frame_shape])

@@ -1,4 +1,4 @@
-"""Summed frames without the blur of the spots, as far as these let it.
+"""Summed frames without the blur of the spots, as far as that can be undone.
 
 The sum is deconvolved by a Wiener filter (Wiener 1949, Extrapolation, Interpolation, and Smoothing of Stationary Time
 Series), which leaves a map of electrons blurred to about a third of a spot. What is expected is blurred alike.
@@ -11,11 +11,11 @@ from util.camera.phosphor import Geometry, pixel_to_detector
 from util.summed.restore import cell_of
 
 _WIENER = 4e-4  # of the squared spot transform at its top: the deconvolution ends at 2.8 inverse spot sizes
-_DIMMEST = 0.1  # of the mean variance, and not less anywhere: a place next to a bright one tells little of its own
+_DIMMEST = 0.1  # of the mean variance, the least anywhere: a place next to a bright one tells little of its own
 
 
 class Deconvolution:
-    """Deconvolves binned sums of frames; sees densities of electrons as such a sum, deconvolved, shows them.
+    """Deconvolves binned sums of frames, and shows what a density of electrons looks like in such a sum, deconvolved.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Deconvolution:
     def _positions(
         self, shape: tuple[int, ...], step: float, first: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positions along x and z [detector units] of samples from pixel index `first` on, `step` pixels apart."""
+        """Return x and z [detector units] of samples from pixel index `first` on, `step` pixels apart."""
         x, z = (np.arange(samples) * step + first for samples in shape)
         return pixel_to_detector(self._camera, x, axis=0), pixel_to_detector(self._camera, z, axis=1)
 
@@ -87,7 +87,7 @@ class Deconvolution:
 
 
 def _spot_transform(image: NDArray[np.float64], shape: tuple[int, int], size: int) -> NDArray[np.complex128]:
-    """Transform of the spot, summed over size x size pixels, at the frequencies of a map of `shape` such sums."""
+    """Return the transform of the spot, summed over size x size pixels, at the frequencies of a map of `shape` sums."""
     reach = image.shape[0] // 2
     offsets = np.arange(-reach, reach + 1)
     middle = (np.arange(size) - (size - 1) / 2)[:, None]

@@ -1,10 +1,10 @@
 """An answer from the summed frames, without finding a single electron.
 
-Rounding apart, the sum of all frames, with what the camera cut off put back, is the density of electrons, convolved
-with the mean spot. The sum is deconvolved (`util.summed.deconvolution`); the model, blurred alike, is fitted to it with
-each place weighted by one over the variance expected there: electrons are independent, so that each adds the square of
-its blurred image. Any such weighting is unbiased; its errors come from the scatter of blocks of frames, so that gain
-and shape of the spots, rounding and the number of electrons per frame enter as they are.
+Apart from rounding, the sum of all frames, with what the camera cut off put back, is the density of electrons
+convolved with the mean spot. The sum is deconvolved (`util.summed.deconvolution`); the model, blurred alike, is fitted
+to it with each place weighted by one over the variance expected there: electrons are independent, so that each adds the
+square of its blurred image. Any such weighting is unbiased; the errors come from the scatter of blocks of frames, so
+that gain and shape of the spots, rounding and the number of electrons per frame enter as they are.
 
 Images are binned by 4 x 4 pixels: a spot is two of these bins wide, so that nothing is lost.
 """
@@ -41,9 +41,9 @@ class SumFit:
     ----------
     result : FitResult
     moved : array (B, P)
-        How far each block of frames moves it; the scatter of these is its covariance, but for `of_spot`.
+        How far each block of frames moves it; the scatter of these moves is its covariance, but for `of_spot`.
     of_spot : array (P, P)
-        Covariance that comes of the spot's.
+        Covariance that comes from the spot's.
     """
 
     result: FitResult
@@ -70,7 +70,7 @@ def fit_sum(
     camera : Geometry
         A recipe or a detector.
     spheres, order, start
-        As in `util.fit.likelihood.fit`; without start it is found in the deconvolved sum.
+        As in `util.fit.likelihood.fit`; without `start` radii are sought in the deconvolved sum.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def fit_sum(
     best = _climb(view, layout, data, _start(view, layout, data, start))
     seen = np.array([view.deconvolve(block).ravel() for block in blocks]) @ best.score.reshape(layout.size, -1).T
     moved = (seen - seen.mean(axis=0)) @ best.inverse.T
-    # Each jackknifed spot moves the answer by one step from the same place.
+    # Jackknife (Tukey 1958, Ann. Math. Statist. 29, 614): each spot moves the answer by one step from the same place.
     others = [Deconvolution(image, camera, light.shape) for image in spot.without]
     residuals = np.array([other.deconvolve(light) - other.see(best.density) for other in others])
     by_spot = np.tensordot(residuals, best.score, ((1, 2), (1, 2))) @ best.inverse.T
@@ -107,12 +107,12 @@ class _Best(NamedTuple):
 
     q: NDArray[np.float64]  # (P,)
     score: NDArray[np.float64]  # (P, rows, columns)
-    inverse: NDArray[np.float64]  # (P, P)
+    inverse: NDArray[np.floating]  # (P, P)
     density: NDArray[np.float64]  # on the cells
 
 
 def _climb(view: Deconvolution, layout: Layout, data: NDArray[np.float64], q: NDArray[np.float64]) -> _Best:
-    """Scoring steps (McCullagh & Nelder 1989, section 2.5) until none would move the answer."""
+    """Take scoring steps (McCullagh & Nelder 1989, section 2.5) until none would move the answer."""
     for _ in range(_STEPS):
         mean, slopes, density = expected_sum(view, layout, q)
         score = slopes / view.variance(density)
@@ -142,8 +142,8 @@ def _start(
         rough = fit(x, z, weight, spheres=layout.spheres, order=order, start=start, bins=PolarBins(200, 48))
     except InputError:
         raise InputError(
-            f"{layout.spheres} sphere(s) cannot be told in the summed frames; fit electrons with METHOD=likelihood, "
-            "or ask for another number of spheres"
+            f"{layout.spheres} sphere(s) cannot be told apart in the summed frames; "
+            "fit electrons with METHOD=likelihood, or ask for another number of spheres"
         ) from None
     values = np.zeros(layout.size)
     values[layout.N], values[layout.R] = rough.electrons, rough.R
@@ -156,7 +156,7 @@ def _start(
 def _result(
     layout: Layout, q: NDArray[np.float64], covariance: NDArray[np.float64], blocks: int
 ) -> tuple[FitResult, NDArray[np.float64]]:
-    """Answer at internal parameters (P,) of this covariance, and the matrix (P, P) that turns these to its own."""
+    """Return the answer at internal parameters (P,) of this covariance, and the matrix (P, P) from these to its own."""
     model = MapModel(PolarBins(), layout)
     variance = expected_variance(model.counts(q)).ravel()
     jacobian, shift = model.jacobian(q).reshape(layout.folded.size, -1), model.shift(q).reshape(2, -1)

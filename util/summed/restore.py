@@ -1,4 +1,4 @@
-"""Frames as the sum wants them: binned, and with what the camera cut off put back."""
+"""Frames prepared for summing: binned, and with what the camera cut off put back."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ def cell_of(camera: Geometry) -> int:
     return max(1, round(_CELL / camera.pitch))
 
 
-def bin_frame(frame: NDArray, size: int) -> NDArray[np.float32]:
+def bin_frame(frame: NDArray[np.number], size: int) -> NDArray[np.float32]:
     """Sum size x size pixels; rows and columns beyond a multiple of the size are left out."""
     height, width = (pixels // size for pixels in frame.shape)
     cut = frame[: height * size, : width * size]
@@ -32,13 +32,13 @@ def bin_frame(frame: NDArray, size: int) -> NDArray[np.float32]:
     return rows.reshape(height, width, size).sum(axis=2, dtype=np.float32)
 
 
-def restored(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray:
+def restored(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray[np.number]:
     """Return the frame with what the camera cut off put back: light beyond its range, and negative counts.
 
     Light lost where electrons pile up at the poles of a PAD would pass for electrons lost. A camera that makes 0 of
     negative counts raises its dark pixels, and lit ones by less, so that spots would not add up. How much is missing
-    follows from the light of the spots found, wherever those have it from; it is the only thing that the sum of the
-    frames takes from the search.
+    follows from the light of the spots found, whatever electrons it came from; the sum of the frames takes nothing else
+    from the search.
 
     Parameters
     ----------
@@ -68,6 +68,6 @@ def restored(frame: NDArray[np.unsignedinteger], finder: Finder) -> NDArray:
     return out - (detector.mean_of(level) - level) if raises else out
 
 
-def _corners(detector: Detector) -> tuple[NDArray, NDArray]:
+def _corners(detector: Detector) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     rows, columns = (np.array([0, pixels - 1]) for pixels in detector.frame_shape)
     return rows[:, None], columns

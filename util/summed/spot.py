@@ -26,14 +26,14 @@ class Spot:
     image : array (2 m + 1, 2 m + 1)
         Counts per pixel, the electron in the middle of the middle one.
     spots : int
-        Isolated ones that were averaged.
+        How many isolated ones were averaged.
     without : array (K, 2 m + 1, 2 m + 1)
-        The mean without each of K parts of them: how well it is known (jackknife).
+        The mean without each of K parts of them, for the jackknife: how well it is known.
     """
 
-    image: NDArray
+    image: NDArray[np.float64]
     spots: int
-    without: NDArray
+    without: NDArray[np.float64]
 
 
 def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -> Spot:
@@ -79,7 +79,7 @@ def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) ->
             f"expected at least {_FEWEST_SPOTS} spots that stand alone, found {count}; "
             "look at more frames, or fit electrons with METHOD=likelihood"
         )
-    # Nothing tells left from right on average: the even part has half the noise.
+    # On average left and right are alike: the even part has half the noise.
     totals = (totals + totals[:, ::-1, ::-1]) / 2
     total = totals.sum(axis=0)
     return Spot(total / count, count, (total - totals) / (count - counts)[:, None, None])

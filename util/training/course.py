@@ -1,4 +1,4 @@
-"""What is kept of a training beside its tensors: how it was made, and how it went, a line per epoch."""
+"""What is kept of a training besides its tensors: how it was done, and how it went, a line per epoch."""
 
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -15,13 +15,13 @@ class Epoch:
     Attributes
     ----------
     train, valid : (mean, standard deviation)
-        Loss of the samples trained on, while they were, and of the validation samples after that.
+        Loss of the training samples during the epoch, and of the validation samples after it.
     rate : float
         Learning rate of the last step.
     seconds, samples : float, int
         Since the training began.
     scores : dict
-        What else the validation samples tell, by name; nothing where the loss is the score.
+        Further scores of the validation samples, by name; none where the loss is the score.
     """
 
     epoch: int
@@ -43,7 +43,7 @@ class Course:
     curve: tuple[Epoch, ...]
 
     def after(self, line: Epoch, seconds: float) -> Self:
-        """Return how far it has come after another epoch."""
+        """Return how far it has come after one more epoch."""
         return replace(self, epoch=self.epoch + 1, samples=line.samples, seconds=seconds, curve=(*self.curve, line))
 
 
@@ -60,11 +60,11 @@ class TrainingFacts(Course):
     inherited : TrainingFacts or None
         Of the weights that it started from.
     processes, device : int, str
-        It was trained with.
+        What it was trained on.
     validation_samples : int
     predicting_the_mean, predicting_the_first_prior : float
         Distance of those samples from their mean, and from that of the first prior that this network saw: what a
-        network that has learnt nothing comes to.
+        network reaches that has learnt nothing.
     """
 
     stage: str

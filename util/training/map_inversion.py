@@ -1,9 +1,10 @@
 """From the folded map to the spheres' Legendre orders at each radius: a linear, regularised Abel inversion.
 
-Where the detector sees the sum over all shells outside rho, the inverted image shows how many electrons have speed r,
-and how anisotropic they are: F_l(r) = sum_spheres N g(r) b_l with b_0 = 1/2, b_l = beta_2l. Of all linear estimates
-this is the one with the least mean square error, given how spheres are distributed and how noisy a map is (Wiener's
-filter). It keeps what the map tells of beta: the statistical floor rises by 0.3 %.
+The detector sees the sum over all shells outside rho; the inverted image shows how many electrons have speed r, and how
+anisotropic they are: F_l(r) = sum_spheres N g(r) b_l with b_0 = 1/2, b_l = beta_2l. Of all linear estimates this one
+has the least mean square error, given how spheres are distributed and how noisy a map is (N. Wiener, Extrapolation,
+Interpolation, and Smoothing of Stationary Time Series (1949)). It keeps what the map tells of beta: the statistical
+floor rises by 0.3 %.
 """
 
 import functools
@@ -39,7 +40,7 @@ class InputSettings:
     R, sigma_R : (low, high)
         Spheres that the inversion expects, uniform.
     electrons : float
-        Of all spheres, for which the inversion is best.
+        Of all spheres together; the inversion is best for this number.
     beta_mean, beta_spread : tuples of n floats
     """
 
@@ -55,7 +56,7 @@ class InputSettings:
     beta_mean: tuple[float, ...]
     beta_spread: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         counts = (self.n_rho, self.n_angle, self.cells, self.window)
         if min(counts) < 1 or not self.electrons > 0 or self.weight_spread < 0:
             raise ValueError("bins, cells, window and electrons must be above 0, weight_spread not below")
@@ -67,15 +68,15 @@ class InputSettings:
 
     @property
     def bins(self) -> PolarBins:
-        """Of the folded map."""
+        """Those of the folded map."""
         return PolarBins(self.n_rho, self.n_angle, 1.0)
 
 
 def tuned(settings: InputSettings, draws: Draws, window: int) -> InputSettings:
-    """Give the settings of an inversion that expects spheres such as these, and of windows of `window` cells.
+    """Return the settings of an inversion that expects spheres like these, and of windows of `window` cells.
 
-    Where radii and widths are nearly known, the filter damps less: around R = 0.5 and 0.8 the linear shortcut
-    comes to 0.0058 with it, to 0.0062 with that of the wide prior; 32 cells instead of 16 bring it to 0.0054.
+    Where radii and widths are nearly known, the filter damps less: around R = 0.5 and 0.8 the linear shortcut reaches
+    a distance of 0.0058 with it, and 0.0062 with that of the wide prior; 32 cells instead of 16 bring it to 0.0054.
     """
     (R_low, R_high), (sigma_low, sigma_high) = ((v.min() - 1e-6, v.max() + 1e-6) for v in (draws.R, draws.sigma_R))
     return replace(
@@ -90,20 +91,20 @@ def tuned(settings: InputSettings, draws: Draws, window: int) -> InputSettings:
 
 
 @functools.lru_cache(maxsize=2)
-def inversion(settings: InputSettings) -> tuple[NDArray, NDArray]:
-    """Matrices of the inversion.
+def inversion(settings: InputSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the matrices of the inversion.
 
     Returns
     -------
     angular : array (n_angle, m)
-        Turns each row of a map into m = n + 1 coefficients that keep all it tells of an even polynomial of degree 2n.
+        Turns each row of a map into m = n + 1 coefficients, which keep all it tells of an even polynomial of degree 2n.
     radial : array (n_rho * m, cells * m)
         Turns those coefficients, of a map that sums to 1, into F_l(r) in units of its root mean square over the image.
     """
     bins, betas = settings.bins, len(settings.beta_mean)
     m, order = betas + 1, 2 * betas
     rng = np.random.default_rng(0)
-    # Second moments of F: in radius by example, in l by mean and spread. Uncentred: the inversion has no offset.
+    # Second moments of F: in radius from examples, in l from mean and spread. Uncentred: the inversion has no offset.
     R, sigma_R = rng.uniform(*settings.R, _EXAMPLES), rng.uniform(*settings.sigma_R, _EXAMPLES)
     weights = shell_weights(R, sigma_R)
     along_r = weights.T @ weights / (2 * _EXAMPLES)
@@ -118,7 +119,7 @@ def inversion(settings: InputSettings) -> tuple[NDArray, NDArray]:
     )
     variance = np.maximum(flat, 0.01 * flat.mean()) * (1 + settings.weight_spread**2) / settings.electrons
 
-    # Rows weighed by their mean variance and projected on what an even polynomial can do there.
+    # Rows are weighted by their mean variance and projected onto what an even polynomial can do there.
     profile = variance.mean(axis=0)
     basis = np.linalg.qr((to_power.T @ legendre / np.sqrt(profile)).T)[0]
     angular = basis / np.sqrt(profile)[:, None]

@@ -1,6 +1,6 @@
 """What spheres a network is trained on: priors of the parameters, and draws from them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from util.runtime.facts import to_json, unstructure
 # Redrawing for ever would hide a prior that allows nothing.
 _MOST_ROUNDS = 200
 _PART = 4000
-# A prior around an answer: no parameter is taken to be better known than this.
+# In a prior about an answer no parameter is taken to be known better than this.
 _LEAST_R, _LEAST_SIGMA_R, _LEAST_BETA = 0.005, 0.001, 0.005
 _ELECTRONS_WITHIN = 0.15
 
@@ -30,7 +30,7 @@ class SpherePrior:
     R, sigma_R, electrons : (low, high)
         Uniform between these; detector units, and electrons of the whole measurement.
     mu, sigma : tuples of n floats
-        beta_{2i} ~ N(mu_i, sigma_i), redrawn until within the limits.
+        beta_{2i} ~ N(mu_i, sigma_i), redrawn until it lies within the limits.
     limits : tuple of n (low, high)
 
     Raises
@@ -46,7 +46,7 @@ class SpherePrior:
     sigma: tuple[float, ...]
     limits: tuple[tuple[float, float], ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("R", "sigma_R", "electrons"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -88,7 +88,7 @@ class Prior:
     closest: float
     spheres: tuple[SpherePrior, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.training < 1 or self.validation < 1:
             raise ValueError(f"expected at least one sample of each set, found {self.training}, {self.validation}")
         if not self.spheres:
@@ -107,7 +107,7 @@ class Prior:
         return len(self.spheres[0].mu)
 
     def first(self, spheres: int) -> "Prior":
-        """Give the prior of the first of its spheres alone.
+        """Return the prior of the first `spheres` of its spheres alone.
 
         Raises
         ------
@@ -122,10 +122,10 @@ class Prior:
 class Draws(NamedTuple):
     """Parameters of n samples: beta (n, S, m); R ascending, sigma_R, electrons (n, S)."""
 
-    beta: NDArray
-    R: NDArray
-    sigma_R: NDArray
-    electrons: NDArray
+    beta: NDArray[np.float64]
+    R: NDArray[np.float64]
+    sigma_R: NDArray[np.float64]
+    electrons: NDArray[np.float64]
 
 
 def draw(prior: Prior, n: int, *, rng: np.random.Generator) -> Draws:
@@ -134,11 +134,11 @@ def draw(prior: Prior, n: int, *, rng: np.random.Generator) -> Draws:
     Raises
     ------
     ValueError
-        Nearly no draw of this prior is a density, or its radii nearly never ascend.
+        Hardly any draw from this prior is a density, or its radii hardly ever ascend.
     """
     radii = _redraw(
         lambda m: np.stack([rng.uniform(*sphere.R, size=m) for sphere in prior.spheres], axis=1),
-        lambda R: (np.diff(R, axis=1) >= max(prior.closest, 1e-9)).all(axis=1),
+        lambda R: np.all(np.diff(R, axis=1) >= max(prior.closest, 1e-9), axis=1),
         n,
         "radii that ascend",
     )
@@ -148,37 +148,43 @@ def draw(prior: Prior, n: int, *, rng: np.random.Generator) -> Draws:
     return Draws(np.stack(betas, axis=1), radii, sigma_R, electrons)
 
 
-def draw_betas(sphere: SpherePrior, n: int, *, rng: np.random.Generator) -> NDArray:
+def draw_betas(sphere: SpherePrior, n: int, *, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw the betas (n, m) of one sphere: normal, within the limits, I(c) >= 0.
 
     Raises
     ------
     ValueError
-        Nearly no draw is a density.
+        Hardly any draw is a density.
     """
     return _redraw(lambda some: _draw_betas(sphere, some, rng), _are_densities, n, "betas that are a density")
 
 
-def _are_densities(beta: NDArray) -> NDArray[np.bool_]:
-    """`pad.is_density` in parts: it looks at hundreds of angles a draw."""
+def _are_densities(beta: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return `pad.is_density` of betas (n, m), taken in parts: it looks at hundreds of angles per draw."""
     return np.concatenate([pad.is_density(beta[start : start + _PART]) for start in range(0, len(beta), _PART)])
 
 
-def _draw_betas(sphere: SpherePrior, n: int, rng: np.random.Generator) -> NDArray:
+def _draw_betas(sphere: SpherePrior, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw normal numbers within limits (n, m) by the inverse distribution function: none is thrown away."""
     mu, sigma, limits = np.array(sphere.mu), np.array(sphere.sigma), np.array(sphere.limits)
     low, high = (limits.T - mu) / sigma
-    # In the tail that is smaller in number, where digits are kept.
+    # In the tail where the distribution function is small, and keeps its digits.
     flip = low > 0
     low, high = np.where(flip, -high, low), np.where(flip, -low, high)
-    # In logarithms: forty deviations out a probability is no number any more.
+    # In logarithms: forty standard deviations out a probability underflows.
     below, top = np.exp(log_ndtr(low) - log_ndtr(high)), log_ndtr(high)
     t = ndtri_exp(top + np.log(below + rng.uniform(size=(n, mu.size)) * (1 - below)))
     return np.clip(mu + sigma * np.where(flip, -t, t), *limits.T)
 
 
-def _redraw(draw_some, accepts, n: int, what: str) -> NDArray:
-    kept, have = [], 0
+def _redraw(
+    draw_some: Callable[[int], NDArray[np.float64]],
+    accepts: Callable[[NDArray[np.float64]], NDArray[np.bool_]],
+    n: int,
+    what: str,
+) -> NDArray[np.float64]:
+    kept: list[NDArray[np.float64]] = []
+    have = 0
     for _ in range(_MOST_ROUNDS):
         if have >= n:
             break
@@ -192,16 +198,22 @@ def _redraw(draw_some, accepts, n: int, what: str) -> NDArray:
 
 
 def around(
-    R: NDArray, sigma_R: NDArray, electrons: NDArray, beta: NDArray, errors: Sequence[NDArray], *, widen: float
+    R: NDArray[np.float64],
+    sigma_R: NDArray[np.float64],
+    electrons: NDArray[np.float64],
+    beta: NDArray[np.float64],
+    errors: Sequence[NDArray[np.float64]],
+    *,
+    widen: float,
 ) -> Prior:
-    """Prior about an answer, as wide as its errors times `widen`.
+    """Return a prior about an answer, as wide as its errors times `widen`.
 
     Parameters
     ----------
     R, sigma_R, electrons : arrays (S,)
     beta : array (S, m)
     errors : R, sigma_R (S,) and beta (S, m)
-        Standard errors. None is taken to be smaller than a fraction of the detector's resolution over `widen`.
+        Standard errors. However small they are, no range is narrower than a fraction of the detector's resolution.
     widen : float
         How many errors a standard deviation of beta is; R and sigma_R may lie 3 times as far from the answer.
 
@@ -221,7 +233,10 @@ def around(
             SpherePrior(
                 R=(float(R[s] - reach), float(min(R[s] + reach, 1 - 5 * highest))),
                 sigma_R=(float(lowest), float(highest)),
-                electrons=tuple(float(electrons[s] * (1 + way * _ELECTRONS_WITHIN)) for way in (-1, 1)),
+                electrons=(
+                    float(electrons[s] * (1 - _ELECTRONS_WITHIN)),
+                    float(electrons[s] * (1 + _ELECTRONS_WITHIN)),
+                ),
                 mu=tuple(beta[s].tolist()),
                 sigma=tuple(spread.tolist()),
                 limits=tuple((float(b - 3 * d), float(b + 3 * d)) for b, d in zip(beta[s], spread, strict=True)),
@@ -234,7 +249,7 @@ def write_prior(path: Path, prior: Prior, heading: str) -> None:
     """Write a prior as TOML that `util.runtime.settings.load` reads; `heading` becomes its comment."""
     keys = unstructure(prior)
     spheres = keys.pop("spheres")
-    # A list or number of JSON is one of TOML too.
+    # A list or number in JSON is one in TOML too.
     lines = [f"# {heading}", *(f"{key} = {to_json(value)}" for key, value in keys.items())]
     for sphere in spheres:
         lines += ["", "[[spheres]]", *(f"{key} = {to_json(value)}" for key, value in sphere.items())]

@@ -67,5 +67,5 @@ class TrainingStages:
 
 
 def file_stem(stage: str, spheres: int) -> str:
-    """Return how files of a stage are named: what is for one sphere must not replace what is for two."""
+    """Return the stem of the names of a stage's files; those for one sphere must not replace those for two."""
     return f"{stage}_single" if spheres == 1 else stage

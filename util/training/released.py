@@ -10,7 +10,7 @@ from util.training.course import TrainingFacts
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A file, or a part of one, by which it is known to be whole.
+    """A file or a part of one, with the size and the checksum that show it to be whole.
 
     Raises
     ------
