@@ -31,7 +31,7 @@ def place(net: Net, device: torch.device) -> Net:
     if device.type == "cuda":
         net = net.to(memory_format=torch.channels_last)
         if ranks() > 1:
-            net = nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
+            net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
     return net
 
 

@@ -53,7 +53,7 @@ def running_average(net: nn.Module, decay: float) -> AveragedModel:
     Parameters and buffers are averaged, among them the mean and variance of batch normalisation. Integers are
     truncated, so that its count of batches, which nothing reads, is not that of the network.
     """
-    follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    follow = get_ema_multi_avg_fn(decay)
     average = AveragedModel(net, multi_avg_fn=follow, use_buffers=True)
     # Otherwise the network after the first step would count as the first.
     average.update_parameters(net)
@@ -132,7 +132,7 @@ def train_epoch(
         losses = losses_of(found, targets)
         loss = losses.mean()
         state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise Diverged(
