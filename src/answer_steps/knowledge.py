@@ -77,7 +77,7 @@ def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
     orders = choose_orders(result)
     head = f"the data support Legendre degrees up to {_and(orders)}; what those beyond are worth under {prior.path}:"
     facts = {"orders": orders}
-    beyond = np.array(result.layout.degrees) > np.array(orders)[:, None]
+    beyond = result.layout.beyond(orders)
     index = result.layout.beta[beyond]
     if not index.size:
         return Step(result, (head, "  all are supported"), facts=facts)

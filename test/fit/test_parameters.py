@@ -94,8 +94,8 @@ def test_spheres_are_put_in_the_order_of_their_radii_with_all_that_is_theirs():
 
 def test_betas_beyond_a_degree_are_those_of_higher_degree_of_each_sphere():
     layout = Layout(2, 6)
-    assert [layout.names[i] for i in layout.beyond((2, 4))] == ["beta_4_1", "beta_6_1", "beta_6_2"]
-    assert layout.beyond((6, 6)).size == 0
+    assert [layout.names[i] for i in layout.beta[layout.beyond((2, 4))]] == ["beta_4_1", "beta_6_1", "beta_6_2"]
+    assert not layout.beyond((6, 6)).any()
 
 
 def test_what_is_not_known_of_spheres_is_nan_and_what_is_not_fitted_is_left_out():

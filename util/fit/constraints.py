@@ -52,7 +52,7 @@ def choose_orders(result: FitResult) -> tuple[int, ...]:
     layout = result.layout
     best, chosen = np.inf, (layout.order,) * layout.spheres
     for degrees in itertools.product(layout.degrees, repeat=layout.spheres):
-        index = layout.beyond(degrees)
+        index = layout.beta[layout.beyond(degrees)]
         beta = result.values[index]
         chi2 = float(beta @ np.linalg.solve(result.covariance[np.ix_(index, index)], beta)) if index.size else 0.0
         criterion = chi2 - 2 * index.size
@@ -63,7 +63,7 @@ def choose_orders(result: FitResult) -> tuple[int, ...]:
 
 def with_orders(result: FitResult, orders: tuple[int, ...]) -> FitResult:
     """Return the answer under the condition that all betas beyond these degrees, one per sphere, are zero."""
-    return fix_at_zero(result, result.layout.beyond(orders))
+    return fix_at_zero(result, result.layout.beta[result.layout.beyond(orders)])
 
 
 def with_prior(result: FitResult, mu: NDArray[np.float64], sigma: NDArray[np.float64]) -> FitResult:

@@ -111,10 +111,9 @@ class Layout:
         """Return the index of the parameter of this name."""
         return self.names.index(name)
 
-    def beyond(self, degrees: Sequence[int]) -> NDArray[np.intp]:
-        """Return the indices (k,) of the betas above these degrees, one per sphere."""
-        rows = zip(self.beta, degrees, strict=True)
-        return np.concatenate([row[np.array(self.degrees) > highest] for row, highest in rows])
+    def beyond(self, degrees: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which betas (S, n) are of higher degree than `degrees`, one per sphere."""
+        return np.array(self.degrees) > np.array(degrees)[:, None]
 
     def ascending(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the permutation (P,) that puts the spheres of a vector (P,) in the order of their R."""
