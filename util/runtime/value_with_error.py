@@ -16,4 +16,5 @@ def shorthand(value: float, error: float, *, sign: bool = False) -> str:
         Whether a value above 0 shows its sign.
     """
     plus = "+" if sign else ""
-    return f"{ufloat(value, error):{plus}S}" if error > 0 else f"{value:{plus}.4g}"
+    point = "f" if error < 1 else ""  # -0.00002(6), not -2(6)e-05; but 2.1500(15)e+06, not 2150000(1500)
+    return f"{ufloat(value, error):{plus}{point}S}" if error > 0 else f"{value:{plus}.4g}"
