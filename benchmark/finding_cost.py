@@ -79,7 +79,7 @@ def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: P
     workers = available_cores()
     simulate(path, experiment, recipe, seed=seed, workers=workers)
     find_main(["--finaltest", str(path), "--output", str(shards), "--workers", str(workers)])
-    hits = read_hits(shards, weights="flux", partial=False)
+    hits = read_hits(shards, hit_weights="flux", partial=False)
     ours = fit(hits.x, hits.z, hits.weight, variance=hits.variance)
     unit = fit(hits.x, hits.z)
     final = without_bias(ours, hits, Simulation(seed=seed), hit_weights="flux", workers=workers).answer

@@ -106,7 +106,7 @@ def maps_of(
     """Return the maps of a run by kind, the electrons on the screen, and <w^2> / <w> of the hits."""
     rng = np.random.default_rng([seed, 1])
     spread = net.input_settings.weight_spread
-    hits = read_hits(run / SHARDS, weights="flux", partial=False)
+    hits = read_hits(run / SHARDS, hit_weights="flux", partial=False)
     true = read_detected_electrons(run / FRAMES)
     weight = 1 + spread * rng.standard_normal(len(true))
     expected = expected_of(net, experiment, len(true))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train the network: --stage pretraining (default) or fine_tuning. NGPU processes, one a GPU; 0: one on the CPU.
+# Train the network: --stage pretraining (default) or fine_tuning. NGPU processes, one per GPU; 0: one on the CPU.
 # Several nodes: NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT in the environment of each.
 # Further options (--train FILE .., --epochs N ..) go to src/run_model.py.
 set -euo pipefail

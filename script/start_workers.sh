@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Start WORKERS Dask workers, one a core, for the scheduler at SCHEDULER. Options (--memory-limit 4GB ..) go to `dask worker`.
+# Start WORKERS Dask workers, one per core, for the scheduler at SCHEDULER. Options (--memory-limit 4GB ..) go to `dask worker`.
 set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh

@@ -54,7 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 
 def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     """Answer by the fit to the hits, with all that the options ask for."""
-    hits = read_hits(options.shards, weights=options.hit_weights, partial=options.partial)
+    hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
     truth = truth_of(options.finaltest, hits.dataset, hits.source, options.spheres)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
 
@@ -115,15 +115,15 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     print(verdict(result, truth))
 
 
-def answer_by_network(options: Options) -> None:
+def answer_by_network(options: Options, logged: Sequence[str]) -> None:
     """Answer with the network alone."""
     if options.network is None:
         raise InputError("--method resnet: expected the folder of the weights, found none; give it with --network")
-    hits = read_hits(options.shards, weights=options.hit_weights, partial=options.partial)
+    hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
     truth = truth_of(options.finaltest, hits.dataset, hits.source, options.spheres)
     paths = network.find_weights(options.network)
     found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=options.spheres)
-    network.write_network_answer(options.output, found, options.made_by(hits.source, hits.checksums))
+    network.write_network_answer(options.output, found, options.made_by(hits.source, hits.checksums), logged)
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(network.describe(found))
     print(network.table(found, truth=None if truth is None else betas_of(truth)))
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         elif options.method == "integrated":
             answer_by_sum(options, logged)
         else:
-            answer_by_network(options)
+            answer_by_network(options, logged)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
     except ValueError as error:
         raise InputError(f"{options.experiment} and {options.phosphor} with the options given: {error}") from None
     if min(recipe.frame_shape) < SMALLEST_FRAME:
-        raise InputError(f"frame shape: expected at least {SMALLEST_FRAME} pixels a side, found {recipe.frame_shape}")
+        raise InputError(f"frame shape: expected at least {SMALLEST_FRAME} pixels per side, found {recipe.frame_shape}")
     if experiment.frames * experiment.electrons_per_frame > np.iinfo(np.int32).max:
         raise InputError("frames x electrons: more electrons than ElectronId can count (2^31); ask for fewer frames")
     return experiment, recipe

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
-    """Give 60 frames of the final test's two spheres, with their truth; not to be changed."""
+    """Return 60 frames of the final test's two spheres, with their truth; not to be changed."""
     path = tmp_path_factory.mktemp("simulated") / "finaltest.h5"
     param = ["--experiment", f"{ROOT}/param/experiment.toml", "--phosphor", f"{ROOT}/param/phosphor.toml"]
     simulate_finaltest.main([*param, "--output", str(path), "--frames", "60", "--seed", "5", "--workers", "1"])

@@ -13,7 +13,7 @@ from src.answer_steps.step import Step
 from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, seen_in, subtract
 from util.answer.tables import Table, named_rows
 from util.camera.detector import Detector
-from util.electrons.hits import Hits
+from util.electrons.hits import Hits, HitWeights
 from util.finder.finder import FinderSettings
 from util.fit.result import FitResult
 from util.runtime.errors import InputError
@@ -76,7 +76,9 @@ def _virtual_experiment(hits: Hits, workers: int) -> Iterator[VirtualExperiment]
         yield VirtualExperiment(detector, finder, executor)
 
 
-def without_bias(result: FitResult, hits: Hits, options: Simulation, *, hit_weights: str, workers: int) -> Unbiased:
+def without_bias(
+    result: FitResult, hits: Hits, options: Simulation, *, hit_weights: HitWeights, workers: int
+) -> Unbiased:
     """Measure the finder's bias and, where it is to be, subtract it.
 
     Raises
@@ -90,7 +92,7 @@ def without_bias(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
     try:
         seen = seen_in(events_of(hits), hits.frames)
         with _virtual_experiment(hits, workers) as experiment:
-            bias = measure_bias(result, seen, frames, experiment, seed=1 + options.seed, weights=hit_weights)
+            bias = measure_bias(result, seen, frames, experiment, seed=1 + options.seed, hit_weights=hit_weights)
     except InputError as error:
         if options.bias is not None:
             raise
@@ -108,7 +110,7 @@ def without_bias(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
     )
 
 
-def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weights: str, workers: int) -> Step:
+def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weights: HitWeights, workers: int) -> Step:
     """Compare the errors with the scatter of a parametric bootstrap through frames and finder.
 
     Raises
@@ -126,7 +128,7 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
             repetitions,
             experiment,
             seed=1 + options.seed,
-            weights=hit_weights,
+            hit_weights=hit_weights,
             progress=lambda runs: tqdm(runs, total=repetitions, unit="measurement"),
         )
     shape = result.layout.shape

@@ -129,7 +129,7 @@ def _with_prior(result: FitResult, prior: BetaPrior) -> Step:
 
 def _mean_square(result: FitResult) -> float:
     n = result.beta.shape[1]
-    norm = np.tile(2 / (4 * np.arange(1, n + 1) + 1), len(result.R))
+    norm = np.tile(pad.squared_norms(n), len(result.R))
     return float(norm @ np.diag(result.beta_covariance()))
 
 

@@ -210,9 +210,9 @@ def table(
     return "\n".join(lines)
 
 
-def write_network_answer(path: Path, found: NetworkAnswer, made_by: MadeBy) -> None:
-    """Write final.h5 with `Answer`, `AnswerField` and `MadeBy`; the network gives no errors."""
+def write_network_answer(path: Path, found: NetworkAnswer, made_by: MadeBy, warnings: Sequence[str]) -> None:
+    """Write final.h5 with `Answer`, `AnswerField`, `Warnings` and `MadeBy`; the network gives no errors."""
     facts = found.facts
     network = UsedNetwork(facts.stage, facts.arch, facts.seed, facts.samples, found.prior)
     made_by = replace(made_by, weights=found.weights.name, network=network)
-    write_tables(path, answer_tables(found.R, found.beta), made_by)
+    write_tables(path, answer_tables(found.R, found.beta), made_by, warnings)

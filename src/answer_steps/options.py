@@ -9,7 +9,8 @@ from typing import get_args
 import h5py
 import numpy as np
 
-from util.answer.made_by import AnswerSettings, HitWeights, MadeBy, Method, Orders, SubtractBias
+from util.answer.made_by import AnswerSettings, MadeBy, Method, Orders, SubtractBias
+from util.electrons.hits import HitWeights
 from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.options import number, option_name
 

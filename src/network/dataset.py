@@ -35,7 +35,7 @@ class Samples(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MadeBy:
+class SamplesMadeBy:
     """How a file of samples was made; stored in it."""
 
     prior: Prior
@@ -72,7 +72,7 @@ def tensors(samples: Samples) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(samples.inputs), torch.from_numpy(samples.draws.beta).float()
 
 
-def write_samples(path: Path, samples: Samples, made_by: MadeBy) -> None:
+def write_samples(path: Path, samples: Samples, made_by: SamplesMadeBy) -> None:
     """Write a set of samples: `inputs`, `labels` (n, S, m), `Rs`, `sigma_Rs`, `electrons`, and `MadeBy` as JSON."""
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
@@ -86,7 +86,7 @@ def write_samples(path: Path, samples: Samples, made_by: MadeBy) -> None:
         temporary.write_bytes(image.getbuffer())
 
 
-def read_made_by(path: Path) -> MadeBy:
+def read_made_by(path: Path) -> SamplesMadeBy:
     """Read how a set of samples was made.
 
     Raises
@@ -99,7 +99,7 @@ def read_made_by(path: Path) -> MadeBy:
     with open_hdf5(path) as file:
         if not isinstance(file.get("MadeBy"), h5py.Dataset):
             raise InputError(f"{path}: expected a dataset MadeBy, found {', '.join(file) or 'nothing'}; make it anew")
-        return from_json(MadeBy, file["MadeBy"][()], f"{path}: MadeBy", remedy="add --overwrite to make it anew")
+        return from_json(SamplesMadeBy, file["MadeBy"][()], f"{path}: MadeBy", remedy="add --overwrite to make it anew")
 
 
 def read_samples(path: Path) -> Samples:

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from src.network.dataset import (
     TRAINING_SET,
     VALIDATION_SET,
-    MadeBy,
     Samples,
+    SamplesMadeBy,
     Sampling,
     fresh_samples,
     joined,
@@ -107,12 +107,12 @@ def draw_block(block: Block) -> Samples:
     return make(block.prior, block.settings, block.size, rng=rng)
 
 
-def draw_set(made_by: MadeBy, *, key: int, workers: int) -> Samples:
+def draw_set(made_by: SamplesMadeBy, *, key: int, workers: int) -> Samples:
     """Draw a whole set; the same for any number of workers.
 
     Parameters
     ----------
-    made_by : MadeBy
+    made_by : SamplesMadeBy
     key : {TRAINING_SET, VALIDATION_SET}
     workers : int
     """
@@ -167,11 +167,11 @@ def make_sets(stage: str, prior: Prior, options: SetOptions) -> None:
         ("traindata", TRAINING_SET, options.training or prior.training),
         ("validdata", VALIDATION_SET, options.validation or prior.validation),
     ):
-        made_by = MadeBy(prior, inputs, options.sampling, options.seed, samples)
+        made_by = SamplesMadeBy(prior, inputs, options.sampling, options.seed, samples)
         make_set(options.data / folder / name, made_by, key=key, workers=options.workers, overwrite=options.overwrite)
 
 
-def make_set(path: Path, made_by: MadeBy, *, key: int, workers: int, overwrite: bool) -> None:
+def make_set(path: Path, made_by: SamplesMadeBy, *, key: int, workers: int, overwrite: bool) -> None:
     """Draw and write a set, unless it exists.
 
     Raises

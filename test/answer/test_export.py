@@ -17,7 +17,7 @@ def written(tmp_path_factory):
     x, z = truth.hits(truth.DESIGN[:1], (30_000,), rng=np.random.default_rng(150))
     start = [(truth.DESIGN[0].R, truth.DESIGN[0].sigma_R)]
     result = fit(x, z, spheres=1, order=8, start=start, bins=PolarBins(250, 48))
-    return result, write_all(tmp_path_factory.mktemp("hand_over"), result, ["the spheres overlap"])
+    return result, write_all(tmp_path_factory.mktemp("export"), result, ["the spheres overlap"])
 
 
 def test_json_holds_values_errors_and_covariance_in_both_normalisations(written):

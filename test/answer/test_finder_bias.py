@@ -121,14 +121,14 @@ def test_subtracting_nothing_changes_nothing(answer):
 def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is_not(run, answer):
     seen = seen_in(run.found, FRAMES)
     merging = Painted(0.001, merged=0.2)
-    unit, flux = (measure_bias(answer, seen, 300, merging, seed=3, weights=weights) for weights in ("unit", "flux"))
+    unit, flux = (measure_bias(answer, seen, 300, merging, seed=3, hit_weights=weights) for weights in ("unit", "flux"))
     assert unit.p < 1e-6 and flux.p > 1e-3
     # Fewer hits at the equator: a beta_2 too large by many errors.
     beta_2 = answer.names.index("beta_2_1")
     assert unit.bias[beta_2] > 5 * unit.error[beta_2]
     assert abs(flux.bias[beta_2]) < 3 * flux.error[beta_2]
     # Where every electron is found, one each, the hits are the truth.
-    assert np.all(measure_bias(answer, seen, 300, Painted(0.0), seed=3, weights="unit").bias == 0)
+    assert np.all(measure_bias(answer, seen, 300, Painted(0.0), seed=3, hit_weights="unit").bias == 0)
 
 
 def test_a_bootstrap_scatters_about_the_answer_by_its_errors(experiment, run, answer):

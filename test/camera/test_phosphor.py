@@ -26,7 +26,7 @@ PUBLISHED = settings.load(PhosphorRecipe, Path(__file__).parents[2] / "param" / 
 
 
 def small(shape=(96, 96), **changes):
-    """Give the published recipe on a small frame, spots of 3.6 pixels at 96."""
+    """Return the published recipe on a small frame, spots of 3.6 pixels at 96."""
     recipe = dataclasses.replace(PUBLISHED, frame_shape=shape, sigma=Normal(0.075, 0.005))
     return dataclasses.replace(recipe, **changes)
 

@@ -11,7 +11,7 @@ from util.runtime import settings
 
 
 def fluxes(n, size, rng):
-    """Give the fluxes of lumps of n electrons as the published recipe draws them, and the spread for one electron."""
+    """Return the fluxes of lumps of n electrons as the published recipe draws them, and the spread for one electron."""
     recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     A, sigma, rho = draw_spots(recipe, n * size, rng=rng)
     flux = flux_of(A, sigma, rho)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from support import truth
 from util.fit.fisher_scoring import inverse_information, objective_of, score_map, solve_linear
@@ -18,7 +19,7 @@ def model() -> MapModel:
 
 
 @pytest.fixture
-def right() -> np.ndarray:
+def right() -> NDArray[np.float64]:
     parts = [np.array([1e6, s.R, s.sigma_R, *(1e6 * np.array(s.beta))]) for s in truth.DESIGN]
     return np.concatenate((*parts, [1e4], [0.0, 0.0]))
 

@@ -19,7 +19,7 @@ ELECTRONS = (100_000, 100_000)
 
 
 def checked(x, z, seed=1, *, simulations=40, factor=1.0, **options):
-    """Give the tests of hits with spread weights; `factor` falsifies the variance that the tests are told."""
+    """Return the tests of hits with spread weights; `factor` falsifies the variance that the tests are told."""
     weight = np.random.default_rng([90, seed]).normal(1, 0.17, x.size)
     result = fit(x, z, weight, start=START, bins=BINS, **options)
     rng = np.random.default_rng([91, seed])
@@ -28,7 +28,7 @@ def checked(x, z, seed=1, *, simulations=40, factor=1.0, **options):
 
 @pytest.fixture(scope="module")
 def sound():
-    """Give the position of electrons that the model describes, off centre."""
+    """Return the position of electrons that the model describes, off centre."""
     x, z = truth.hits(truth.DESIGN, ELECTRONS, rng=np.random.default_rng(92))
     return x + 0.003, z - 0.002
 

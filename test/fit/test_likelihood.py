@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from support import truth
@@ -21,7 +22,7 @@ EXPERIMENTS = 100
 ALPHA = 1e-3
 
 
-def parameters(electrons, spheres=truth.DESIGN, centre=(0.0, 0.0)) -> np.ndarray:
+def parameters(electrons, spheres=truth.DESIGN, centre=(0.0, 0.0)) -> NDArray[np.float64]:
     parts = [[n, s.R, s.sigma_R, *s.beta] for n, s in zip(electrons, spheres, strict=True)]
     return np.concatenate([*parts, centre])
 
@@ -30,7 +31,7 @@ def start(spheres=truth.DESIGN) -> list[tuple[float, float]]:
     return [(s.R + 0.002, s.sigma_R * 1.1) for s in spheres]
 
 
-def pulls_are_standard_normal(pulls: np.ndarray) -> bool:
+def pulls_are_standard_normal(pulls: NDArray[np.float64]) -> bool:
     """Whether mean and spread of pulls (experiments, parameters) agree with N(0, 1), at ALPHA for all together."""
     n, p = pulls.shape
     share = ALPHA / (4 * p)
@@ -40,12 +41,12 @@ def pulls_are_standard_normal(pulls: np.ndarray) -> bool:
     return bool(mean_ok.all() and spread_ok.all())
 
 
-def chi_squares_are_right(chi2: np.ndarray, parameters: int) -> bool:
+def chi_squares_are_right(chi2: NDArray[np.float64], parameters: int) -> bool:
     """Whether error^T covariance^-1 error, summed over experiments, is chi-square distributed."""
     return bool(ALPHA / 2 < stats.chi2.sf(chi2.sum(), chi2.size * parameters) < 1 - ALPHA / 2)
 
 
-def mahalanobis(error: np.ndarray, covariance: np.ndarray) -> float:
+def mahalanobis(error: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
     scale = np.sqrt(np.diag(covariance))
     return float((error / scale) @ np.linalg.solve(covariance / np.outer(scale, scale), error / scale))
 

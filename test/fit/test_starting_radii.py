@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from support import truth
 from util.fit.starting_radii import candidates
@@ -20,7 +21,7 @@ CASES = {
 }
 
 
-def drawn(case, *, rng: np.random.Generator) -> np.ndarray:
+def drawn(case, *, rng: np.random.Generator) -> NDArray[np.float64]:
     return rng.poisson(sum(n * np.maximum(expected(BINS, truth.PADS[pad], R, s), 0) for R, s, pad, n in case))
 
 

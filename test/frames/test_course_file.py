@@ -129,7 +129,7 @@ def test_fingerprint_tells_files_apart_and_not_readers(tmp_path):
 
 
 def refused(path, *words):
-    """Give the one line with which a file is refused; it must name the file and hold the words."""
+    """Return the one line with which a file is refused; it must name the file and hold the words."""
     with pytest.raises(InputError) as caught:
         FrameFile(path)
     line = str(caught.value)

@@ -191,7 +191,7 @@ def test_a_dataset_is_chosen_by_name(tmp_path):
 
 
 def refused(path, *words, dataset=None):
-    """Give the one line with which frames are refused; it must name the file and hold the words."""
+    """Return the one line with which frames are refused; it must name the file and hold the words."""
     with pytest.raises(InputError) as caught:
         open_frames(path, dataset)
     line = str(caught.value)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from src.network.dataset import TRAINING_SET, MadeBy, write_samples
+from src.network.dataset import TRAINING_SET, SamplesMadeBy, write_samples
 from src.network.sample_files import draw_set
 from src.network.source import FileSource, PriorSource
 from support.param import INPUT, STAGES, prior_named
@@ -15,7 +15,7 @@ SETTINGS = STAGES.stage("pretraining", {"batch": 2, "epoch_samples": 6, "first_s
 
 
 def write_set(path, seed=0, inputs=INPUT):
-    made_by = MadeBy(prior_named("fine_tuning"), inputs, "poisson", seed, 8)
+    made_by = SamplesMadeBy(prior_named("fine_tuning"), inputs, "poisson", seed, 8)
     write_samples(path, draw_set(made_by, key=TRAINING_SET, workers=1), made_by)
     return path
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import integrate, stats
 
 from support import truth
@@ -19,11 +20,11 @@ def sample():
     return fold(x, z, None, (0, 0), bins).weight, bins
 
 
-def in_bins(bins: PolarBins, beta) -> np.ndarray:
+def in_bins(bins: PolarBins, beta) -> NDArray[np.float64]:
     return ELECTRONS * expected(bins, beta, truth.DESIGN[0].R, truth.DESIGN[0].sigma_R)
 
 
-def chi_square_probability(counts: np.ndarray, mu: np.ndarray) -> float:
+def chi_square_probability(counts: NDArray[np.float64], mu: NDArray[np.float64]) -> float:
     full = mu > 20
     return stats.chi2.sf(((counts - mu)[full] ** 2 / mu[full]).sum(), full.sum())
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from support import truth
@@ -12,7 +13,7 @@ from util.physics.sampling import inverse_table, project, sample_sphere
 CRITICAL = 1.95
 
 
-def ks(sorted_sample: np.ndarray, cumulative) -> float:
+def ks(sorted_sample: NDArray[np.float64], cumulative) -> float:
     """sqrt(n) times the largest deviation between empirical and true distribution functions."""
     n = sorted_sample.size
     true = cumulative(sorted_sample)

@@ -71,21 +71,21 @@ def running_workers(address, folder, count):
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory):
-    """Give a scheduler's process and address; it has no workers unless `workers` is asked for."""
+    """Return a scheduler's process and address; it has no workers unless `workers` is asked for."""
     with running_scheduler(tmp_path_factory.mktemp("scheduler")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def workers(scheduler, tmp_path_factory):
-    """Give the address of the scheduler with two workers."""
+    """Return the address of the scheduler with two workers."""
     with running_workers(scheduler[1], tmp_path_factory.mktemp("workers"), 2):
         yield scheduler[1]
 
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory):
-    """Give 6,400 small frames, a few seconds of work, and the folder of their 16 shards as this process makes them."""
+    """Return 6,400 small frames, a few seconds of work, and the folder of their 16 shards made in this process."""
     folder = tmp_path_factory.mktemp("frames")
     path = make_frames(folder, 6400)
     gen_finaltest_npy.main([str(word) for word in [*search(path, folder / "shards"), "--workers", 1]])
@@ -106,7 +106,7 @@ SLOW_PID = "[__import__('time').sleep(0.1), __import__('os').getpid()][1]"
 
 
 def refused(address, capsys, *words, files=()):
-    """Give the one line with which a program that would use these workers ends."""
+    """Return the one line with which a program that would use these workers ends."""
 
     def main():
         with open_executor(1, address, files=files):

@@ -36,7 +36,7 @@ def run(output, *options, workers=1):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Give a file of 20 spheres with 8,000 to 12,000 electrons each; not to be changed."""
+    """Return a file of 20 spheres with 8,000 to 12,000 electrons each; not to be changed."""
     return run(
         tmp_path_factory.mktemp("kind 2") / "f.h5", "--distributions", 20, "--electrons", 8000, 12000, "--seed", 7
     )

@@ -1,4 +1,4 @@
-"""The chain in memory: what is drawn is what is asked for, and what is found does not depend on the workers."""
+"""The virtual experiment: what is drawn is what is asked for, and what is found does not depend on the workers."""
 
 import dataclasses
 

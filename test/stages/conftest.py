@@ -17,7 +17,7 @@ SAMPLE = ROOT / "data" / "sample" / "finaltest_npy"
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory):
-    """Give finaltest.h5 and shards/ of the two spheres of the final test; not to be changed."""
+    """Return finaltest.h5 and shards/ of the two spheres of the final test; not to be changed."""
     folder = tmp_path_factory.mktemp("run")
     write_run(folder, DESIGN, seed=11)
     return folder
@@ -25,7 +25,7 @@ def run_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory):
-    """Give a folder with a short training and both answers to the sample that ships with the program."""
+    """Return a folder with a short training and both answers to the sample that ships with the program."""
     folder = tmp_path_factory.mktemp("report")
     train(folder, "--epochs", "2")
     weights = str(folder / "pretraining.weights.pt")
@@ -38,7 +38,7 @@ def sample_run(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_frames(tmp_path_factory):
-    """Give 130 small frames of 3 + 3 electrons."""
+    """Return 130 small frames of 3 + 3 electrons."""
     path = tmp_path_factory.mktemp("small") / "finaltest.h5"
     options = [*EXPERIMENT, "--frame-shape", *map(str, SMALL_SHAPE)]
     options += ["--frames", "130", "--electrons", "3", "3", "--workers", "1"]
@@ -48,7 +48,7 @@ def small_frames(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ten_shards(small_frames, tmp_path_factory):
-    """Give the ten shards of the small frames; not to be changed."""
+    """Return the ten shards of the small frames; not to be changed."""
     folder = tmp_path_factory.mktemp("ten")
     run(small_frames, folder)
     return folder

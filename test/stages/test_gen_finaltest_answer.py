@@ -189,7 +189,7 @@ def test_unit_weights_count_hits(run_folder, tmp_path):
 def test_unit_weights_of_the_distribution_alone_count_hits_too(run_folder, tmp_path):
     shard = read_shard(list_shards(run_folder / "shards")[0])
     write(tmp_path, dataclasses.replace(shard, events=None))
-    found = read_hits(tmp_path, weights="unit", partial=True)
+    found = read_hits(tmp_path, hit_weights="unit", partial=True)
     assert found.count == len(shard.events)
     assert found.weight.sum() == pytest.approx(found.count)
     assert found.variance.sum() == pytest.approx(found.count)

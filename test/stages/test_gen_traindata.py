@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 
 from src import gen_traindata_fine_tuning, gen_traindata_pretraining
-from src.network.dataset import TRAINING_SET, VALIDATION_SET, MadeBy, read_made_by, read_samples
+from src.network.dataset import TRAINING_SET, VALIDATION_SET, SamplesMadeBy, read_made_by, read_samples
 from src.network.sample_files import draw_set, sample_electrons
 from support import ROOT
 from support.answers import MADE_BY
@@ -52,7 +52,7 @@ def test_electrons_and_a_poisson_draw_make_the_same_distribution_and_a_wrong_bet
 
 
 def test_a_set_does_not_depend_on_the_number_of_workers_and_validation_is_drawn_apart():
-    made_by = MadeBy(prior_named("fine_tuning"), INPUT, "poisson", 1, 25)
+    made_by = SamplesMadeBy(prior_named("fine_tuning"), INPUT, "poisson", 1, 25)
     one, two = (draw_set(made_by, key=TRAINING_SET, workers=workers) for workers in (1, 2))
     np.testing.assert_array_equal(one.inputs, two.inputs)
     apart = draw_set(made_by, key=VALIDATION_SET, workers=1)
@@ -85,12 +85,12 @@ def test_sets_hold_what_is_promised_are_kept_and_are_refused_when_made_otherwise
 def test_a_set_says_how_it_was_made_and_one_that_does_not_is_told_apart(tmp_path):
     make(tmp_path)
     path = tmp_path / "traindata" / "pretraining_0.h5"
-    assert read_made_by(path) == MadeBy(prior_named("pretraining"), INPUT, "poisson", 0, 4)
+    assert read_made_by(path) == SamplesMadeBy(prior_named("pretraining"), INPUT, "poisson", 0, 4)
     with h5py.File(path, "r+") as file:
         text = file["MadeBy"][()].decode()
         del file["MadeBy"]
         file["MadeBy"] = text.replace("sampling", "method")
-    with pytest.raises(InputError, match=r"pretraining_0\.h5: MadeBy: unknown key 'method'; add --overwrite"):
+    with pytest.raises(InputError, match=r"pretraining_0\.h5: SamplesMadeBy: unknown key 'method'; add --overwrite"):
         make(tmp_path)
     with h5py.File(path, "r+") as file:
         del file["MadeBy"]
@@ -130,5 +130,5 @@ def test_an_answer_that_is_missing_is_refused_in_a_sentence(tmp_path):
 def test_a_single_sphere_can_be_drawn_too():
     prior = prior_named("pretraining")
     one = dataclasses.replace(prior, spheres=prior.spheres[:1])
-    samples = draw_set(MadeBy(one, INPUT, "electrons", 0, 3), key=TRAINING_SET, workers=1)
+    samples = draw_set(SamplesMadeBy(one, INPUT, "electrons", 0, 3), key=TRAINING_SET, workers=1)
     assert samples.draws.beta.shape == (3, 1, 12)

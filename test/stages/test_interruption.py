@@ -41,7 +41,7 @@ def times(folder):
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory):
-    """Give small frames, and the folder of their shards from a run that nothing disturbed."""
+    """Return small frames, and the folder of their shards from a run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("frames")
     path = make_frames(folder, FRAMES_EACH * SHARDS)
     run(path, folder / "shards")

@@ -14,7 +14,7 @@ from util.answer.final_h5 import read_answer
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory):
-    """Give a folder with a small run in it, made by a script that was called there with relative paths."""
+    """Return a folder with a small run in it, made by a script that was called there with relative paths."""
     folder = tmp_path_factory.mktemp("elsewhere")
     options = ("--frames", 12, "--frame-shape", 64, 64, "--electrons", 2, 2)
     done = call(SCRIPTS / "simulate_finaltest.sh", *options, cwd=folder, DATA_DIR="our data", SEED="9")

@@ -1,4 +1,4 @@
-"""One sphere through the whole chain: frames, electrons, network, both answers with one row."""
+"""One sphere through all stages: frames, electrons, network, both answers with one row."""
 
 import re
 
@@ -38,7 +38,7 @@ def answer(folder, name, *options):
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory):
+def one_sphere(tmp_path_factory):
     """Make a folder with 250 frames of one sphere and the electrons found in them."""
     folder = tmp_path_factory.mktemp("single")
     frames = folder / "finaltest.h5"
@@ -67,45 +67,54 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_the_likelihood_answers_with_one_row_near_the_truth(chain, capsys):
-    rows = answer(chain, "likelihood", "--spheres", 1)
+def test_the_likelihood_answers_with_one_row_near_the_truth(one_sphere, capsys):
+    rows = answer(one_sphere, "likelihood", "--spheres", 1)
     assert len(rows) == 1 and rows["beta"].shape == (1, 12)
     assert rows["R"][0] == pytest.approx(SPHERE.R, abs=5e-4)
     last = capsys.readouterr().out.splitlines()[-1]
     distance, floor = map(float, re.fullmatch(r"distance (\S+) \(statistical floor (\S+)\)", last).groups())
     assert distance < 2 * floor and 0.02 < floor < 0.06
-    with h5py.File(chain / "likelihood.h5") as file:
+    with h5py.File(one_sphere / "likelihood.h5") as file:
         assert len(file["Parameters"]) == 17  # N, R, sigma_R, twelve betas and the centre
 
 
-def test_the_network_of_twelve_outputs_answers_with_one_row(chain, trained, capsys):
+def test_the_network_of_twelve_outputs_answers_with_one_row(one_sphere, trained, capsys):
     weights = trained / "pretraining_single.weights.pt"
     assert {path.name for path in trained.glob("*.weights.pt")} == {weights.name}
-    rows = answer(chain, "resnet", "--spheres", 1, "--method", "resnet", "--network", trained)
+    rows = answer(one_sphere, "resnet", "--spheres", 1, "--method", "resnet", "--network", trained)
     assert len(rows) == 1 and rows["beta"].shape == (1, 12)
     assert rows["R"][0] == pytest.approx(SPHERE.R, abs=0.003)
     distance = float(capsys.readouterr().out.splitlines()[-1].removeprefix("distance "))
     assert distance < 0.2  # predicting the mean of the prior: 0.21 on average
 
 
-def test_one_sphere_asked_of_networks_for_two_is_refused_and_so_is_the_reverse(chain, trained):
+def test_one_sphere_asked_of_networks_for_two_is_refused_and_so_is_the_reverse(one_sphere, trained):
     with pytest.raises(InputError, match=r"no weights for 2 sphere\(s\)"):
         run(
             gen_finaltest_answer,
-            *("--shards", chain / "shards", "--output", chain / "none.h5", "--method", "resnet", "--network", trained),
+            *(
+                "--shards",
+                one_sphere / "shards",
+                "--output",
+                one_sphere / "none.h5",
+                "--method",
+                "resnet",
+                "--network",
+                trained,
+            ),
         )
     with pytest.raises(InputError, match=r"Truth: expected 2 sphere\(s\), found 1; use --spheres 1"):
-        answer(chain, "none", "--spheres", 2)
-    assert not (chain / "none.h5").exists()
+        answer(one_sphere, "none", "--spheres", 2)
+    assert not (one_sphere / "none.h5").exists()
 
 
-def test_training_sets_of_one_sphere_come_from_either_prior_and_train_a_network(chain, tmp_path):
-    answer(chain, "first", "--spheres", 1)
+def test_training_sets_of_one_sphere_come_from_either_prior_and_train_a_network(one_sphere, tmp_path):
+    answer(one_sphere, "first", "--spheres", 1)
     common = ("--data", tmp_path, "--input", ROOT / "param" / "network_input.toml", "--workers", 1)
     sizes = ("--training", 12, "--validation", 4)
     prior = ("--prior", ROOT / "param" / "pretraining.toml")
     run(gen_traindata_pretraining, *common, *sizes, *prior, "--spheres", 1)
-    run(gen_traindata_fine_tuning, *common, *sizes, "--answer", chain / "first.h5")
+    run(gen_traindata_fine_tuning, *common, *sizes, "--answer", one_sphere / "first.h5")
     for stage in ("pretraining", "fine_tuning"):
         samples = read_samples(tmp_path / "traindata" / f"{stage}_single_0.h5")
         assert samples.draws.beta.shape == (12, 1, 12)

@@ -59,7 +59,7 @@ def table_commands():
 
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory):
-    """Give a folder in which every step was run, and what each printed."""
+    """Return a folder in which every step was run, and what each printed."""
     here = tmp_path_factory.mktemp("walk")
     printed = {}
     for command, options, environment in STEPS:

@@ -24,7 +24,7 @@ CENTRE = (0.004, -0.003)
 
 @pytest.fixture(scope="module")
 def measured():
-    """Give sums of blocks of frames and a learnt spot."""
+    """Return sums of blocks of frames and a learnt spot."""
     rng = np.random.default_rng(160)
     blocks, some = np.zeros((BLOCKS, 256, 256), np.float32), []
     for block in blocks:

@@ -1,6 +1,7 @@
 """Truth that the tests share: PADs and spheres whose answers are known by construction."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from support import ROOT
 from util.physics.sampling import project, sample_sphere
@@ -27,14 +28,14 @@ PADS = {
 }
 
 
-def with_beta(beta: tuple[float, ...], index: int, offset: float) -> np.ndarray:
+def with_beta(beta: tuple[float, ...], index: int, offset: float) -> NDArray[np.float64]:
     """Copy of `beta` with `offset` added at `index`: a wrong answer."""
     wrong = np.array(beta)
     wrong[index] += offset
     return wrong
 
 
-def hits(spheres: tuple[Sphere, ...], electrons: tuple[int, ...], *, rng: np.random.Generator) -> np.ndarray:
+def hits(spheres: tuple[Sphere, ...], electrons: tuple[int, ...], *, rng: np.random.Generator) -> NDArray[np.float64]:
     """Positions x and z (2, n) of perfectly detected electrons about (0, 0)."""
     return np.concatenate(
         [

@@ -51,8 +51,8 @@ def test_pulls_of_inputs_that_vary_together_are_independent_and_normal():
 def test_maps_measured_through_frames_and_finder_are_those_that_the_network_is_trained_on(simulated, tmp_path):
     param = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
     gen_finaltest_npy.main(["--finaltest", str(simulated), "--output", str(tmp_path), *param, "--workers", "1"])
-    hits = read_hits(tmp_path, weights="flux", partial=False)
-    # Weighed by whole electrons, hits scatter less than the single fluxes that the network was trained on.
+    hits = read_hits(tmp_path, hit_weights="flux", partial=False)
+    # Weighted by whole electrons, hits scatter less than the single fluxes that the network was trained on.
     assert 1 <= hits.variance.sum() / hits.weight.sum() < 1 + 0.6 * SPREAD**2
     found = coarsen(fold_hits(INPUT.bins, hits.x, hits.z, hits.weight), 8, 8)
 

@@ -88,18 +88,18 @@ def write_answer(
         "FloorCovariance": Table(result.floor_covariance),
         "Centre": Table(result.centre, {"unit": "half the screen; (x, z)"}),
         "Goodness": Table(goodness),
-        "Warnings": Table(np.array(warnings, dtype=h5py.string_dtype())),
     }
-    write_tables(path, {**answer_tables(result.R, result.beta), **own, **(tables or {})}, made_by)
+    write_tables(path, {**answer_tables(result.R, result.beta), **own, **(tables or {})}, made_by, warnings)
 
 
-def write_tables(path: Path, tables: Mapping[str, Table], made_by: MadeBy) -> None:
-    """Write tables and `MadeBy` into a file, whole or not at all."""
+def write_tables(path: Path, tables: Mapping[str, Table], made_by: MadeBy, warnings: Sequence[str]) -> None:
+    """Write tables, `Warnings` and `MadeBy` into a file, whole or not at all."""
     # In memory first: HDF5, once it meets a full disk, cannot even close its file.
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         for name, kept in tables.items():
             file.create_dataset(name, data=kept.array).attrs.update(kept.attributes)
+        file.create_dataset("Warnings", data=np.array(warnings, dtype=h5py.string_dtype()))
         file.create_dataset("MadeBy", data=made_by.to_json(), dtype=h5py.string_dtype())
     with replacing(path) as temporary:
         temporary.write_bytes(image.getbuffer())

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from util.electrons.hits import HitWeights
+from util.fit.agreement import hotelling
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
 from util.fit.result import FitResult
@@ -90,13 +91,7 @@ class FinderBias:
     def p(self) -> float:
         """Probability that a finder without bias would show as much in this simulation."""
         moved = self.error > 0
-        scale = self.error[moved]
-        pulls = self.bias[moved] / scale
-        correlation = self.covariance[np.ix_(moved, moved)] / np.outer(scale, scale)
-        squared = pulls @ np.linalg.solve(correlation, pulls)
-        # Hotelling 1931, Ann. Math. Statist. 2, 360: the covariance comes from the same frames.
-        spare = self.frames - pulls.size
-        return float(stats.f.sf(squared * spare / (pulls.size * (self.frames - 1)), pulls.size, spare))
+        return hotelling(self.bias[moved], self.covariance[np.ix_(moved, moved)], self.frames)[1]
 
     @property
     def clear(self) -> bool:
@@ -145,7 +140,13 @@ def answer_of(hits: NDArray[np.void], result: FitResult, weight: NDArray[np.floa
 
 
 def measure_bias(
-    result: FitResult, seen: Seen, frames: int, experiment: VirtualExperiment, *, seed: int, weights: str = "flux"
+    result: FitResult,
+    seen: Seen,
+    frames: int,
+    experiment: VirtualExperiment,
+    *,
+    seed: int,
+    hit_weights: HitWeights = "flux",
 ) -> FinderBias:
     """Simulate `frames` frames at the answer, find their electrons, and compare with the fit to the true ones.
 
@@ -159,7 +160,7 @@ def measure_bias(
     experiment : VirtualExperiment
         Has the detector and the finder that the hits of the answer came from.
     seed : int
-    weights : {"flux", "unit"}
+    hit_weights : {"flux", "unit"}
         As for the answer.
 
     Raises
@@ -168,7 +169,7 @@ def measure_bias(
         Too few electrons in so many frames to fit them.
     """
     run = experiment.play(scene_at(result, seen.crowd), frames, seed=seed)
-    by_flux = weights == "flux"
+    by_flux = hit_weights == "flux"
     true, found = (answer_of(hits, result, hits["flux"] if by_flux else None) for hits in (run.true, run.found))
     influence = Influence(true)
     found_sums, true_sums = (
@@ -220,7 +221,7 @@ def bootstrap(
     experiment: VirtualExperiment,
     *,
     seed: int,
-    weights: str = "flux",
+    hit_weights: HitWeights = "flux",
     progress: Callable[[Iterable[NDArray[np.void]]], Iterable[NDArray[np.void]]] = iter,
 ) -> NDArray[np.float64]:
     """Repeat the measurement at the answer, through frames; parameters as in `measure_bias`.
@@ -239,5 +240,5 @@ def bootstrap(
     """
     scene = scene_at(result, seen.crowd)
     runs = (experiment.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
-    by_flux = weights == "flux"
+    by_flux = hit_weights == "flux"
     return np.array([answer_of(hits, result, hits["weight"] if by_flux else None).values for hits in progress(runs)])

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from util.electrons.hits import HitWeights
 from util.runtime import facts
 from util.training.priors import Prior
 
 Method = Literal["likelihood", "resnet", "integrated"]
-HitWeights = Literal["flux", "unit"]
 Orders = Literal["all", "auto"]
 SubtractBias = Literal["clear", "always", "never"]
 

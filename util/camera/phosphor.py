@@ -144,7 +144,7 @@ def pixel_to_detector(camera: Geometry, index: ArrayLike, axis: int = 0) -> NDAr
     Returns
     -------
     ndarray of float64, the shape of `index`
-        ``pitch (index + 0.4 - H/2)`` for five samples a pixel [detector units].
+        ``pitch (index + 0.4 - H/2)`` for five samples per pixel [detector units].
     """
     return camera.pitch * (np.asarray(index, np.float64) + (camera.sample_centre - camera.frame_shape[axis] / 2))
 
@@ -164,13 +164,13 @@ def detector_to_pixel(camera: Geometry, position: ArrayLike, axis: int = 0) -> N
     Returns
     -------
     ndarray of float64, the shape of `position`
-        ``position / pitch + H/2 - 0.4`` for five samples a pixel.
+        ``position / pitch + H/2 - 0.4`` for five samples per pixel.
     """
     return np.asarray(position, np.float64) / camera.pitch + (camera.frame_shape[axis] / 2 - camera.sample_centre)
 
 
 def as_rendered(camera: Geometry, recipe: PhosphorRecipe, x: ArrayLike, z: ArrayLike) -> list[NDArray[np.float64]]:
-    """Give where `recipe` renders what `camera` sees at x, z: each samples a pixel about a point of its own."""
+    """Return where `recipe` renders what `camera` sees at x, z: each samples per pixel about a point of its own."""
     pixels = (detector_to_pixel(camera, position, axis) for axis, position in enumerate((x, z)))
     return [pixel_to_detector(recipe, index, axis) for axis, index in enumerate(pixels)]
 

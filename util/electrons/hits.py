@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from util.electrons.shard_facts import SearchSettings
 from util.electrons.shards import MAP_SIZE, check_together, list_shards, read_facts, read_shard
 from util.finder.weighting import weight_hits
+
+HitWeights = Literal["flux", "unit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +57,13 @@ class Hits:
         return self.search.dataset
 
 
-def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
+def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
     """Put the shards of a folder together.
 
     Parameters
     ----------
     folder : Path
-    weights : {"flux", "unit"}
+    hit_weights : {"flux", "unit"}
         Whether a hit counts as the electrons that its flux stands for (`util.finder.weighting`) or as one.
     partial : bool
         Whether frames may be missing.
@@ -79,18 +82,18 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     squares, count, frames = 0.0, 0, 0
     for path in paths:
         shard = read_shard(path)
-        matrix = shard.distribution if weights == "flux" else shard.counts
+        matrix = shard.distribution if hit_weights == "flux" else shard.counts
         total += matrix
         count += int(shard.counts.sum()) if shard.events is None else len(shard.events)
         frames += shard.facts.counts_of_frames.frames - shard.facts.counts_of_frames.saturated
         if shard.events is not None:
             x, z = shard.events["x"].astype(float), shard.events["z"].astype(float)
-            weight = shard.events["weight"].astype(float) if weights == "flux" else np.ones(len(x))
+            weight = shard.events["weight"].astype(float) if hit_weights == "flux" else np.ones(len(x))
             columns.append(np.stack((x, z, weight, weight**2)))
             events.append(shard.events)
         else:
             without_events += matrix
-            squares += shard.facts.squared_weights if weights == "flux" else float(matrix.sum())
+            squares += shard.facts.squared_weights if hit_weights == "flux" else float(matrix.sum())
     if without_events.any():
         columns.append(_hits_of_pixels(without_events, squares / without_events.sum()))
     x, z, weight, variance = np.concatenate(columns, axis=1)
@@ -98,7 +101,7 @@ def read_hits(folder: Path, *, weights: str, partial: bool) -> Hits:
     all_events = np.concatenate(events) if len(events) == len(paths) else None
     source, settings = facts[0].source, facts[0].settings
     detector = settings.detector
-    if weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
+    if hit_weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
         # All hits together tell one electron's flux better than what was learnt before the search.
         weight = weight_hits(all_events, detector.sigma.mean, detector.flux_spread)
         variance = weight**2

@@ -8,6 +8,7 @@ All functions are compiled; they take preallocated work arrays because they run 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -312,7 +313,7 @@ def fit_spots(spots, k, window, target, clipped, weight, prior, cut, iterations,
     return value
 
 
-def workspace(map_shape):
+def workspace(map_shape: tuple[int, int]) -> tuple[Any, ...]:
     """Work arrays of `fit_spots` for maps of (rows, columns), and those of `set_window` and `gather`."""
     bins = MAX_BINS
     m = PARAMETERS * MAX_CLUSTER

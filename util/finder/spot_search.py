@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from util.finder.spot_change import change_spot, fit_cluster, set_spot
 from util.finder.spot_fit import MAX_CLUSTER, PARAMETERS, add_light, prior_penalty
@@ -30,8 +31,8 @@ class Search(NamedTuple):
     (A, s, rho), in standard deviations, from which a spot is tried as two, or as none.
     """
 
-    prior: np.ndarray
-    weights: np.ndarray
+    prior: NDArray[np.float64]
+    weights: NDArray[np.float64]
     seed: float
     residual_seed: float
     cut: float

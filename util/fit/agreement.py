@@ -71,8 +71,16 @@ def compare(first: FitResult, second: FitResult, moved: NDArray[np.float64], fur
         raise ValueError(f"expected more than {k + 1} blocks, found {blocks}")
     covariance = (np.cov(moved, rowvar=False) * blocks + further)[np.ix_(index, index)]
     difference, error = (first.values - second.values)[index], np.sqrt(np.diag(covariance))
-    pulls = difference / error
-    chi2 = float(pulls @ np.linalg.solve(covariance / np.outer(error, error), pulls))
-    # A covariance from B blocks: Hotelling 1931, Ann. Math. Statist. 2, 360.
-    p = float(stats.f.sf(chi2 * (blocks - k) / (k * (blocks - 1)), k, blocks - k))
+    chi2, p = hotelling(difference, covariance, blocks)
     return Agreement(tuple(layout.names[i] for i in index), difference, error, chi2, p)
+
+
+def hotelling(difference: NDArray[np.float64], covariance: NDArray[np.float64], samples: int) -> tuple[float, float]:
+    """Return chi-square and p of a difference (k,) whose covariance (k, k) comes from the scatter of `samples`.
+
+    Hotelling 1931, Ann. Math. Statist. 2, 360.
+    """
+    error = np.sqrt(np.diag(covariance))
+    pulls, k = difference / error, difference.size
+    chi2 = float(pulls @ np.linalg.solve(covariance / np.outer(error, error), pulls))
+    return chi2, float(stats.f.sf(chi2 * (samples - k) / (k * (samples - 1)), k, samples - k))

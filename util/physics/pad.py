@@ -110,9 +110,9 @@ def to_field(beta: ArrayLike) -> NDArray[np.float64]:
     return 2 * np.asarray(beta, dtype=float)
 
 
-def from_field(beta_field: ArrayLike) -> NDArray[np.float64]:
-    """Undo `to_field`."""
-    return np.asarray(beta_field, dtype=float) / 2
+def squared_norms(n: int) -> NDArray[np.float64]:
+    """Return the integrals (n,) of P_2^2, P_4^2 .. P_2n^2 over [-1, 1]: 2 / (4 i + 1) for P_2i."""
+    return 2 / (4 * np.arange(1, n + 1) + 1)
 
 
 def distance(beta_hat: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
@@ -136,5 +136,4 @@ def distance(beta_hat: ArrayLike, beta: ArrayLike) -> NDArray[np.float64]:
     beta_hat, beta = np.asarray(beta_hat, dtype=float), np.asarray(beta, dtype=float)
     if beta_hat.ndim < 2 or beta.ndim < 2 or beta_hat.shape[-2:] != beta.shape[-2:]:
         raise ValueError(f"expected two arrays (..., spheres, n) alike, found shapes {beta_hat.shape} and {beta.shape}")
-    norm = 2 / (4 * np.arange(1, beta.shape[-1] + 1) + 1)
-    return np.sqrt(((beta_hat - beta) ** 2 * norm).sum(axis=-1)).sum(axis=-1)
+    return np.sqrt(((beta_hat - beta) ** 2 * squared_norms(beta.shape[-1])).sum(axis=-1)).sum(axis=-1)
