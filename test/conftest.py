@@ -24,8 +24,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LONGEST = ("test_walk_through", "test_scripts")
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items):
-    """Begin with the longest files."""
+    """Begin with the longest files, and call all tests of stages slow."""
+    for item in items:
+        if item.path.parent.name == "stages":
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 

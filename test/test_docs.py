@@ -181,6 +181,7 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     assert "3 3.0" in printed
 
 
+@pytest.mark.slow
 def test_the_sample_is_answered_as_the_network_page_says(tmp_path):
     text = TEXTS["doc/network.md"]
     (block,) = [code for code in blocks(text, "bash") if "DATA_DIR=data/sample" in code]

@@ -16,6 +16,8 @@ from util.runtime import settings
 from util.runtime.executor import open_executor
 from util.simulation.virtual_experiment import ELECTRON, Played, Scene, VirtualExperiment
 
+pytestmark = pytest.mark.slow
+
 DETECTOR = Detector.of_recipe(settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml"))
 FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
 FRAMES = 200

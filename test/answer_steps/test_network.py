@@ -55,6 +55,7 @@ def test_radii_off_the_narrow_prior_are_read_with_the_wide_one_and_those_off_bot
         network.answer(paths, *measured(outside), spheres=2)
 
 
+@pytest.mark.slow
 def test_a_network_made_for_few_radii_does_not_answer_for_others_that_it_takes_for_its_own():
     """The released one sees spheres at 0.2 and 0.8 at 0.484 and 0.798."""
     elsewhere = [Sphere(R, 0.010, 43, s.beta) for R, s in zip((0.2, 0.8), DESIGN, strict=True)]
@@ -83,6 +84,7 @@ def test_few_electrons_are_remarked_on(weights):
     assert "only 100000 electrons" in found.remarks[0]
 
 
+@pytest.mark.slow
 def test_the_stage_writes_the_networks_answer_or_prints_it_beside_the_likelihoods(
     weights, tmp_path, capsys, monkeypatch
 ):

@@ -27,6 +27,7 @@ def two_answers(seed, *, blur=0.0, order=8):
     return *results, moved[0] - moved[1]
 
 
+@pytest.mark.slow
 def test_answers_from_the_same_electrons_agree_as_often_as_they_should():
     p = []
     for seed in range(40):

@@ -36,6 +36,7 @@ def test_pulls_of_the_wrong_shape_or_not_finite_are_refused():
         coverage(NAMES, np.array([[0, np.nan], [0, 0]]))
 
 
+@pytest.mark.slow
 def test_errors_of_weighted_hits_cover_near_the_zeros_of_a_pad_too():
     """A fast subset of benchmark/coverage.py, case zero."""
     names = ("R_1", "sigma_R_1", *(f"beta_{i}" for i in range(2, 25, 2)))
@@ -57,6 +58,7 @@ def test_errors_of_weighted_hits_cover_near_the_zeros_of_a_pad_too():
     assert coverage(names, np.array(pulls) / 0.8).pooled != pytest.approx([0.6827, 0.95], abs=0.045)
 
 
+@pytest.mark.slow
 def test_bands_of_a_pad_cover_near_its_zero_though_nothing_is_seen_there():
     sphere = truth.DESIGN[0]
     scene = type(sphere)(sphere.R, sphere.sigma_R, 1, truth.COSINE_SQUARED)

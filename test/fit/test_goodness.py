@@ -53,6 +53,7 @@ def p_values(factor):
     return np.array(out)
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_where_the_model_is_right():
     p = p_values(1.0)
     assert p.shape == (20, 7)

@@ -63,6 +63,7 @@ def unit_weight_fits():
     return np.array(errors), fits
 
 
+@pytest.mark.slow
 def test_pulls_of_every_parameter_are_standard_normal(unit_weight_fits):
     errors, fits = unit_weight_fits
     assert all(f.converged for f in fits)
@@ -73,6 +74,7 @@ def test_pulls_of_every_parameter_are_standard_normal(unit_weight_fits):
     assert not pulls_are_standard_normal(pulls / 1.33)
 
 
+@pytest.mark.slow
 def test_correlations_are_right_too(unit_weight_fits):
     errors, fits = unit_weight_fits
     chi2 = np.array([mahalanobis(e, f.covariance) for e, f in zip(errors, fits, strict=True)])
@@ -81,6 +83,7 @@ def test_correlations_are_right_too(unit_weight_fits):
     assert not chi_squares_are_right(chi2 / 0.95**2, errors.shape[1])
 
 
+@pytest.mark.slow
 def test_deviance_is_about_its_degrees_of_freedom(unit_weight_fits):
     _, fits = unit_weight_fits
     deviance, dof = sum(f.deviance for f in fits), sum(f.dof for f in fits)
@@ -88,12 +91,14 @@ def test_deviance_is_about_its_degrees_of_freedom(unit_weight_fits):
     assert abs(deviance / dof - 1 - 1 / 300) < 1 / 300 + 4 * np.sqrt(2 / dof)
 
 
+@pytest.mark.slow
 def test_unit_weights_have_the_fisher_floor_as_covariance(unit_weight_fits):
     _, fits = unit_weight_fits
     ratio = np.mean([np.diag(f.covariance) / np.diag(f.floor_covariance) for f in fits], axis=0)
     assert np.allclose(ratio, 1, atol=0.02)
 
 
+@pytest.mark.slow
 def test_mean_distance_of_fits_is_the_floor(unit_weight_fits):
     _, fits = unit_weight_fits
     betas = [s.beta for s in truth.DESIGN]
@@ -104,6 +109,7 @@ def test_mean_distance_of_fits_is_the_floor(unit_weight_fits):
     assert floor * np.sqrt(200_000 / 4_300_000) == pytest.approx(0.0052, abs=0.0003)
 
 
+@pytest.mark.slow
 def test_flux_weights_widen_the_errors_as_the_sandwich_says():
     sphere = truth.DESIGN[:1]
     pulls, floor_pulls, quality = [], [], []

@@ -23,6 +23,7 @@ def maps_at(R, electrons=(2e6, 2e6)):
     return torch.tensor(found, dtype=torch.float32)
 
 
+@pytest.mark.slow
 def test_what_the_windows_show_does_not_depend_on_radii_or_electrons():
     net = SphereNet("resnet18", 2, INPUT)
     one, two = net.image(maps_at((0.4, 0.7))), net.image(maps_at((0.53, 0.84), (2.5e6, 1.8e6)))
@@ -75,6 +76,7 @@ def test_an_unknown_architecture_is_refused_with_those_that_are_known():
         backbone("vgg", 24)
 
 
+@pytest.mark.slow
 def test_eight_samples_can_be_overfitted():
     torch.manual_seed(0)
     inputs, betas = tensors(fresh_samples(prior_named("fine_tuning"), INPUT, 8, rng=seeded(0, 5)))
@@ -99,6 +101,7 @@ def test_the_fitted_shortcut_reads_samples_that_it_was_not_fitted_to_and_not_tho
     assert distance(found.flip(1), betas).mean() > 0.3
 
 
+@pytest.mark.slow
 def test_a_shortcut_by_cell_and_an_inversion_for_the_prior_read_it_better_than_sums_do():
     prior = prior_named("fine_tuning")
     inputs, betas = tensors(fresh_samples(prior, INPUT, 4000, rng=seeded(1, 9)))

@@ -75,6 +75,7 @@ def test_the_running_average_is_that_of_a_plain_loop_from_the_network_as_it_star
             assert not torch.allclose(plain[name], other[name], rtol=0.01), name
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")  # said whenever oneDNN is set
 def test_mixed_precision_gives_nearly_the_gradient_of_full_precision():
     """On a CPU without oneDNN, whose bf16 weight gradients are at fault (`training_step.check_precision`)."""

@@ -13,6 +13,8 @@ from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins
 from util.report.diagnostic_figures import Measured, draw_all
 
+pytestmark = pytest.mark.slow
+
 NAMES = {"distribution", "radial_spectrum", "angular_pulls", "pads", "correlations", "betas"}
 
 

@@ -22,6 +22,8 @@ from util.runtime import dask_executor
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import map_in_order, open_executor
 
+pytestmark = pytest.mark.slow
+
 
 def begin(command, **environment):
     return start(command, env=os.environ | {"DASK_LOGGING__DISTRIBUTED": "warning"} | environment)

@@ -59,6 +59,7 @@ def test_file_has_the_courses_tables_and_every_electron_falls_where_it_was_sent(
     assert np.array_equal(own["DistributionId"], tables.sphere_of_detected)
 
 
+@pytest.mark.slow
 def test_a_fit_of_each_sphere_recovers_its_parameters_and_not_those_of_its_neighbour(made):
     tables = read_tables(made)
     pulls, swapped = [], []

@@ -43,6 +43,7 @@ def test_bins_hold_all_the_light():
     assert np.array_equal(bin_frame(frame, 4), plain)
 
 
+@pytest.mark.slow
 def test_the_spot_is_that_of_the_recipe(measured):
     spot = measured[1]
     assert spot.spots > 500
@@ -53,6 +54,7 @@ def test_the_spot_is_that_of_the_recipe(measured):
     assert np.array_equal(spot.image, spot.image[::-1, ::-1])
 
 
+@pytest.mark.slow
 def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
     # A start is given for speed only: a cold one takes 10 s more.
     found = fit_sum(*measured, RECIPE, start=[(s.R, s.sigma_R) for s in truth.DESIGN])
@@ -73,6 +75,7 @@ def test_the_sum_of_frames_tells_the_spheres_within_its_errors(measured):
     assert share[result.layout.R[1]] < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(600, 900), (350, 500)])
 def test_an_odd_number_of_bins_is_no_obstacle(shape):
     recipe = replace(RECIPE, frame_shape=shape)
@@ -130,6 +133,7 @@ def test_what_a_camera_makes_of_negative_counts_is_taken_back():
     assert restored(frame, sound) is frame
 
 
+@pytest.mark.slow
 def test_too_few_blocks_and_too_few_spots_are_refused(measured):
     blocks, spot = measured
     with pytest.raises(InputError, match="at least 40"):

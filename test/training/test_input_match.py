@@ -48,6 +48,7 @@ def test_pulls_of_inputs_that_vary_together_are_independent_and_normal():
     assert np.abs(principal_pulls(draw(200) + 2 * mixing[0], draw(2000), 6).mean(axis=0)).max() > 0.5
 
 
+@pytest.mark.slow
 def test_maps_measured_through_frames_and_finder_are_those_that_the_network_is_trained_on(simulated, tmp_path):
     param = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
     gen_finaltest_npy.main(["--finaltest", str(simulated), "--output", str(tmp_path), *param, "--workers", "1"])
