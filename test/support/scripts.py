@@ -23,7 +23,7 @@ def call(script, *options, cwd, **environment):
         start_new_session=True,
     )
     try:
-        stdout, stderr = program.communicate(timeout=200)
+        stdout, stderr = program.communicate(timeout=600)
     except subprocess.TimeoutExpired:
         os.killpg(program.pid, signal.SIGKILL)  # the script's own programs too
         raise
