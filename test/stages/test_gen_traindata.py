@@ -90,7 +90,7 @@ def test_a_set_says_how_it_was_made_and_one_that_does_not_is_told_apart(tmp_path
         text = file["MadeBy"][()].decode()
         del file["MadeBy"]
         file["MadeBy"] = text.replace("sampling", "method")
-    with pytest.raises(InputError, match=r"pretraining_0\.h5: SamplesMadeBy: unknown key 'method'; add --overwrite"):
+    with pytest.raises(InputError, match=r"pretraining_0\.h5: MadeBy: unknown key 'method'; add --overwrite"):
         make(tmp_path)
     with h5py.File(path, "r+") as file:
         del file["MadeBy"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from src.network.dataset import TRAINING_SET, MadeBy, write_samples
+from src.network.dataset import TRAINING_SET, SamplesMadeBy, write_samples
 from src.network.model import distance
 from src.network.sample_files import draw_set
 from support.param import INPUT, prior_named
@@ -93,7 +93,7 @@ def test_fine_tuning_without_pretrained_weights_is_refused(tmp_path):
 
 
 def test_training_from_files_works_and_refuses_other_spheres(tmp_path):
-    made_by = MadeBy(prior_named("fine_tuning"), INPUT, "poisson", 0, 8)
+    made_by = SamplesMadeBy(prior_named("fine_tuning"), INPUT, "poisson", 0, 8)
     write_samples(tmp_path / "set.h5", draw_set(made_by, key=TRAINING_SET, workers=1), made_by)
     files = ("--train", str(tmp_path / "set.h5"), "--valid", str(tmp_path / "set.h5"), "--epochs", "1")
     train(tmp_path / "run", *files)
