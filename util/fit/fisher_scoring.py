@@ -6,13 +6,19 @@ the score
     sum_bins dmu/dq (n - mu) / V
 
 harmless. It stays unbiased, and remains the gradient of an objective: the Poisson log likelihood, continued below the
-floor as a parabola.
+floor as a parabola. The sums run over the bins of all four quadrants. There a derivative differs in its sign alone, so
+that sums over quadrants with these signs come first, and derivatives are needed once.
 """
+
+import itertools
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from util.fit.map_data import MapData
 from util.fit.map_model import MapModel, variance_floor
+from util.physics.polar_map import SIGNS
 
 # Converged: another step would move no combination of parameters by more than 0.01 of its error.
 _DECREMENT = 1e-4
@@ -22,9 +28,24 @@ _MAX_ITERATIONS = 40
 _FISHER_STEPS = 8
 # A worse condition leaves some parameter without a significant digit.
 _WORST_CONDITION = 1e12
+# Where R is below so many sigma_R, an image no longer tells it from 0, where its derivative vanishes: it is set to 0.
+_NO_RADIUS = 0.05
+_AT_THE_END = 0.1  # of a step: where no more than that is left of the range of the geometry, the climb ends
 
 
-def objective_of(data: NDArray[np.float64], mu: NDArray[np.float64], floor: float) -> float:
+class Scored(NamedTuple):
+    """Internal parameters (P,) at the end of a climb, their objective, the steps taken, and whether it is the top.
+
+    Not converged: singular information, a sphere that leaves the range, or too many steps.
+    """
+
+    q: NDArray[np.float64]
+    objective: float
+    steps: int
+    converged: bool
+
+
+def objective_of(data: NDArray[np.float64], mu: NDArray[np.float64], floor: NDArray[np.float64] | float) -> float:
     """Return the log likelihood, continued as a parabola below the floor."""
     safe = np.maximum(mu, floor)
     below = np.minimum(mu - floor, 0)
@@ -32,9 +53,60 @@ def objective_of(data: NDArray[np.float64], mu: NDArray[np.float64], floor: floa
     return float(value.sum())
 
 
-def _curvature(data: NDArray[np.float64], mu: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
+def _curvature(
+    data: NDArray[np.float64], mu: NDArray[np.float64], floor: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
     """Return minus the second derivative of `objective_of` in each bin's expected count."""
     return np.where(mu > floor, np.maximum(data, 0) / np.maximum(mu, floor) ** 2, 1 / floor)
+
+
+def floor_of(data: MapData) -> NDArray[np.float64] | float:
+    """Return the least variance of each bin: `variance_floor` where the detector shows all, and what the camera adds.
+
+    Where nothing is shown, and nothing expected, it is 1.
+    """
+    floor = np.asarray(data.exposure * variance_floor(data.folded.quadrants) + data.pedestal)
+    return np.where(floor > 0, floor, 1.0)
+
+
+def by_parity(quadrants: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over quadrants (4, ..) with the signs of each parity: (4, ..)."""
+    return (SIGNS @ quadrants.reshape(4, -1)).reshape(quadrants.shape)
+
+
+def gram(
+    jacobian: NDArray[np.float64], parity: NDArray[np.intp], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum products of derivatives over the bins of all quadrants.
+
+    Parameters
+    ----------
+    jacobian : array (P, n_rho, n_angle)
+        Folded, as `MapModel.jacobian` returns it: four times the derivative in each quadrant, but for its sign.
+    parity : int array (P,)
+    weight : array (4, n_rho, n_angle)
+        Of each bin.
+
+    Returns
+    -------
+    array (P, P)
+    """
+    flat = jacobian.reshape(len(jacobian), -1)
+    weight = by_parity(weight).reshape(4, -1) / 16
+    out = np.zeros((len(flat), len(flat)))
+    rows = {p: np.flatnonzero(parity == p) for p in np.unique(parity).tolist()}
+    parts = {p: _rows(flat, index) for p, index in rows.items()}
+    for first, second in itertools.combinations_with_replacement(sorted(rows, key=lambda p: rows[p].size), 2):
+        block = (parts[first] * weight[first ^ second]) @ parts[second].T
+        out[np.ix_(rows[first], rows[second])] = block
+        out[np.ix_(rows[second], rows[first])] = block.T
+    return out
+
+
+def _rows(array: NDArray[np.float64], index: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return rows of an array, without a copy where they lie side by side."""
+    first, last = index[0], index[-1] + 1
+    return array[first:last] if last - first == index.size else array[index]
 
 
 def inverse_information(information: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -46,72 +118,104 @@ def inverse_information(information: NDArray[np.float64]) -> tuple[NDArray[np.fl
     return (vector / value) @ vector.T / np.outer(scale, scale), float(value[-1] / value[0])
 
 
-def solve_linear(model: MapModel, data: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+def inverse_of_free(information: NDArray[np.float64], free: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """Return `inverse_information` of the parameters (P,) that are `free`, zero for the others, and its condition."""
+    inverse, condition = inverse_information(information[np.ix_(free, free)])
+    out = np.zeros_like(information)
+    out[np.ix_(free, free)] = inverse
+    return out, condition
+
+
+def is_free(model: MapModel, q: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which parameters (P,) the image can tell: all but radii that are 0."""
+    free = np.ones(q.size, dtype=bool)
+    R, _ = model.widths
+    free[R[q[R] <= 0]] = False
+    return free
+
+
+def solve_linear(model: MapModel, data: MapData, q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve for the linear parameters at the R and sigma_R of `q`, by least squares with a small ridge."""
     linear = model.linear()
-    spread = np.sqrt(np.maximum(data, 0) + max(data.mean(), 1.0) * 0.1).ravel()
-    jacobian = model.jacobian(q)[linear].reshape(linear.size, -1) / spread
-    gram = jacobian @ jacobian.T
-    gram[np.diag_indices_from(gram)] *= 1 + 1e-6
+    counts = data.counts
+    weight = data.exposure / (np.maximum(counts, 0) + max(counts.mean(), 0.25) * 0.1)
+    jacobian, parity = model.jacobian(q)[linear], model.layout.parity[linear]
+    system = gram(jacobian, parity, np.broadcast_to(data.exposure * weight, counts.shape))
+    system[np.diag_indices_from(system)] *= 1 + 1e-6
     out = q.copy()
-    out[linear] = np.linalg.lstsq(gram, jacobian @ (data.ravel() / spread), rcond=1e-12)[0]
+    out[linear] = np.linalg.lstsq(system, score_of(jacobian, parity, weight * data.folded.quadrants), rcond=1e-12)[0]
     return out
 
 
+def score_of(
+    jacobian: NDArray[np.float64], parity: NDArray[np.intp], residual: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sum derivatives (P, ..) times weighted residuals (4, ..) over the bins of all quadrants: (P,)."""
+    sums = jacobian.reshape(len(jacobian), -1) @ by_parity(residual).reshape(4, -1).T / 4
+    return sums[np.arange(len(parity)), parity]
+
+
 def score_map(
-    model: MapModel, data: NDArray[np.float64], q: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float, int, bool]:
-    """Climb to the best fit by Fisher scoring from `q`.
+    model: MapModel, data: MapData, q: NDArray[np.float64], *, known_geometry: bool = False
+) -> Scored:
+    """Climb to the best fit by Fisher scoring.
+
+    A climb that would leave the range in which the geometry may be taken to first order ends there, as converged: the
+    hits are to be folded anew.
 
     Parameters
     ----------
     model : MapModel
-    data : array (n_rho, n_angle)
-        Folded weights.
+    data : MapData
     q : array (P,)
-        Internal parameters to start from; the centre stays.
-
-    Returns
-    -------
-    q, objective, steps, converged
-        Not converged: singular information, a sphere that leaves the range, or too many steps.
+        Internal parameters to start from.
+    known_geometry : bool
+        Whether the geometry stays as it is.
     """
-    floor = variance_floor(data)
-    mu = model.counts(q)
-    objective = objective_of(data, mu, floor)
-    layout = model.layout
+    floor, counts = floor_of(data), data.counts
+    mu = data.expected(model.counts(q))
+    objective = objective_of(counts, mu, floor)
+    parity = model.layout.parity
+    in_R, in_sigma_R = model.widths
     # A sphere on its way to zero width describes the noise of single bins; none that the bins resolve gets there.
     narrowest = model.bins.rho_max / model.bins.n_rho / 4
     for iteration in range(1, _MAX_ITERATIONS + 1):
-        variance = np.maximum(mu, floor)
-        jacobian = model.jacobian(q).reshape(layout.folded.size, -1)
-        weighted = jacobian / variance.ravel()
-        score = weighted @ (data - mu).ravel()
+        jacobian = model.jacobian(q)
+        per_count = data.exposure / np.maximum(mu, floor)
+        score = score_of(jacobian, parity, per_count * (counts - mu))
+        weight = data.exposure * per_count
         if iteration > _FISHER_STEPS:
-            weighted = jacobian * _curvature(data, mu, floor).ravel()
-        inverse, condition = inverse_information(weighted @ jacobian.T)
+            weight = data.exposure**2 * _curvature(counts, mu, floor)
+        free = is_free(model, q)
+        if known_geometry:
+            free[model.layout.geometry] = False
+        inverse, condition = inverse_of_free(gram(jacobian, parity, weight), free)
         if condition == np.inf:
-            return q, objective, iteration, False
+            return Scored(q, objective, iteration, False)
         step = inverse @ score
         if score @ step < _DECREMENT:
-            return q, objective, iteration, True
+            return Scored(q, objective, iteration, True)
         # R and sigma_R enter through a narrow Gaussian: beyond a good part of its width the step means nothing.
-        width = q[layout.sigma_R]
-        in_R, in_sigma_R = (np.maximum(np.abs(step[index]), 1e-300) for index in (layout.R, layout.sigma_R))
-        length = min(1.0, (width / in_R).min(), (0.5 * width / in_sigma_R).min())
+        width = q[in_sigma_R]
+        far, wide = (np.maximum(np.abs(step[index]), 1e-300) for index in (in_R, in_sigma_R))
+        length = min(1.0, (width / far).min(), (0.5 * width / wide).min())
+        room = model.room_of_geometry(q, step)
+        if room < _AT_THE_END * length:
+            return Scored(q, objective, iteration, True)
+        length = min(length, room)
         for _ in range(12):
-            trial = q.copy()
-            trial[layout.folded] += length * step
-            trial_mu = model.counts(trial)
-            trial_objective = objective_of(data, trial_mu, floor)
+            trial = q + length * step
+            trial[in_R] = np.where(trial[in_R] < _NO_RADIUS * trial[in_sigma_R], 0, trial[in_R])
+            trial_mu = data.expected(model.counts(trial))
+            trial_objective = objective_of(counts, trial_mu, floor)
             if trial_objective >= objective:
                 break
             length /= 2
         else:
             # No rise along the step: rounding, if the expected rise is no larger than that.
-            return q, objective, iteration, bool(score @ step < 1e-9 * abs(objective))
+            return Scored(q, objective, iteration, bool(score @ step < 1e-9 * abs(objective)))
         q, mu, objective = trial, trial_mu, trial_objective
-        R, sigma_R = q[layout.R], q[layout.sigma_R]
-        if not ((sigma_R >= narrowest) & (2 * sigma_R < R) & (1.5 * model.bins.rho_max > R)).all():
-            return q, objective, iteration, False
-    return q, objective, _MAX_ITERATIONS, False
+        R, sigma_R = q[in_R], q[in_sigma_R]
+        if not ((sigma_R >= narrowest) & (2 * sigma_R < model.bins.rho_max) & (1.5 * model.bins.rho_max > R)).all():
+            return Scored(q, objective, iteration, False)
+    return Scored(q, objective, _MAX_ITERATIONS, False)

@@ -7,10 +7,10 @@ and together with another answer from the same frames, without fitting again.
 import numpy as np
 from numpy.typing import NDArray
 
-from util.fit.fisher_scoring import inverse_information
+from util.fit.fisher_scoring import gram, inverse_of_free, is_free
 from util.fit.map_model import MapModel, expected_variance
 from util.fit.result import FitResult
-from util.physics.polar_map import PolarBins
+from util.physics.polar_map import SIGNS, PolarBins, places
 
 
 class Influence:
@@ -25,15 +25,15 @@ class Influence:
 
     def __init__(self, result: FitResult, bins: PolarBins = PolarBins()) -> None:  # noqa: B008 - frozen
         layout = result.layout
-        model, q = MapModel(bins, layout), layout.to_internal(result.values)
+        self._geometry = layout.geometry_of(result.values)
+        model, q = MapModel(bins, layout, self._geometry), layout.to_internal(result.values)
         variance = expected_variance(model.counts(q))
-        weighted = model.jacobian(q).reshape(layout.folded.size, -1) / variance.ravel()
-        inverse, _ = inverse_information((weighted * variance.ravel()) @ weighted.T)
-        by_q = layout.to_public(q)[1][np.ix_(layout.folded, layout.folded)]
-        shift = model.shift(q)
-        self._bins, self._layout, self._centre = bins, layout, result.centre
-        self._even = by_q @ inverse @ weighted
-        self._odd = (shift / variance / (shift**2 / variance).sum(axis=(1, 2))[:, None, None]).reshape(2, -1)
+        jacobian = model.jacobian(q)
+        inverse, _ = inverse_of_free(gram(jacobian, layout.parity, 1 / variance), is_free(model, q))
+        # What a hit in a bin of a quadrant adds to each score: (P, 4, bins).
+        score = SIGNS[layout.parity][:, :, None] * jacobian.reshape(layout.size, 1, -1) / (4 * variance.reshape(4, -1))
+        self._bins, self._layout = bins, layout
+        self._moved = (layout.to_public(q)[1] @ inverse) @ score.reshape(layout.size, -1)
 
     def by_group(
         self,
@@ -57,16 +57,7 @@ class Influence:
         array (groups, P)
             In the order of `FitResult.names`.
         """
-        bins = self._bins
-        dx, dz = x - self._centre[0], z - self._centre[1]
-        row = (np.hypot(dx, dz) * (bins.n_rho / bins.rho_max)).astype(np.int64)
-        column = (np.arctan2(np.abs(dx), np.abs(dz)) * (bins.n_angle / (np.pi / 2))).astype(np.int64)
-        inside = row < bins.n_rho
-        place = row[inside] * bins.n_angle + np.minimum(column[inside], bins.n_angle - 1)
-        group, weight = group[inside], weight[inside]
-        sums = np.empty((groups, self._layout.size))
-        for index, moved in zip(self._layout.folded, self._even, strict=True):
-            sums[:, index] = np.bincount(group, moved[place] * weight, groups)
-        for index, moved, offset in zip(self._layout.centre, self._odd, (dx, dz), strict=True):
-            sums[:, index] = np.bincount(group, moved[place] * weight * np.sign(offset[inside]), groups)
-        return sums
+        place = places(x, z, self._geometry, self._bins)
+        inside = place >= 0
+        place, group, weight = place[inside], group[inside], weight[inside]
+        return np.stack([np.bincount(group, moved[place] * weight, groups) for moved in self._moved], axis=1)

@@ -1,25 +1,31 @@
 """Poisson maximum likelihood of the spheres on the detector.
 
 Hits are folded into polar bins about the centre of the image and fitted by Fisher scoring
-(`util.fit.fisher_scoring`). The centre decouples from all other parameters by symmetry; it is scored on the
-differences between quadrants, and the hits are folded again about the new one until it settles.
+(`util.fit.fisher_scoring`). How the image lies on the detector (its centre; where asked, its rotation and ellipse) is
+fitted with the rest, to first order; then the hits are folded again about what was found, until that settles.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from util.fit import starting_radii
-from util.fit.fisher_scoring import inverse_information, score_map, solve_linear
-from util.fit.map_model import MapModel, expected_variance
-from util.fit.parameters import Layout
+from util.fit.detection import Detection
+from util.fit.fisher_scoring import floor_of, gram, inverse_of_free, is_free, score_map, solve_linear
+from util.fit.map_data import Hits, MapData, fold_hits
+from util.fit.map_model import MapModel
+from util.fit.parameters import Layout, Piece
 from util.fit.result import FitResult
-from util.physics.polar_map import PolarBins, PolarMap, coarsen, fold
+from util.fit.starting_centre import find_centre
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import PolarBins, coarsen
 from util.runtime.errors import InputError
 
-_OUTER_ROUNDS = 4
+_OUTER_ROUNDS = 12
+_SETTLED = 1e-3  # squared errors that folding anew may still move the geometry
 # Each start is tried on merged bins first.
 _MERGE = (4, 4)
 _START_SIGMA = 0.008
@@ -27,34 +33,36 @@ _FEWEST_HITS = 1000
 _FEWEST_PER_BLOCK = 25.0
 
 
-def _start(model: MapModel, data: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Try the candidate radii on merged bins; return the internal parameters of the likeliest."""
-    layout, bins = model.layout, model.bins
-    coarse = MapModel(bins.coarser(*_MERGE), layout)
-    merged = coarsen(data, *_MERGE)
+def _start(data: MapData, layout: Layout) -> list[tuple[float, float]]:
+    """Try the candidate radii on merged bins; return R and sigma_R of each sphere of the likeliest."""
+    # An even background, where there is one, would make spheres of any width.
+    simple = Layout(layout.spheres, layout.order, ("background",))
+    merged = data.coarser(*_MERGE)
+    coarse = MapModel(merged.bins, simple, data.geometry)
     best, best_objective = None, -np.inf
-    for candidate in starting_radii.candidates(data, bins, layout.spheres):
+    for candidate in starting_radii.candidates(data.folded.weight, data.bins, layout.spheres):
         q = coarse.at(np.array(candidate), np.full(layout.spheres, _START_SIGMA))
-        q, objective, _, converged = score_map(coarse, merged, solve_linear(coarse, merged, q))
-        sane = ((q[layout.N] > 0) & (q[layout.R] > 0) & (q[layout.R] < bins.rho_max)).all()
+        q, objective, _, converged = score_map(coarse, merged, solve_linear(coarse, merged, q), known_geometry=True)
+        sane = ((q[simple.N] > 0) & (q[simple.R] > 0) & (q[simple.R] < data.bins.rho_max)).all()
         if converged and sane and objective > best_objective:
             best, best_objective = q, objective
     if best is None:
         raise InputError(
             f"no {layout.spheres} spheres were found among the hits; check the hits or ask for fewer spheres"
         )
-    return best
+    return list(zip(best[simple.R].tolist(), best[simple.sigma_R].tolist(), strict=True))
 
 
-def _deviance(folded: PolarMap, mu: NDArray[np.float64], parameters: int) -> tuple[float, int]:
+def _deviance(data: MapData, mu: NDArray[np.float64], parameters: int) -> tuple[float, int]:
     """Return the Poisson deviance of merged bins and its degrees of freedom.
 
     Weighted counts are scaled to their effective number, <w> / <w^2> (Kish 1965, Survey Sampling).
     """
-    data, scale = folded.weight, folded.weight.sum() / folded.variance.sum()
-    by_rho, by_angle = (next(d for d in (8, 5, 4, 3, 2, 1) if size % d == 0) for size in data.shape)
-    observed = scale * coarsen(data, by_rho, by_angle).ravel()
-    wanted = scale * coarsen(mu, by_rho, by_angle).ravel()
+    counts, expected = data.counts.sum(axis=0), mu.sum(axis=0)
+    scale = counts.sum() / data.folded.variance.sum()
+    by_rho, by_angle = (next(d for d in (8, 5, 4, 3, 2, 1) if size % d == 0) for size in counts.shape)
+    observed = scale * coarsen(counts, by_rho, by_angle).ravel()
+    wanted = scale * coarsen(expected, by_rho, by_angle).ravel()
     full = wanted >= _FEWEST_PER_BLOCK
     observed = np.append(observed[full], observed[~full].sum())
     wanted = np.append(wanted[full], wanted[~full].sum())
@@ -72,9 +80,10 @@ def fit(
     variance: NDArray[np.float64] | None = None,
     spheres: int = 2,
     order: int = 24,
-    nuisances: tuple[str, ...] = (),
+    pieces: tuple[Piece, ...] = (),
     start: Sequence[tuple[float, float]] | None = None,
     bins: PolarBins = PolarBins(),  # noqa: B008 - frozen
+    detection: Detection = Detection(),  # noqa: B008 - frozen
 ) -> FitResult:
     """Fit spheres to hits.
 
@@ -90,39 +99,75 @@ def fit(
         How many, at least 1.
     order : int
         Highest Legendre degree, even.
-    nuisances : tuple of str
-        What to fit as well: "background", hits spread evenly over the screen.
+    pieces : tuple of str
+        What to fit as well, keys of `util.fit.parameters.PIECES`: "background", hits spread evenly over the screen; ..
     start : sequence of (R, sigma_R), one per sphere, or None
         None: found by `util.fit.starting_radii`.
     bins : PolarBins
+    detection : Detection
+        What the detector shows of the image.
 
     Raises
     ------
     InputError
         Too few hits; spheres that cannot be told apart.
     """
-    x, z, weight = _checked(x, z, weight, spheres)
-    layout = Layout(spheres, order, nuisances)
-    model = MapModel(bins, layout)
-    # A sphere is symmetric: the mean position is its centre.
-    centre = (float(weight @ x / weight.sum()), float(weight @ z / weight.sum()))
-    folded = fold(x, z, weight, centre, bins, variance=variance)
+    hits = Hits(*_checked(x, z, weight, spheres), variance)
+    layout = Layout(spheres, order, pieces)
+    geometry = ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
     if start is None:
-        q = _start(model, folded.weight)
-    else:
-        q = solve_linear(model, folded.weight, model.at(*np.array(start, dtype=float).T))
-    q[layout.centre] = centre
+        start = _start(fold_hits(hits, geometry, bins, detection), layout)
+    settled = settle(hits, layout, start, geometry, bins, detection)
+    return _result(settled, hits.x.size)
+
+
+class Settled(NamedTuple):
+    """A fit whose hits were folded about the geometry that it found; internal parameters (P,), ascending in R."""
+
+    model: MapModel
+    data: MapData
+    q: NDArray[np.float64]
+    objective: float
+    iterations: int
+    converged: bool
+
+
+def settle(
+    hits: Hits,
+    layout: Layout,
+    start: Sequence[tuple[float, float]],
+    geometry: ImageGeometry,
+    bins: PolarBins,
+    detection: Detection,
+    *,
+    tolerance: float = _SETTLED,
+) -> Settled:
+    """Fit spheres to hits, and fold these anew about the geometry found until that moves no more.
+
+    Parameters
+    ----------
+    hits : Hits
+    layout : Layout
+    start : sequence of (R, sigma_R), one per sphere
+    geometry : ImageGeometry
+        To start from.
+    bins : PolarBins
+    detection : Detection
+    tolerance : float
+        Squared errors that folding anew may still move the geometry.
+    """
+    data = fold_hits(hits, geometry, bins, detection)
+    model = MapModel(bins, layout, geometry)
+    q = solve_linear(model, data, model.at(*np.array(start, dtype=float).T))
     iterations = 0
     for _ in range(_OUTER_ROUNDS):
-        q, _, steps, converged = score_map(model, folded.weight, q)
+        q, objective, steps, converged = score_map(model, data, q)
         iterations += steps
-        step, shift_covariance, shift_floor = _centre_step(model, folded, q)
-        if not converged or (step**2 < 1e-3 * np.diag(shift_floor)).all():
+        if _moved(model, data, q) < tolerance:
             break
-        q[layout.centre] += step
-        folded = fold(x, z, weight, (q[layout.centre][0], q[layout.centre][1]), bins, variance=variance)
-    q = q[layout.ascending(q)]
-    return _result(model, folded, q, (shift_covariance, shift_floor), iterations, converged, x.size)
+        model = MapModel(bins, layout, layout.geometry_of(q))
+        data = fold_hits(hits, model.origin, bins, detection)
+    return Settled(model, data, q[layout.ascending(q)], objective, iterations, converged)
 
 
 def _checked(
@@ -142,83 +187,73 @@ def _checked(
     return x, z, weight
 
 
-def _centre_step(
-    model: MapModel, folded: PolarMap, q: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the correction of the centre (2,), its sandwich covariance and that of unit weights, both (2, 2)."""
-    variance = expected_variance(model.counts(q))
-    slope = model.shift(q)
-    information = (slope**2 / variance).sum(axis=(1, 2))
-    score = (slope * np.stack((folded.sign_x, folded.sign_z)) / variance).sum(axis=(1, 2))
-    meat = (slope**2 / variance**2 * folded.variance).sum(axis=(1, 2))
-    return score / information, np.diag(meat / information**2), np.diag(1 / information)
+def _moved(model: MapModel, data: MapData, q: NDArray[np.float64]) -> float:
+    """Return how far the geometry of `q` lies from that of the map, at most, in squared errors of unit weights."""
+    layout = model.layout
+    mu = data.expected(model.counts(q))
+    slopes = model.jacobian(q)[layout.geometry]
+    information = gram(slopes, layout.parity[layout.geometry], data.exposure**2 / np.maximum(mu, floor_of(data)))
+    beyond = q[layout.geometry] - model.origin_values
+    return float((beyond**2 * np.diag(information)).max())
 
 
-def _variance_per_electron(folded: PolarMap) -> NDArray[np.float64]:
+def _variance_per_electron(data: MapData) -> NDArray[np.float64]:
     """Return the variance that weights add, over their sum, in the neighbourhood of each bin.
 
     A neighbourhood, because a bin without hits tells nothing of its own.
     """
-    by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in folded.weight.shape)
-    variance, electrons = (coarsen(part, by_rho, by_angle) for part in (folded.variance, folded.weight))
-    mean = folded.variance.sum() / folded.weight.sum()
+    counts, variance = data.counts.sum(axis=0), data.folded.variance
+    by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in counts.shape)
+    mean = variance.sum() / counts.sum()
+    variance, electrons = (coarsen(part, by_rho, by_angle) for part in (variance, counts))
     ratio = (variance + _FEWEST_PER_BLOCK * mean) / np.maximum(electrons + _FEWEST_PER_BLOCK, 1)
     return ratio.repeat(by_rho, axis=0).repeat(by_angle, axis=1)
 
 
 def _covariances(
-    model: MapModel, folded: PolarMap, q: NDArray[np.float64], mu: NDArray[np.float64]
+    model: MapModel, data: MapData, q: NDArray[np.float64], mu: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return the covariance of what is folded, that of unit weights, both (P - 2, P - 2), and the condition number.
+    """Return the covariance, that of unit weights, both (P, P) of internal parameters, and the condition number.
 
     The score is unbiased whatever the weights; they widen its variance, which is taken from the data: the sandwich
     (Huber 1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
     """
-    jacobian = model.jacobian(q).reshape(model.layout.folded.size, -1)
-    variance = expected_variance(mu).ravel()
-    inverse, singular = inverse_information((jacobian / variance) @ jacobian.T)
+    jacobian, parity, free = model.jacobian(q), model.layout.parity, is_free(model, q)
+    variance = np.maximum(mu, floor_of(data))
+    inverse, singular = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance), free)
     if singular == np.inf:
         raise _alike(model.layout)
     # Where a PAD is zero nothing is seen, but what is expected there is known only to its error: take at least that.
-    expected = np.maximum(mu.ravel(), np.sqrt(((inverse @ jacobian) * jacobian).sum(axis=0)))
-    weighted = jacobian / np.maximum(variance, expected)
-    floor, condition = inverse_information(weighted @ jacobian.T)
+    flat = jacobian.reshape(len(jacobian), -1)
+    known_to = np.sqrt(np.maximum(((inverse @ flat) * flat).sum(axis=0), 0)).reshape(mu.shape[1:]) / 4
+    expected = np.maximum(mu, data.exposure * known_to)
+    variance = np.maximum(variance, expected)
+    floor, condition = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance), free)
     if condition == np.inf:
         raise _alike(model.layout)
-    sandwich = floor @ ((weighted * (expected * _variance_per_electron(folded).ravel())) @ weighted.T) @ floor
-    return sandwich, floor, condition
+    meat = gram(jacobian, parity, data.exposure**2 * expected * _variance_per_electron(data) / variance**2)
+    return floor @ meat @ floor, floor, condition
 
 
 def _alike(layout: Layout) -> InputError:
     return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
 
 
-def _result(
-    model: MapModel,
-    folded: PolarMap,
-    q: NDArray[np.float64],
-    shift: tuple[NDArray[np.float64], NDArray[np.float64]],
-    iterations: int,
-    converged: bool,
-    hits: int,
-) -> FitResult:
-    layout, mu = model.layout, model.counts(q)
-    sandwich, floor, condition = _covariances(model, folded, q, mu)
+def _result(settled: Settled, hits: int) -> FitResult:
+    model, data, q, _, iterations, converged = settled
+    layout, mu = model.layout, data.expected(model.counts(q))
+    sandwich, floor, condition = _covariances(model, data, q, mu)
     uncertain = np.sqrt(np.diag(sandwich))[layout.N]
     gap = np.diff(q[layout.R])
     if (q[layout.N] < 5 * uncertain).any() or (gap < q[layout.sigma_R][:-1] / 2).any():
         raise _alike(layout)
-    values, by_q = layout.to_public(q)
-    turn = by_q[np.ix_(layout.folded, layout.folded)]
-    covariance, floor_covariance = (
-        layout.joint(turn @ even @ turn.T, odd) for even, odd in zip((sandwich, floor), shift, strict=True)
-    )
-    deviance, dof = _deviance(folded, mu, layout.folded.size)
+    values, turn = layout.to_public(q)
+    deviance, dof = _deviance(data, mu, layout.size - 2)
     return FitResult(
         layout=layout,
         values=values,
-        covariance=covariance,
-        floor_covariance=floor_covariance,
+        covariance=turn @ sandwich @ turn.T,
+        floor_covariance=turn @ floor @ turn.T,
         deviance=deviance,
         dof=dof,
         condition=condition,

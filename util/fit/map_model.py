@@ -1,99 +1,198 @@
-"""Expected counts of a folded polar map and their derivatives in the parameters of the spheres.
+"""Expected counts of a polar map and their derivatives in the parameters of the spheres and of all further pieces.
 
-As in pBasex (Garcia, Lahon & Powis 2004, Rev. Sci. Instrum. 75, 4989) the image is a sum of Abel-projected Legendre
+As in pBasex (Garcia, Nahon & Powis 2004, Rev. Sci. Instrum. 75, 4989) the image is a sum of Abel-projected Legendre
 terms in polar bins. Here the radial part of a sphere is one Gaussian, so that the model is fitted, not inverted.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from util.fit.parameters import Layout
 from util.physics import pad
-from util.physics.polar_map import PolarBins, angular_factors, radial_factors
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import (
+    EVEN,
+    ODD_IN_Z,
+    SIGNS,
+    AngularFactors,
+    PolarBins,
+    RadialFactors,
+    angular_factors,
+    radial_factors,
+)
 
 # A bin's variance is at least this times the mean count of a bin.
 _FLOOR = 1e-3
+_RING = 3.0  # R over sigma_R of a sphere that tells where the centre is
+_BLOB = (0.05, 0.05)  # R and sigma_R to start from
+
+
+@dataclass(frozen=True)
+class _Lobe:
+    """A sphere, or the blob: indices of its N, R, sigma_R, N beta_2 .. and, where they are fitted, N beta_1 .."""
+
+    N: np.intp
+    R: np.intp
+    sigma_R: np.intp
+    betas: NDArray[np.intp]
+    odd: NDArray[np.intp]
+
+    @property
+    def order(self) -> int:
+        """Highest Legendre degree."""
+        return 2 * self.betas.size
+
+    @property
+    def terms(self) -> NDArray[np.intp]:
+        """Indices of N and N beta."""
+        return np.append(self.N, self.betas)
+
+    @property
+    def to_power(self) -> NDArray[np.float64]:
+        """Matrix (n + 1, n + 1) from these terms to the coefficients of the powers of the cosine."""
+        return pad.legendre_to_power(self.betas.size) * ([0.5] + [1.0] * self.betas.size)
+
+    def power(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the coefficients (n + 1, 1) of the even powers of the cosine."""
+        return (self.to_power @ q[self.terms])[:, None]
 
 
 class MapModel:
-    """Expected counts of a map folded about the centre, in the internal parameters (P,) of a layout.
+    """Expected counts of hits folded about an assumed geometry, in the internal parameters (P,) of a layout.
 
     Attributes
     ----------
     bins : PolarBins
     layout : Layout
-    templates : dict of nuisance to array (n_rho, n_angle)
-        Every nuisance there is: the expected counts of one electron of it.
+    origin : ImageGeometry
+        About which the hits were folded; what the parameters say beyond it enters to first order.
+    background : (n_rho, n_angle)
+        One electron spread evenly over the disc that the bins cover.
     """
 
-    def __init__(self, bins: PolarBins, layout: Layout) -> None:
-        self.bins, self.layout = bins, layout
-        betas = len(layout.degrees)
-        self._angular = angular_factors(bins, layout.order)
-        self._to_power = pad.legendre_to_power(betas) * ([0.5] + [1.0] * betas)
-        # Uniform over the disc that the map covers.
+    def __init__(
+        self,
+        bins: PolarBins,
+        layout: Layout,
+        origin: ImageGeometry = ImageGeometry(),  # noqa: B008 - frozen
+    ) -> None:
+        self.bins, self.layout, self.origin = bins, layout, origin
+        own = zip(layout.N, layout.R, layout.sigma_R, layout.beta, layout.odd_beta, strict=True)
+        self._lobes = [_Lobe(*indices) for indices in own]
+        if layout.blob.size:
+            N, R, sigma_R, *beta = layout.blob
+            self._lobes.append(_Lobe(N, R, sigma_R, np.array(beta), np.zeros(0, dtype=np.intp)))
         area = np.diff(bins.rho**2) / bins.rho_max**2
-        self.templates = {"background": np.repeat(area[:, None] / bins.n_angle, bins.n_angle, axis=1)}
+        self.background = np.repeat(area[:, None] / bins.n_angle, bins.n_angle, axis=1)
 
     def at(self, R: NDArray[np.float64], sigma_R: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return parameters that are zero but for these R and sigma_R, arrays (S,)."""
-        q = np.zeros(self.layout.size)
-        q[self.layout.R], q[self.layout.sigma_R] = R, sigma_R
+        """Return parameters that are zero but for these R and sigma_R, arrays (S,), and an empty blob's."""
+        q, layout = np.zeros(self.layout.size), self.layout
+        q[layout.R], q[layout.sigma_R] = R, sigma_R
+        q[layout.blob[1:3]] = _BLOB[: layout.blob[1:3].size]
+        q[layout.geometry] = self.origin_values
         return q
+
+    @property
+    def widths(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Indices of R and of sigma_R of all spheres and of the blob."""
+        return np.array([lobe.R for lobe in self._lobes]), np.array([lobe.sigma_R for lobe in self._lobes])
 
     def linear(self) -> NDArray[np.intp]:
         """Return the indices of the parameters in which the counts are linear."""
+        return np.setdiff1d(np.arange(self.layout.size), np.concatenate((*self.widths, self.layout.geometry)))
+
+    @property
+    def origin_values(self) -> NDArray[np.float64]:
+        """The numbers of `origin` that are fitted, in the order of `Layout.geometry`."""
+        return np.array([getattr(self.origin, self.layout.names[i]) for i in self.layout.geometry])
+
+    def room_of_geometry(self, q: NDArray[np.float64], step: NDArray[np.float64]) -> float:
+        """Return how many times a `step` (P,) from `q` leads to the end of what the first order describes.
+
+        Where the image of a sphere moves by more than its width, or turns by a good part of an angle that its PAD
+        resolves, the first order means little.
+        """
         layout = self.layout
-        return np.setdiff1d(layout.folded, np.concatenate((layout.R, layout.sigma_R)))
+        narrow, far = q[layout.sigma_R].min(), max(q[layout.R].max(), 0.1)
+        reach = {"centre": narrow / 2, "ellipse": narrow / far / 2, "rotation": 0.03, "shear": 0.03}
+        limit = np.array([reach[layout.names[i].split("_")[0]] for i in layout.geometry])
+        along, beyond = step[layout.geometry], q[layout.geometry] - self.origin_values
+        left = np.maximum(limit - np.sign(along) * beyond, 0) / np.maximum(np.abs(along), 1e-300)
+        return float(left.min())
 
-    def _terms(self, s: int) -> NDArray[np.intp]:
-        """Return the indices of N and N beta of a sphere, in which its map is linear."""
-        return np.append(self.layout.N[s], self.layout.beta[s])
+    def _radial(self, q: NDArray[np.float64], lobe: _Lobe, *, odd: bool = False) -> RadialFactors:
+        order = 2 * lobe.odd.size - 1 if odd else lobe.order
+        return radial_factors(self.bins, q[lobe.R], q[lobe.sigma_R], order, odd=odd)
 
-    def _power(self, q: NDArray[np.float64], s: int) -> NDArray[np.float64]:
-        """Return the coefficients (n + 1, 1) of a sphere's powers of the cosine."""
-        return (self._to_power @ q[self._terms(s)])[:, None]
+    def _angular(self, lobe: _Lobe, *, odd: bool = False) -> AngularFactors:
+        return angular_factors(self.bins, 2 * lobe.odd.size - 1 if odd else lobe.order, odd=odd)
 
-    def _radial(self, q: NDArray[np.float64], s: int) -> NDArray[np.float64]:
-        return radial_factors(self.bins, q[self.layout.R[s]], q[self.layout.sigma_R[s]], self.layout.order)
+    def folded(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the expected counts by parity (4, n_rho, n_angle): their sum over the quadrants with `SIGNS`."""
+        out = np.zeros((4, self.bins.n_rho, self.bins.n_angle))
+        if "background" in self.layout.pieces:
+            out[EVEN] += q[self.layout.index("background")] * self.background
+        for lobe in self._lobes:
+            out[EVEN] += self._radial(q, lobe).value.T @ (lobe.power(q) * self._angular(lobe).value)
+            if lobe.odd.size:
+                power = pad.odd_legendre_to_power(lobe.odd.size) @ q[lobe.odd]
+                odd = power[:, None] * self._angular(lobe, odd=True).value
+                out[ODD_IN_Z] += self._radial(q, lobe, odd=True).value.T @ odd
+        beyond = q[self.layout.geometry] - self.origin_values
+        for i, distance in zip(self.layout.geometry, beyond, strict=True):
+            if distance:
+                out[self.layout.parity[i]] += distance * self._move(q, self.layout.names[i])
+        return out
 
     def counts(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the expected counts (n_rho, n_angle)."""
-        mu = np.zeros((self.bins.n_rho, self.bins.n_angle))
-        for name in self.layout.nuisances:
-            mu += q[self.layout.index(name)] * self.templates[name]
-        for s in range(self.layout.spheres):
-            mu += self._radial(q, s)[0].T @ (self._power(q, s) * self._angular[0])
-        return mu
+        """Return the expected counts of each quadrant (4, n_rho, n_angle), in the order of `SIGNS`."""
+        folded = self.folded(q)
+        return (SIGNS.T @ folded.reshape(4, -1)).reshape(folded.shape) / 4
 
     def jacobian(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the derivatives (P - 2, n_rho, n_angle) of the counts in all but the centre (`Layout.folded`)."""
+        """Return the derivatives (P, n_rho, n_angle) of the counts, folded each by its own parity."""
         layout = self.layout
-        out = np.empty((layout.folded.size, self.bins.n_rho, self.bins.n_angle))
-        for s in range(layout.spheres):
-            radial = self._radial(q, s)
-            for term, row in enumerate(self._terms(s)):
-                np.matmul(radial[0].T, self._to_power[:, term, None] * self._angular[0], out=out[row])
-            shape = self._power(q, s) * self._angular[0]
-            np.matmul(radial[1].T, shape, out=out[layout.R[s]])
-            np.matmul(radial[2].T, shape, out=out[layout.sigma_R[s]])
-        for name in layout.nuisances:
-            out[layout.index(name)] = self.templates[name]
+        out = np.zeros((layout.size, self.bins.n_rho, self.bins.n_angle))
+        for lobe in self._lobes:
+            radial, angular = self._radial(q, lobe), self._angular(lobe).value
+            for term, row in enumerate(lobe.terms):
+                np.matmul(radial.value.T, lobe.to_power[:, term, None] * angular, out=out[row])
+            shape = lobe.power(q) * angular
+            np.matmul(radial.by_R.T, shape, out=out[lobe.R])
+            np.matmul(radial.by_sigma_R.T, shape, out=out[lobe.sigma_R])
+            if lobe.odd.size:
+                radial, angular = self._radial(q, lobe, odd=True), self._angular(lobe, odd=True).value
+                for power, row in zip(pad.odd_legendre_to_power(lobe.odd.size).T, lobe.odd, strict=True):
+                    np.matmul(radial.value.T, power[:, None] * angular, out=out[row])
+        if "background" in layout.pieces:
+            out[layout.index("background")] = self.background
+        for i in layout.geometry:
+            out[i] = self._move(q, layout.names[i])
         return out
 
-    def shifts(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the derivatives (S, 2, n_rho, n_angle) of the signed maps in x and z of each sphere's centre."""
-        out = np.zeros((self.layout.spheres, 2, self.bins.n_rho, self.bins.n_angle))
-        for s in range(self.layout.spheres):
-            radial, a = self._radial(q, s), self._power(q, s)
-            for axis in range(2):
-                along, across = self._angular[1 + 2 * axis], self._angular[2 + 2 * axis]
-                out[s, axis] -= radial[3].T @ (a * along) + radial[4].T @ (a * across)
-        return out
+    def _move(self, q: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        """Return the derivative (n_rho, n_angle) of the even counts in one number of the geometry."""
+        # An image that is brightest about its very centre is moved by less than a bin, which tells nothing.
+        rings = [s for s, lobe in enumerate(self._lobes) if q[lobe.R] > _RING * q[lobe.sigma_R]]
+        return np.sum([self.move(q, name, s) for s in rings or range(self.layout.spheres)], axis=0)
 
-    def shift(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the derivatives (2, n_rho, n_angle) of the signed maps in the common centre."""
-        return self.shifts(q).sum(axis=0)
+    def move(self, q: NDArray[np.float64], name: str, s: int) -> NDArray[np.float64]:
+        """Return what a change of one number of `ImageGeometry` does to the even counts of sphere `s` alone."""
+        lobe = self._lobes[s]
+        radial, angular, a = self._radial(q, lobe), self._angular(lobe), lobe.power(q)
+        if name in ("centre_x", "centre_z"):
+            along, across = angular.by_x if name == "centre_x" else angular.by_z
+            return -(radial.by_rho.T @ (a * along) + radial.across.T @ (a * across))
+        if name == "rotation_rad":
+            return -radial.value.T @ (a * angular.turned)
+        kind, number = name.split("_")
+        part = int(number) - 1
+        if kind == "ellipse":
+            return -radial.stretched.T @ (a * angular.stretched[part])
+        return -radial.value.T @ (a * angular.sheared[part])
 
 
 def variance_floor(counts: NDArray[np.float64]) -> float:

@@ -1,18 +1,41 @@
 """The parameter vector of a fit: what its entries are, where each stands, and what each is called.
 
-A vector (P,) holds, for each sphere, N, R, sigma_R, beta_2 .. beta_order; then nuisances; then the centre. It comes
-in two forms. The public one is what an answer tells. The internal one, in which the expected counts are linear but for
-R and sigma_R, has N beta in place of beta.
+A vector (P,) holds, for each sphere, N, R, sigma_R, beta_2 .. beta_order; then the parameters of all further pieces of
+the model (`PIECES`); then the centre. It comes in two forms. The public one is what an answer tells. The internal one,
+in which the expected counts are linear but for R and sigma_R, has N beta in place of beta.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import EVEN, ODD_IN_BOTH, ODD_IN_X, ODD_IN_Z
+
+Piece = Literal["odd", "background", "rotation", "ellipse", "blob"]
 _CENTRE = ("centre_x", "centre_z")
+# Parity (`util.physics.polar_map.SIGNS`) of what a change of the geometry does to the image.
+_GEOMETRY = {
+    "centre_x": ODD_IN_X,
+    "centre_z": ODD_IN_Z,
+    "rotation_rad": ODD_IN_BOTH,
+    "ellipse_1": EVEN,
+    "ellipse_2": ODD_IN_BOTH,
+    "shear_1": EVEN,
+    "shear_2": ODD_IN_BOTH,
+}
+# What can be fitted besides spheres and centre. "odd" has parameters of each sphere; those of the others are these.
+PIECES: tuple[Piece, ...] = get_args(Piece)
+_OF_PIECE: dict[Piece, tuple[str, ...]] = {
+    "background": ("background",),
+    "rotation": ("rotation_rad",),
+    "ellipse": ("ellipse_1", "ellipse_2", "shear_1", "shear_2"),
+    "blob": ("blob_N", "blob_R", "blob_sigma_R", "blob_beta_2"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,13 +48,18 @@ class Layout:
         S.
     order : int
         Highest Legendre degree, even; n = order / 2 betas per sphere.
-    nuisances : tuple of str
-        Names of what is fitted besides spheres and centre, as `util.fit.map_model.MapModel` knows it.
+    pieces : tuple of str
+        Of `PIECES`: what is fitted besides spheres and centre; kept in the order in which they stand there.
     """
 
     spheres: int = 2
     order: int = 24
-    nuisances: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.pieces) - set(PIECES):
+            raise ValueError(f"expected pieces among {', '.join(PIECES)}, found {', '.join(sorted(unknown))}")
+        object.__setattr__(self, "pieces", tuple(piece for piece in PIECES if piece in self.pieces))
 
     @classmethod
     def from_names(cls, names: Sequence[str]) -> "Layout":
@@ -43,8 +71,9 @@ class Layout:
             There is none.
         """
         spheres = sum(name.startswith("R_") for name in names)
-        order = 2 * sum(name.startswith("beta_") and name.endswith("_1") for name in names)
-        layout = cls(spheres, order, tuple(names[spheres * (order // 2 + 3) : -len(_CENTRE)]))
+        order = max((int(name.split("_")[1]) for name in names if name.startswith("beta_")), default=0)
+        pieces = tuple(piece for piece in PIECES if cls(1, 2, (piece,)).nuisances[0] in names)
+        layout = cls(spheres, order, pieces)
         for wanted, found in zip_longest(layout.names, names, fillvalue="nothing"):
             if wanted != found:
                 raise ValueError(f"expected {wanted}, found {found}")
@@ -54,6 +83,17 @@ class Layout:
     def degrees(self) -> tuple[int, ...]:
         """Legendre degrees (n,) of the betas."""
         return tuple(range(2, self.order + 1, 2))
+
+    @property
+    def odd_degrees(self) -> tuple[int, ...]:
+        """Odd Legendre degrees (n,) of the betas of each sphere; none where "odd" is no piece."""
+        return tuple(range(1, self.order, 2)) if "odd" in self.pieces else ()
+
+    @property
+    def nuisances(self) -> tuple[str, ...]:
+        """Names of the parameters of all pieces."""
+        odd = (f"beta_{degree}_{s + 1}" for s in range(self.spheres) for degree in self.odd_degrees)
+        return (*odd, *(name for piece in self.pieces for name in _OF_PIECE.get(piece, ())))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,13 +143,39 @@ class Layout:
         return np.arange(self.size - len(_CENTRE), self.size)
 
     @property
-    def folded(self) -> NDArray[np.intp]:
-        """Indices (P - 2,) of all that a map folded about the centre depends on, ascending: all but the centre."""
-        return np.arange(self.size - len(_CENTRE))
+    def odd_beta(self) -> NDArray[np.intp]:
+        """Indices (S, n) of beta_1, beta_3 .. of each sphere; (S, 0) where odd degrees are not fitted."""
+        each = len(self.odd_degrees)
+        return self.blocks.size + np.arange(self.spheres * each).reshape(self.spheres, each)
+
+    @property
+    def blob(self) -> NDArray[np.intp]:
+        """Indices (4,) of N, R, sigma_R and beta_2 of the blob; (0,) where none is fitted."""
+        if "blob" not in self.pieces:
+            return np.zeros(0, dtype=np.intp)
+        return self.index("blob_N") + np.arange(4)
+
+    @property
+    def geometry(self) -> NDArray[np.intp]:
+        """Indices of what `ImageGeometry` holds and is fitted, ascending."""
+        return np.array([i for i, name in enumerate(self.names) if name in _GEOMETRY], dtype=np.intp)
+
+    @property
+    def parity(self) -> NDArray[np.intp]:
+        """Parity (P,) of the derivative of an image in each parameter, as `util.physics.polar_map.SIGNS` has it."""
+        parity = np.full(self.size, EVEN, dtype=np.intp)
+        parity[self.odd_beta] = ODD_IN_Z
+        for i in self.geometry:
+            parity[i] = _GEOMETRY[self.names[i]]
+        return parity
 
     def index(self, name: str) -> int:
         """Return the index of the parameter of this name."""
         return self.names.index(name)
+
+    def geometry_of(self, values: NDArray[np.float64]) -> ImageGeometry:
+        """Return how the image lies on the detector by a vector (P,); what is not fitted is zero."""
+        return ImageGeometry(**{self.names[i]: float(values[i]) for i in self.geometry})
 
     def beyond(self, degrees: Sequence[int]) -> NDArray[np.bool_]:
         """Return which betas (S, n) are of higher degree than `degrees`, one per sphere."""
@@ -118,7 +184,10 @@ class Layout:
     def ascending(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the permutation (P,) that puts the spheres of a vector (P,) in the order of their R."""
         by_R = np.argsort(values[self.R], kind="stable")
-        return np.concatenate((self.blocks[by_R].ravel(), np.arange(self.blocks.size, self.size)))
+        permutation = np.arange(self.size)
+        for own in (self.blocks, self.odd_beta):
+            permutation[own] = own[by_R]
+        return permutation
 
     def known(
         self, R: Sequence[float], sigma_R: Sequence[float], beta: Sequence[Sequence[float]]
@@ -138,24 +207,25 @@ class Layout:
             values[told] = row[: told.size]
         return values
 
-    def joint(self, folded: NDArray[np.float64], centre: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the covariance (P, P) from those of what is `folded` and of the `centre`, which are uncorrelated."""
-        covariance = np.zeros((self.size, self.size))
-        covariance[np.ix_(self.folded, self.folded)] = folded
-        covariance[np.ix_(self.centre, self.centre)] = centre
-        return covariance
+    @property
+    def _products(self) -> list[tuple[int, int]]:
+        """Pairs of indices: of each beta, even, odd or the blob's, and of the number that multiplies it internally."""
+        own = np.concatenate((self.beta, self.odd_beta), axis=1)
+        pairs = [(int(beta), int(N)) for N, betas in zip(self.N, own, strict=True) for beta in betas]
+        return [*pairs, *((int(beta), int(self.blob[0])) for beta in self.blob[3:])]
 
     def to_public(self, q: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the public vector (P,) of an internal one, and its derivatives (P, P) with respect to that."""
         values, by_q = q.copy(), np.eye(self.size)
-        for first, betas in zip(self.N, self.beta, strict=True):
-            values[betas] = q[betas] / q[first]
-            by_q[betas, betas] /= q[first]
-            by_q[betas, first] = -values[betas] / q[first]
+        for beta, N in self._products:
+            values[beta] = q[beta] / q[N]
+            by_q[beta, beta] /= q[N]
+            by_q[beta, N] = -values[beta] / q[N]
         return values, by_q
 
     def to_internal(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the internal vector (P,) of a public one."""
         q = values.copy()
-        q[self.beta] *= q[self.N, None]
+        for beta, N in self._products:
+            q[beta] *= values[N]
         return q

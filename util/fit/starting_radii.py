@@ -31,7 +31,7 @@ _BEAM = 30
 def _basis(bins: PolarBins) -> NDArray[np.float64]:
     """Return maps (grid, functions, n_rho * n_angle): betas, then the same differentiated in R and in sigma_R."""
     to_power = pad.legendre_to_power(_ORDER // 2)
-    angular = to_power.T[:, :, None] * angular_factors(bins, _ORDER)[0]
+    angular = to_power.T[:, :, None] * angular_factors(bins, _ORDER).value
     maps = []
     for R in _GRID:
         radial = radial_factors(bins, R, _SIGMA, _ORDER)[:3]

@@ -47,10 +47,10 @@ def cumulative(beta: ArrayLike, costheta: ArrayLike) -> NDArray[np.float64]:
 
 
 @functools.cache
-def _power_matrix(n: int) -> NDArray[np.float64]:
-    matrix = np.zeros((n + 1, n + 1))
-    for i in range(n + 1):
-        matrix[: i + 1, i] = legendre.leg2poly([0.0] * (2 * i) + [1.0])[::2]
+def _power_matrix(n: int, first: int) -> NDArray[np.float64]:
+    matrix = np.zeros((n, n))
+    for i in range(n):
+        matrix[: i + 1, i] = legendre.leg2poly([0.0] * (2 * i + first) + [1.0])[first::2]
     matrix.flags.writeable = False
     return matrix
 
@@ -64,7 +64,12 @@ def legendre_to_power(n: int) -> NDArray[np.float64]:
         T[k, i] is the coefficient of c^{2k} in P_{2i}. Its entries grow as 2.4^{2n}: at n = 12 a sum over k
         keeps nine digits.
     """
-    return _power_matrix(n)
+    return _power_matrix(n + 1, 0)
+
+
+def odd_legendre_to_power(n: int) -> NDArray[np.float64]:
+    """Return the matrix T (n, n), read-only, with sum beta_2i+1 P_2i+1 = sum_k a_k c^{2k+1} for a = T @ (beta_1 ..)."""
+    return _power_matrix(n, 1)
 
 
 def _lowest(value: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

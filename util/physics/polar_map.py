@@ -1,20 +1,27 @@
-"""Hits folded into one quadrant of polar bins about a centre, and what a sphere puts there.
+"""Hits folded into polar bins of the four quadrants about a centre, and what a sphere puts there.
 
 A sphere is symmetric about both axes, so the four quadrants hold the same information about it. The *differences*
-between quadrants hold the information about the centre, and nothing else (to first order in its error).
+between quadrants hold the information about how the image lies on the detector. A quantity is even or odd in x and in
+z: its parity is a number of two bits, `ODD_IN_X` and `ODD_IN_Z`, and that of a product is the exclusive or.
 """
 
 import functools
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
+from util.physics.image_geometry import ImageGeometry, undistorted
 from util.physics.projection import radial_functions
+
+EVEN, ODD_IN_X, ODD_IN_Z = 0, 1, 2
+ODD_IN_BOTH = ODD_IN_X | ODD_IN_Z
+# SIGNS[parity, quadrant]: what a quantity is multiplied by there; quadrants: (+x, +z), (-x, +z), (+x, -z), (-x, -z).
+SIGNS = np.array([[(-1.0) ** (parity & quadrant).bit_count() for quadrant in range(4)] for parity in range(4)])
 
 _Float = TypeVar("_Float", bound=np.floating)
 
@@ -54,51 +61,73 @@ class PolarBins:
 
 @dataclass(frozen=True)
 class PolarMap:
-    """Folded hits; every array has shape (n_rho, n_angle).
+    """Folded hits.
 
     Attributes
     ----------
-    weight, variance : sums of the weights and of their squares (the variance of the former).
-    sign_x, sign_z : sums of sign(x) weight and sign(z) weight, about the centre.
+    quadrants : (4, n_rho, n_angle)
+        Sums of the weights in the bins of each quadrant, in the order of `SIGNS`.
+    variance : (n_rho, n_angle)
+        The variance of the weights summed over the quadrants.
     """
 
-    weight: NDArray[np.float64]
+    quadrants: NDArray[np.float64]
     variance: NDArray[np.float64]
-    sign_x: NDArray[np.float64]
-    sign_z: NDArray[np.float64]
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """Weights (n_rho, n_angle) summed over the quadrants."""
+        return self.quadrants.sum(axis=0)
 
 
 @njit(cache=True)
-def _fold(
+def _places(
     x: NDArray[np.float64],
     z: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    centre_x: float,
-    centre_z: float,
+    geometry: NDArray[np.float64],
+    distorted: bool,
     n_rho: int,
     n_angle: int,
     rho_max: float,
-) -> NDArray[np.float64]:
-    # The four sums of a bin lie side by side: one cache line per hit.
-    out = np.zeros((n_rho, n_angle, 4))
+) -> NDArray[np.int64]:
+    # Of each hit: bin of its quadrant, in rows of rho; -1 beyond rho_max.
+    out = np.empty(x.size, np.int64)
     per_rho = n_rho / rho_max
     per_angle = n_angle / (math.pi / 2)
     for i in range(x.size):
-        dx = x[i] - centre_x
-        dz = z[i] - centre_z
+        dx = x[i] - geometry[0]
+        dz = z[i] - geometry[1]
+        if distorted:
+            dx, dz = undistorted(dx, dz, geometry)
         rho = math.sqrt(dx * dx + dz * dz) * per_rho
         # False for nan too
         if not rho < n_rho:
+            out[i] = -1
             continue
-        row = int(rho)
         column = min(int(math.atan2(abs(dx), abs(dz)) * per_angle), n_angle - 1)
-        w = weight[i]
-        out[row, column, 0] += w
-        out[row, column, 1] += variance[i]
-        # A hit on an axis, as whole pixels can be, is on neither side
-        out[row, column, 2] += w * ((dx > 0) - (dx < 0))
-        out[row, column, 3] += w * ((dz > 0) - (dz < 0))
+        quadrant = (1 if dx < 0 else 0) + (2 if dz < 0 else 0)
+        out[i] = (quadrant * n_rho + int(rho)) * n_angle + column
+    return out
+
+
+def places(
+    x: NDArray[np.float64], z: NDArray[np.float64], geometry: ImageGeometry, bins: PolarBins
+) -> NDArray[np.int64]:
+    """Return in which bin of `PolarMap.quadrants`, made flat, each hit (n,) falls: -1 for none."""
+    shape = bins.n_rho, bins.n_angle, bins.rho_max
+    return _places(x.astype(float), z.astype(float), geometry.as_array(), not geometry.is_shift, *shape)
+
+
+@njit(cache=True)
+def _sum(
+    place: NDArray[np.int64], weight: NDArray[np.float64], variance: NDArray[np.float64], bins: int
+) -> NDArray[np.float64]:
+    # Both sums of a bin lie side by side: one cache line per hit.
+    out = np.zeros((bins, 2))
+    for i in range(place.size):
+        if place[i] >= 0:
+            out[place[i], 0] += weight[i]
+            out[place[i], 1] += variance[i]
     return out
 
 
@@ -106,12 +135,12 @@ def fold(
     x: ArrayLike,
     z: ArrayLike,
     weight: ArrayLike | None,
-    centre: tuple[float, float],
+    geometry: ImageGeometry | tuple[float, float],
     bins: PolarBins,
     *,
     variance: ArrayLike | None = None,
 ) -> PolarMap:
-    """Fold hits into one quadrant about `centre`.
+    """Fold hits into quadrants of the undistorted image.
 
     Parameters
     ----------
@@ -119,7 +148,7 @@ def fold(
         Detector units. Hits beyond rho_max, and those that are not finite, are left out.
     weight : array (n,) or None
         Electrons that a hit stands for; None: one each.
-    centre : (x, z)
+    geometry : ImageGeometry, or its centre (x, z)
     bins : PolarBins
     variance : array (n,) or None
         What a hit adds to the variance of a bin's sum of weights; None: the square of its weight.
@@ -137,62 +166,93 @@ def fold(
             "expected x, z, weight and variance of one length, "
             f"found {x.shape}, {z.shape}, {weight.shape} and {variance.shape}"
         )
-    sums = _fold(x, z, weight, variance, float(centre[0]), float(centre[1]), bins.n_rho, bins.n_angle, bins.rho_max)
-    return PolarMap(*np.ascontiguousarray(np.moveaxis(sums, -1, 0)))
+    if not isinstance(geometry, ImageGeometry):
+        geometry = ImageGeometry(*geometry)
+    place = places(x, z, geometry, bins)
+    sums = _sum(place, weight, variance, 4 * bins.n_rho * bins.n_angle)
+    quadrants, squares = np.ascontiguousarray(sums.T).reshape(2, 4, bins.n_rho, bins.n_angle)
+    return PolarMap(quadrants, squares.sum(axis=0))
 
 
 def coarsen(values: NDArray[_Float], by_rho: int, by_angle: int) -> NDArray[_Float]:
-    """Sum blocks of `by_rho` x `by_angle` bins: (n_rho, n_angle) to (n_rho / by_rho, n_angle / by_angle)."""
-    n_rho, n_angle = values.shape
-    return values.reshape(n_rho // by_rho, by_rho, n_angle // by_angle, by_angle).sum(axis=(1, 3))
+    """Sum blocks of `by_rho` x `by_angle` bins: (.., n_rho, n_angle) to (.., n_rho / by_rho, n_angle / by_angle)."""
+    *leading, n_rho, n_angle = values.shape
+    return values.reshape(*leading, n_rho // by_rho, by_rho, n_angle // by_angle, by_angle).sum(axis=(-3, -1))
 
 
-@functools.lru_cache(maxsize=12)
-def radial_factors(bins: PolarBins, R: float, sigma_R: float, order: int) -> NDArray[np.float64]:
-    """Return the integrals over each rho bin of rho N, rho dN/dR, rho dN/dsigma_R, rho dN/drho and N.
+class RadialFactors(NamedTuple):
+    """Integrals over each bin of rho, arrays (powers, n_rho), read-only; N is that of `radial_functions`."""
+
+    value: NDArray[np.float64]  # of rho N
+    by_R: NDArray[np.float64]  # of rho dN/dR
+    by_sigma_R: NDArray[np.float64]  # of rho dN/dsigma_R
+    by_rho: NDArray[np.float64]  # of rho dN/drho
+    across: NDArray[np.float64]  # of N
+    stretched: NDArray[np.float64]  # of d(rho^2 N)/drho
+
+
+class AngularFactors(NamedTuple):
+    """Integrals over each bin of the angle, times 4 for the four quadrants, arrays (powers, n_angle).
+
+    For C = cos^m(alpha), C' its derivative, s and c sine and cosine of alpha, s2 and c2 those of 2 alpha.
+    """
+
+    value: NDArray[np.float64]  # of C
+    by_x: tuple[NDArray[np.float64], NDArray[np.float64]]  # of s C and c C': gradient along x, radial and across
+    by_z: tuple[NDArray[np.float64], NDArray[np.float64]]  # of c C and -s C'
+    turned: NDArray[np.float64]  # of C'
+    stretched: tuple[NDArray[np.float64], NDArray[np.float64]]  # of c2 C and s2 C
+    sheared: tuple[NDArray[np.float64], NDArray[np.float64]]  # of (-s2 C)' and (c2 C)'
+
+
+@functools.lru_cache(maxsize=64)
+def radial_factors(
+    bins: PolarBins, R: float, sigma_R: float, order: int, *, odd: bool = False
+) -> RadialFactors:
+    """Integrate a sphere's radial functions (`util.physics.projection.radial_functions`) over each bin of rho.
 
     By Gauss-Legendre quadrature, with three points where bins are narrower than sigma_R / 2, else more.
-
-    Returns
-    -------
-    array (5, order/2 + 1, n_rho), read-only
     """
     width = bins.rho_max / bins.n_rho
     nodes, weights = np.polynomial.legendre.leggauss(2 + math.ceil(2 * width / sigma_R))
     rho = (bins.rho[:-1, None] + width / 2 * (1 + nodes)).ravel()
-    N = radial_functions(rho, R, sigma_R, order)
-    integrand = np.concatenate((N * rho, N[:1]))
+    N, by_R, by_sigma_R, by_rho = radial_functions(rho, R, sigma_R, order, odd=odd)
+    integrand = np.stack((rho * N, rho * by_R, rho * by_sigma_R, rho * by_rho, N, rho * (2 * N + rho * by_rho)))
     factors = integrand.reshape(*integrand.shape[:2], bins.n_rho, nodes.size) @ (weights * width / 2)
-    # A fit asks for the same spheres several times: for the counts, their derivatives, and the centre.
+    # A fit asks for the same spheres several times: for the counts, their derivatives, and the geometry.
     factors.flags.writeable = False
-    return factors
+    return RadialFactors(*factors)
 
 
-def angular_factors(bins: PolarBins, order: int) -> NDArray[np.float64]:
-    """Return integrals over each angle bin, times 4 for the four quadrants folded into one.
-
-    The first is that of cos^{2k}. The others are for a shift of the centre: those of sin cos^{2k},
-    d(cos^{2k})/dalpha cos, cos cos^{2k} and -d(cos^{2k})/dalpha sin, the components along x and z of the gradients
-    along rho and alpha.
-
-    Returns
-    -------
-    array (5, order/2 + 1, n_angle)
-    """
+@functools.lru_cache(maxsize=8)
+def angular_factors(bins: PolarBins, order: int, *, odd: bool = False) -> AngularFactors:
+    """Integrate the powers of the cosine up to `order`, even or `odd` ones, over each bin of the angle."""
     nodes, weights = np.polynomial.legendre.leggauss(16)
     width = np.pi / 2 / bins.n_angle
     angle = bins.angle_rad[:-1, None] + width / 2 * (1 + nodes)
-    sine, cosine = np.sin(angle), np.cos(angle)
-    k = np.arange(order // 2 + 1)[:, None, None]
-    power = cosine ** (2 * k)
-    turn = -2 * k * cosine ** np.maximum(2 * k - 1, 0) * sine
-    parts = np.stack((power, power * sine, turn * cosine, power * cosine, -turn * sine))
-    return parts @ (4 * weights * width / 2)
+    sine, cosine, twice_s, twice_c = np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)
+    m = np.arange(int(odd), order + 1, 2)[:, None, None]
+    power = cosine**m
+    turn = -m * cosine ** np.maximum(m - 1, 0) * sine
+
+    def integral(part: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = part @ (4 * weights * width / 2)
+        out.flags.writeable = False
+        return out
+
+    return AngularFactors(
+        integral(power),
+        (integral(power * sine), integral(turn * cosine)),
+        (integral(power * cosine), integral(-turn * sine)),
+        integral(turn),
+        (integral(power * twice_c), integral(power * twice_s)),
+        (integral(-turn * twice_s - 2 * power * twice_c), integral(turn * twice_c - 2 * power * twice_s)),
+    )
 
 
 def expected(bins: PolarBins, beta: ArrayLike, R: float, sigma_R: float) -> NDArray[np.float64]:
     """Return the probability of each bin (n_rho, n_angle) for one electron of a sphere centred on the map."""
     beta = np.asarray(beta, dtype=float)
     a = pad.legendre_to_power(beta.size) @ np.concatenate(([0.5], beta))
-    radial = radial_factors(bins, R, sigma_R, 2 * beta.size)[0]
-    return radial.T @ (a[:, None] * angular_factors(bins, 2 * beta.size)[0])
+    radial = radial_factors(bins, R, sigma_R, 2 * beta.size).value
+    return radial.T @ (a[:, None] * angular_factors(bins, 2 * beta.size).value)

@@ -28,31 +28,35 @@ def _radial(
     rho: NDArray[np.float64],
     R: float,
     sigma: float,
+    first: int,
     n_power: int,
     nodes: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     out = np.zeros((4, n_power, rho.size))
     value, ratio2, by_R, by_rho, by_power = np.empty((5, nodes.size))
-    # g is 1e-6 of its peak or less at r = 0 (R > 5 sigma_R); staying off it keeps 1/r finite there.
-    bottom = max(R - _REACH * sigma, 0.1 * R)
+    bottom = max(R - _REACH * sigma, 0.0)
     top = R + _REACH * sigma
     for j in range(rho.size):
         if rho[j] >= top:
             continue
-        low = math.sqrt(max(bottom - rho[j], 0.0))
-        half = (math.sqrt(top - rho[j]) - low) / 2
+        # Where g reaches r = 0 the density grows as 1 / rho: it is taken to level off where no bin would notice.
+        inner = max(rho[j], 1e-4 * sigma) if bottom == 0 else rho[j]
+        low = math.sqrt(max(bottom - inner, 0.0))
+        half = (math.sqrt(top - inner) - low) / 2
         scale = half * 2 / (math.pi * sigma * math.sqrt(2 * math.pi))
-        inverse_rho = 1 / rho[j] if rho[j] > 0 else 0.0
+        inverse_rho = 1 / inner if inner > 0 else 0.0
         for q in range(nodes.size):
-            r = rho[j] + (low + half * (1 + nodes[q])) ** 2
+            r = inner + (low + half * (1 + nodes[q])) ** 2
             t = (r - R) / sigma
-            value[q] = weights[q] * scale * math.exp(-t * t / 2) / (r * math.sqrt(r + rho[j]))
-            ratio2[q] = (rho[j] / r) ** 2
+            value[q] = weights[q] * scale * math.exp(-t * t / 2) / (r * math.sqrt(r + inner))
+            if first:
+                value[q] *= inner / r
+            ratio2[q] = (inner / r) ** 2
             # Logarithmic derivatives of the integrand at fixed u, where dr/drho = 1.
             by_R[q] = t / sigma
-            by_rho[q] = -t / sigma - 1 / r - 1 / (r + rho[j])
-            by_power[q] = 2 * (inverse_rho - 1 / r)
+            by_rho[q] = -t / sigma - 1 / r - 1 / (r + inner)
+            by_power[q] = inverse_rho - 1 / r
         for k in range(n_power):
             total, in_R, in_sigma, in_rho = 0.0, 0.0, 0.0, 0.0
             for q in range(nodes.size):
@@ -60,7 +64,7 @@ def _radial(
                 total += v
                 in_R += v * by_R[q]
                 in_sigma += v * (by_R[q] * by_R[q] * sigma - 1 / sigma)
-                in_rho += v * (by_rho[q] + k * by_power[q])
+                in_rho += v * (by_rho[q] + (2 * k + first) * by_power[q])
                 value[q] = v * ratio2[q]
             out[0, k, j] = total
             out[1, k, j] = in_R
@@ -69,32 +73,47 @@ def _radial(
     return out
 
 
-def radial_functions(rho: ArrayLike, R: float, sigma_R: float, order: int = 24) -> NDArray[np.float64]:
+def radial_functions(
+    rho: ArrayLike, R: float, sigma_R: float, order: int = 24, *, odd: bool = False
+) -> NDArray[np.float64]:
     """Return N_k(rho), k = 0 .. order/2, and their derivatives.
+
+    A speed below zero is one in the opposite direction: where R is not far above sigma_R, g is the folded normal
+    distribution (Leone, Nelson & Nottingham 1961, Technometrics 3, 543), so that electrons with R = 0 are a blob about
+    the centre.
 
     Parameters
     ----------
     rho : array (n,)
         Distance from the centre, detector units, not negative.
     R, sigma_R : float
-        The sphere.
+        The sphere; R not below 0.
     order : int
-        Highest Legendre degree, even.
+        Highest Legendre degree: even, or odd for the odd powers.
+    odd : bool
+        Whether the powers are (rho / r)^{2k + 1}, which belong to cos^{2k + 1}, in place of (rho / r)^{2k}.
 
     Returns
     -------
-    array (4, order/2 + 1, n)
+    array (4, order//2 + 1, n)
         N, dN/dR, dN/dsigma_R and dN/drho; exactly 0 beyond R + 8 sigma_R.
 
     Raises
     ------
     ValueError
-        sigma_R or R is not above 0.
+        sigma_R is not above 0, or R below 0.
     """
-    if not (R > 0 and sigma_R > 0):
-        raise ValueError(f"expected R and sigma_R above 0, found {R} and {sigma_R}")
+    if not (R >= 0 and sigma_R > 0):
+        raise ValueError(f"expected R of at least 0 and sigma_R above 0, found {R} and {sigma_R}")
     rho = np.ascontiguousarray(rho, dtype=float)
-    return _radial(rho, float(R), float(sigma_R), order // 2 + 1, _NODES, _WEIGHTS)
+    R, sigma_R, powers = float(R), float(sigma_R), order // 2 + 1
+    out = _radial(rho, R, sigma_R, int(odd), powers, _NODES, _WEIGHTS)
+    if R < _REACH * sigma_R:
+        mirrored = _radial(rho, -R, sigma_R, int(odd), powers, _NODES, _WEIGHTS)
+        mirrored[1] *= -1
+        # Reversed, a direction keeps its even powers and changes the sign of its odd ones.
+        out += -mirrored if odd else mirrored
+    return out
 
 
 def density_gradient(

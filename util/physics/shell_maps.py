@@ -23,7 +23,7 @@ CENTRES = np.arange(0.1, 1.0 + STEP / 2, STEP)
 @functools.lru_cache(maxsize=4)
 def shell_table(bins: PolarBins, order: int) -> NDArray[np.float64]:
     """Return the radial factors of each shell, (order/2 + 1, centres, n_rho), read-only; the k-th go with cos^{2k}."""
-    factors = [radial_factors(bins, float(centre), SHELL, order)[0] for centre in CENTRES]
+    factors = [radial_factors(bins, float(centre), SHELL, order).value for centre in CENTRES]
     table = np.ascontiguousarray(np.stack(factors, axis=1))
     table.flags.writeable = False
     return table
@@ -84,7 +84,7 @@ def expected_maps(
     weights = shell_weights(R, sigma_R) * np.asarray(electrons)[..., None]
     spread = np.matmul(np.swapaxes(power_coefficients(beta), 1, 2), weights)  # (n, k, centres)
     radial = np.matmul(spread.transpose(1, 0, 2), shell_table(bins, order))  # (k, n, n_rho)
-    maps = np.tensordot(radial, angular_factors(bins, order)[0], axes=(0, 0))
+    maps = np.tensordot(radial, angular_factors(bins, order).value, axes=(0, 0))
     return np.maximum(maps, 0)
 
 

@@ -113,7 +113,7 @@ def inversion(settings: InputSettings) -> tuple[NDArray[np.float64], NDArray[np.
 
     to_power = pad.legendre_to_power(betas)
     table = np.einsum("kjr,kl->rlkj", shell_table(bins, order), to_power, optimize=True)
-    legendre = angular_factors(bins, order)[0]
+    legendre = angular_factors(bins, order).value
     flat = np.einsum(
         "kjr,j,k,ka->ra", shell_table(bins, order), weights.mean(0), to_power @ mean, legendre, optimize=True
     )

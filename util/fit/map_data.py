@@ -1,0 +1,84 @@
+"""What a fit sees: folded hits, how much of each bin the detector shows, and the noise that is there without electrons.
+
+A bin of one quadrant holds n electrons where the model expects exposure x f. What a camera adds by itself has a known
+variance; it is treated as so many further electrons, n + pedestal where exposure x f + pedestal are expected, whose
+counts have the right mean and variance (the shifted Poisson model, Snyder, Hammoud & White 1993, J. Opt. Soc. Am. A
+10, 1014).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.fit.detection import Detection
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import PolarBins, PolarMap, coarsen, fold
+
+
+@dataclass(frozen=True)
+class MapData:
+    """Folded hits as they are fitted; arrays (4, n_rho, n_angle), by quadrant, or one number for all.
+
+    Attributes
+    ----------
+    bins : PolarBins
+    geometry : ImageGeometry
+        About which the hits were folded.
+    folded : PolarMap
+        Nothing where the exposure is 0.
+    exposure : array or float
+        Share of the electrons of a bin that are detected.
+    pedestal : array or float
+        Variance of what the camera adds, in electrons.
+    """
+
+    bins: PolarBins
+    geometry: ImageGeometry
+    folded: PolarMap
+    exposure: NDArray[np.float64] | float = 1.0
+    pedestal: NDArray[np.float64] | float = 0.0
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Electrons found and pedestal (4, n_rho, n_angle)."""
+        return self.folded.quadrants + self.pedestal
+
+    def expected(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what `counts` expects (4, n_rho, n_angle) where a perfect detector would see these electrons."""
+        return self.exposure * counts + self.pedestal
+
+    def coarser(self, by_rho: int, by_angle: int) -> "MapData":
+        """Return the same in bins that hold `by_rho` times `by_angle` of these each."""
+
+        def merged(part: NDArray[np.float64] | float, size: int) -> NDArray[np.float64] | float:
+            return part if isinstance(part, float) else coarsen(part, by_rho, by_angle) / size
+
+        folded = PolarMap(
+            coarsen(self.folded.quadrants, by_rho, by_angle), coarsen(self.folded.variance, by_rho, by_angle)
+        )
+        bins = self.bins.coarser(by_rho, by_angle)
+        exposure, pedestal = merged(self.exposure, by_rho * by_angle), merged(self.pedestal, 1)
+        return MapData(bins, self.geometry, folded, exposure, pedestal)
+
+
+class Hits(NamedTuple):
+    """Positions [detector units], weights, and what each adds to the variance of a sum of weights: arrays (n,)."""
+
+    x: NDArray[np.float64]
+    z: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    variance: NDArray[np.float64] | None  # None: the square of the weight
+
+
+def fold_hits(hits: Hits, geometry: ImageGeometry, bins: PolarBins, detection: Detection) -> MapData:
+    """Fold hits; leave out what lies where the detector is blind."""
+    folded = fold(hits.x, hits.z, hits.weight, geometry, bins, variance=hits.variance)
+    exposure, pedestal = detection.exposure(bins, geometry), detection.pedestal(bins)
+    if not isinstance(exposure, float):
+        blind = exposure == 0
+        folded = PolarMap(np.where(blind, 0, folded.quadrants), np.where(blind.all(axis=0), 0, folded.variance))
+        if not isinstance(pedestal, float):
+            pedestal = np.where(blind, 0, pedestal)
+    return MapData(bins, geometry, folded, exposure, pedestal)
