@@ -19,7 +19,7 @@ from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
 from util.fit.result import FitResult
-from util.fit.starting_centre import find_centre
+from util.fit.starting_geometry import find_centre
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins, coarsen
 from util.runtime.errors import InputError

@@ -71,6 +71,19 @@ class Hits(NamedTuple):
     weight: NDArray[np.float64]
     variance: NDArray[np.float64] | None  # None: the square of the weight
 
+    def merged(self, pixels: int) -> "Hits":
+        """Return these hits summed in `pixels` x `pixels` squares of [-1, 1] x [-1, 1], if that makes them fewer."""
+        if self.x.size <= pixels**2:
+            return self
+        rows, columns = (np.floor((part + 1) * (pixels / 2)).astype(np.int64) for part in (self.x, self.z))
+        inside = (rows >= 0) & (rows < pixels) & (columns >= 0) & (columns < pixels)
+        place = rows[inside] * pixels + columns[inside]
+        squares = self.weight**2 if self.variance is None else self.variance
+        weight, variance = (np.bincount(place, part[inside], pixels**2) for part in (self.weight, squares))
+        filled = np.flatnonzero((weight != 0) | (variance != 0))
+        x, z = (2 * (np.array(np.divmod(filled, pixels)) + 0.5) / pixels) - 1
+        return Hits(x, z, weight[filled], variance[filled])
+
 
 def fold_hits(hits: Hits, geometry: ImageGeometry, bins: PolarBins, detection: Detection) -> MapData:
     """Fold hits; leave out what lies where the detector is blind."""

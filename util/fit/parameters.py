@@ -155,6 +155,11 @@ class Layout:
             return np.zeros(0, dtype=np.intp)
         return self.index("blob_N") + np.arange(4)
 
+    def of_piece(self, piece: Piece) -> NDArray[np.intp]:
+        """Return the indices of the parameters of a piece that is fitted."""
+        own = Layout(self.spheres, self.order, (piece,)).nuisances
+        return np.array([self.index(name) for name in own], dtype=np.intp)
+
     @property
     def geometry(self) -> NDArray[np.intp]:
         """Indices of what `ImageGeometry` holds and is fitted, ascending."""

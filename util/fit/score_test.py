@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from util.fit.fisher_scoring import floor_of, gram, inverse_of_free, is_free, score_of
+from util.fit.fisher_scoring import by_parity, floor_of, gram, inverse_of_free, is_free, score_of
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
@@ -71,6 +71,14 @@ class ScoreTest:
         information = gram(self.jacobian, self.parity, self.weight)
         self.inverse = inverse_of_free(information, is_free(model, q))[0]
         self.score = score_of(self.jacobian, self.parity, self.residual)
+
+    def folded_weight(self, parity: int) -> NDArray[np.float64]:
+        """Return the weight (bins,) of products of derivatives whose parities differ by this."""
+        return by_parity(self.weight)[parity].ravel() / 16
+
+    def folded_residual(self, parity: int) -> NDArray[np.float64]:
+        """Return what derivatives (bins,) of this parity are to be multiplied by and summed for a score."""
+        return by_parity(self.residual)[parity].ravel() / 4
 
     def of(self, rows: NDArray[np.float64], parity: NDArray[np.intp]) -> Lack | None:
         """Test further parameters.

@@ -1,0 +1,283 @@
+"""Which spheres, and which further pieces of the model, the hits call for.
+
+Peaks of a rough radial spectrum are where spheres begin. Then each round tests every piece that may be added, and a
+further sphere at every radius and of several widths, by what one step of a fit would gain (`util.fit.score_test`); it
+adds what gains most, and fits anew; in the end it takes out what gained nothing: stepwise selection (Efroymson 1960).
+It works on merged bins and with PADs of moderate order, which is enough to tell what is there; the fit comes afterwards.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from util.fit import radial_spectrum
+from util.fit.detection import Detection
+from util.fit.likelihood import Settled, settle
+from util.fit.map_data import Hits, MapData, fold_hits
+from util.fit.parameters import PIECES, Layout, Piece
+from util.fit.score_test import ScoreTest
+from util.fit.starting_geometry import find_centre, find_ellipse
+from util.physics import pad
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import EVEN, PolarBins, angular_factors, coarsen, radial_factors
+from util.runtime.errors import InputError
+
+MOST_SPHERES = 20
+BINS = PolarBins(250, 24)
+_ORDER = 12  # of the PADs of a selection
+_TOLERANCE = 0.1  # squared errors of the geometry
+_MERGED, _MERGED_FOR_ELLIPSE = 1024, 256  # pixels along an axis, where there are more hits than that
+_RADII = np.arange(0.0, 0.985, 0.005)
+_WIDTHS = (0.004, 0.008, 0.016, 0.03)
+# By chance, a sphere (P_0, P_2 and P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
+_CLEAR_SPHERE = 32.0
+_CLEAR_PIECE = 1e-4  # p
+# Of all spheres that are asked for, the clearest peaks are taken at once: those with this part of the clearest's.
+_STRONG = 0.35
+_REFUSALS = 3  # of spheres that one step promised and a fit did not confirm
+# In widths of the narrower: a sphere nearer than that to another is part of its line shape.
+_APART = 2.0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was chosen.
+
+    Attributes
+    ----------
+    start : tuple of (R, sigma_R)
+        Of each sphere, ascending in R.
+    pieces : tuple of str
+    geometry : ImageGeometry
+    said : tuple of str
+        A sentence for each piece that was added, and for the number of spheres.
+    """
+
+    start: tuple[tuple[float, float], ...]
+    pieces: tuple[Piece, ...]
+    geometry: ImageGeometry
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What may be chosen.
+
+    Attributes
+    ----------
+    spheres : int or None
+        How many; None: as many as the hits call for.
+    order : int
+        Highest Legendre degree of the fit that follows.
+    start : tuple of float
+        Radii that are known.
+    pieces : tuple of str
+        What is fitted in any case.
+    optional : tuple of str
+        What is fitted where the hits call for it.
+    """
+
+    spheres: int | None
+    order: int
+    start: tuple[float, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    optional: tuple[Piece, ...] = PIECES
+
+
+@functools.cache
+def _sphere_maps() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (R, sigma_R), array (n, 2), of spheres to test, and their maps (n, 3, bins): P_0, P_2 and P_4."""
+    to_power = pad.legendre_to_power(2) * [0.5, 1.0, 1.0]
+    angular = angular_factors(BINS, 4).value
+    shapes = [(R, width) for R in _RADII.tolist() for width in _WIDTHS if R + 2 * width < 1]
+    maps = [
+        np.einsum("kr,ki,ka->ira", radial_factors(BINS, *shape, 4).value, to_power, angular, optimize=True)
+        for shape in shapes
+    ]
+    return np.array(shapes), np.array(maps).reshape(len(shapes), 3, -1)
+
+
+def best_sphere(test: ScoreTest, taken: NDArray[np.float64], *, apart: float) -> tuple[float, tuple[float, float]]:
+    """Return what the best further sphere would gain, and its (R, sigma_R); -inf where there is none.
+
+    Parameters
+    ----------
+    test : ScoreTest
+        In `BINS`.
+    taken : array (S, 2)
+        R and sigma_R of the spheres there are.
+    apart : float
+        Least distance from each of those, in widths of the narrower of the two.
+    """
+    shapes, maps = _sphere_maps()
+    weight, residual = test.folded_weight(EVEN), test.folded_residual(EVEN)
+    flat = maps.reshape(-1, weight.size)
+    rows = test.parity == EVEN
+    own = test.jacobian[rows].reshape(int(rows.sum()), -1) * weight
+    across = (flat @ own.T).reshape(*maps.shape[:2], -1)
+    inverse = test.inverse[np.ix_(rows, rows)]
+    alone = np.einsum("nib,b,njb->nij", maps, weight, maps, optimize=True)
+    left = alone - across @ inverse @ across.transpose(0, 2, 1)
+    score = (flat @ residual).reshape(maps.shape[:2]) - across @ inverse @ test.score[rows]
+    scale = np.sqrt(np.maximum(np.einsum("nii->ni", alone), 1e-300))
+    system = left / (scale[:, :, None] * scale[:, None, :]) + 1e-6 * np.eye(3)
+    step = np.linalg.solve(system, (score / scale)[:, :, None])[:, :, 0]
+    gain = (step * score / scale).sum(axis=1) * test.scale
+    gain[step[:, 0] <= 0] = -np.inf
+    for R, sigma_R in taken:
+        gain[np.abs(shapes[:, 0] - R) < apart * np.minimum(shapes[:, 1], sigma_R)] = -np.inf
+    best = int(gain.argmax())
+    return float(gain[best]), (float(shapes[best, 0]), float(shapes[best, 1]))
+
+
+class _State:
+    """A selection under way: what is fitted, the fit, and what was said."""
+
+    def __init__(self, hits: Hits, wanted: Wanted, detection: Detection) -> None:
+        self._hits, self._detection = hits, detection
+        self._order = min(wanted.order, _ORDER)
+        self.said: list[str] = []
+
+    def fit(
+        self, start: Sequence[tuple[float, float]], pieces: Sequence[Piece], geometry: ImageGeometry
+    ) -> Settled | None:
+        """Return the fit of these spheres and pieces; None where it does not come to a sound end."""
+        layout = Layout(len(start), self._order, tuple(pieces))
+        found = settle(self._hits, layout, start, geometry, BINS, self._detection, tolerance=_TOLERANCE)
+        sound = found.converged and (found.q[layout.N] > 0).all() and (found.q[layout.R] < BINS.rho_max).all()
+        return found if sound else None
+
+
+def shapes_of(found: Settled) -> list[tuple[float, float]]:
+    """Return R and sigma_R of each sphere of a fit."""
+    layout = found.model.layout
+    return list(zip(found.q[layout.R].tolist(), found.q[layout.sigma_R].tolist(), strict=True))
+
+
+def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
+    """Choose spheres and pieces.
+
+    Parameters
+    ----------
+    hits : Hits
+    wanted : Wanted
+    detection : Detection
+
+    Raises
+    ------
+    InputError
+        There are not as many spheres, or none at all.
+    """
+    merged = hits.merged(_MERGED)
+    state = _State(merged, wanted, detection)
+    found = _begin(state, merged, wanted, detection)
+    found = _grow(state, found, wanted)
+    found = _prune(state, found, wanted)
+    layout = found.model.layout
+    if wanted.spheres is not None and layout.spheres != wanted.spheres:
+        raise InputError(
+            f"expected {wanted.spheres} spheres, found {layout.spheres} that can be told apart; ask for fewer with "
+            "--spheres, or say where they are with --start"
+        )
+    shapes = tuple(shapes_of(found))
+    return Selection(shapes, layout.pieces, layout.geometry_of(found.q), tuple(state.said))
+
+
+def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> Settled:
+    """Fit the spheres that are known, or those of the clearest peaks."""
+    centre = find_centre(hits.x, hits.z, hits.weight)
+    pieces = [piece for piece in PIECES if piece in wanted.pieces]
+    if "background" in wanted.optional:
+        pieces.append("background")  # without it, one that is there would make spheres of any width
+    geometry = ImageGeometry(*centre)
+    may_stretch = "ellipse" in (*wanted.pieces, *wanted.optional)
+    if may_stretch:
+        few = hits.merged(_MERGED_FOR_ELLIPSE)
+        geometry = find_ellipse(few.x, few.z, few.weight, centre)
+        if not geometry.is_shift:
+            pieces.append("ellipse")
+    if wanted.start:
+        tries = [[(R, width) for R in wanted.start] for width in _WIDTHS]
+    else:
+        data = fold_hits(hits, geometry, radial_spectrum.BINS, detection)
+        exposure = data.exposure if isinstance(data.exposure, float) else data.exposure.mean(axis=0)
+        peaks = radial_spectrum.peaks(data.folded.weight, data.folded.variance, exposure)
+        if not peaks:
+            raise InputError("no sphere was found among the hits; say where one is with --start")
+        strong = [peak for peak in peaks if peak[2] > _STRONG * peaks[0][2]]
+        most = len(strong) if wanted.spheres is None else min(wanted.spheres, len(strong))
+        tries = [[(R, sigma_R) for R, sigma_R, _ in sorted(strong[:count])] for count in range(most, 0, -1)]
+    fits = [found for start in tries if (found := state.fit(sorted(start), pieces, geometry))]
+    if not fits:
+        raise InputError("the spheres cannot be told apart; ask for fewer, or say where they are with --start")
+    return max(fits, key=lambda found: found.objective) if wanted.start else fits[0]
+
+
+def _grow(state: _State, found: Settled, wanted: Wanted) -> Settled:
+    """Add what the hits call for, the clearest first."""
+    optional, fixed = list(wanted.optional), bool(wanted.start) and wanted.spheres is None
+    refused: list[tuple[float, float]] = []
+    most = MOST_SPHERES if wanted.spheres is None else wanted.spheres
+    while True:
+        layout = found.model.layout
+        test = ScoreTest(found.model, found.data, found.q)
+        choices: list[tuple[float, Piece | tuple[float, float]]] = []
+        for piece in optional:
+            lack = None if piece in layout.pieces else test.of_piece(piece)
+            if lack and lack.p < _CLEAR_PIECE:
+                choices.append((lack.chi2 - lack.dof, piece))
+        if layout.spheres < most and not fixed:
+            apart = _APART if wanted.spheres is None else _APART / 2
+            gain, shape = best_sphere(test, np.array([*shapes_of(found), *refused]), apart=apart)
+            if gain > (_CLEAR_SPHERE if wanted.spheres is None else 0):
+                choices.append((gain, shape))
+        if not choices:
+            return found
+        gain, choice = max(choices, key=lambda item: item[0])
+        shapes, geometry = shapes_of(found), layout.geometry_of(found.q)
+        if isinstance(choice, str):
+            wider = state.fit(shapes, (*layout.pieces, choice), geometry)
+        else:
+            wider = state.fit(sorted((*shapes, choice)), layout.pieces, geometry)
+        if wider and 2 * test.scale * (wider.objective - found.objective) > min(gain / 4, _CLEAR_SPHERE):
+            found = wider
+        elif isinstance(choice, str):
+            optional.remove(choice)
+        else:
+            refused.append(choice)
+            fixed = len(refused) > _REFUSALS
+
+
+def _prune(state: _State, found: Settled, wanted: Wanted) -> Settled:
+    """Take out spheres and pieces that are not clear beside the others, the least clear first."""
+    while True:
+        layout = found.model.layout
+        test = ScoreTest(found.model, found.data, found.q)
+        shapes, geometry = shapes_of(found), layout.geometry_of(found.q)
+        covariance = test.inverse / test.scale
+        clear = found.q[layout.N] ** 2 / np.diag(covariance)[layout.N]
+        least = int(clear.argmin())
+        if wanted.spheres is None and not wanted.start and layout.spheres > 1 and clear[least] < _CLEAR_SPHERE:
+            fewer = state.fit(shapes[:least] + shapes[least + 1 :], layout.pieces, geometry)
+        else:
+            idle = [piece for piece in wanted.optional if piece in layout.pieces and not _is_clear(found, test, piece)]
+            if not idle:
+                return found
+            kept = [piece for piece in layout.pieces if piece != idle[0]]
+            fewer = state.fit(shapes, kept, geometry if "ellipse" in kept else ImageGeometry(geometry.centre_x, geometry.centre_z))
+        if fewer is None:
+            return found
+        found = fewer
+
+
+def _is_clear(found: Settled, test: ScoreTest, piece: Piece) -> bool:
+    """Whether the parameters of a piece that is fitted differ from zero (Wald's test)."""
+    index = found.model.layout.of_piece(piece)
+    value, covariance = found.q[index], test.inverse[np.ix_(index, index)] / test.scale
+    told = np.diag(covariance) > 0
+    chi2 = float(value[told] @ np.linalg.solve(covariance[np.ix_(told, told)], value[told]))
+    return float(stats.chi2.sf(chi2, told.sum())) < _CLEAR_PIECE
