@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel, variance_floor
-from util.physics.polar_map import SIGNS
+from util.physics.polar_map import SIGNS, PolarBins
 
 # Converged: another step would move no combination of parameters by more than 0.01 of its error.
-_DECREMENT = 1e-4
+CONVERGED = 1e-4
 _MAX_ITERATIONS = 40
 # A good fit takes five steps. One that takes more has hits where next to nothing is expected: the curvature there is
 # far above the expected one, and scoring oscillates about the best fit. Newton's steps do not.
@@ -134,6 +134,17 @@ def is_free(model: MapModel, q: NDArray[np.float64]) -> NDArray[np.bool_]:
     return free
 
 
+def narrowest_in(bins: PolarBins) -> float:
+    """Return the least sigma_R that bins can tell: a narrower sphere describes the noise of single bins."""
+    return bins.rho_max / bins.n_rho / 4
+
+
+def prior_of(model: MapModel, data: MapData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and precision (P,) of the priors, the latter in units of the likelihood of unit weights."""
+    mean, precision = model.layout.prior
+    return mean, precision * data.variance_per_electron
+
+
 def solve_linear(model: MapModel, data: MapData, q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve for the linear parameters at the R and sigma_R of `q`, by least squares with a small ridge."""
     linear = model.linear()
@@ -156,7 +167,13 @@ def score_of(
 
 
 def score_map(
-    model: MapModel, data: MapData, q: NDArray[np.float64], *, known_geometry: bool = False
+    model: MapModel,
+    data: MapData,
+    q: NDArray[np.float64],
+    *,
+    known_geometry: bool = False,
+    decrement: float = CONVERGED,
+    widest: float = np.inf,
 ) -> Scored:
     """Climb to the best fit by Fisher scoring.
 
@@ -171,32 +188,42 @@ def score_map(
         Internal parameters to start from.
     known_geometry : bool
         Whether the geometry stays as it is.
+    decrement : float
+        Squared errors that another step may still move any combination of parameters.
+    widest : float
+        Largest sigma_R.
     """
     floor, counts = floor_of(data), data.counts
+    mean, precision = prior_of(model, data)
+
+    def worth(q: NDArray[np.float64], mu: NDArray[np.float64]) -> float:
+        return objective_of(counts, mu, floor) - float((precision * (q - mean) ** 2).sum()) / 2
+
     mu = data.expected(model.counts(q))
-    objective = objective_of(counts, mu, floor)
+    objective = worth(q, mu)
     parity = model.layout.parity
     in_R, in_sigma_R = model.widths
-    # A sphere on its way to zero width describes the noise of single bins; none that the bins resolve gets there.
-    narrowest = model.bins.rho_max / model.bins.n_rho / 4
+    narrowest, widest = narrowest_in(model.bins), min(widest, model.bins.rho_max / 2)
     for iteration in range(1, _MAX_ITERATIONS + 1):
         jacobian = model.jacobian(q)
         per_count = data.exposure / np.maximum(mu, floor)
-        score = score_of(jacobian, parity, per_count * (counts - mu))
+        score = score_of(jacobian, parity, per_count * (counts - mu)) - precision * (q - mean)
         weight = data.exposure * per_count
         if iteration > _FISHER_STEPS:
             weight = data.exposure**2 * _curvature(counts, mu, floor)
         free = is_free(model, q)
         if known_geometry:
             free[model.layout.geometry] = False
-        inverse, condition = inverse_of_free(gram(jacobian, parity, weight), free)
+        # A width at the end of its range stays there while the score drives it farther.
+        width, pull = q[in_sigma_R], score[in_sigma_R]
+        free[in_sigma_R[((width <= narrowest) & (pull < 0)) | ((width >= widest) & (pull > 0))]] = False
+        inverse, condition = inverse_of_free(gram(jacobian, parity, weight) + np.diag(precision), free)
         if condition == np.inf:
             return Scored(q, objective, iteration, False)
         step = inverse @ score
-        if score @ step < _DECREMENT:
+        if score @ step < decrement:
             return Scored(q, objective, iteration, True)
         # R and sigma_R enter through a narrow Gaussian: beyond a good part of its width the step means nothing.
-        width = q[in_sigma_R]
         far, wide = (np.maximum(np.abs(step[index]), 1e-300) for index in (in_R, in_sigma_R))
         length = min(1.0, (width / far).min(), (0.5 * width / wide).min())
         room = model.room_of_geometry(q, step)
@@ -205,9 +232,10 @@ def score_map(
         length = min(length, room)
         for _ in range(12):
             trial = q + length * step
+            trial[in_sigma_R] = np.clip(trial[in_sigma_R], narrowest, widest)
             trial[in_R] = np.where(trial[in_R] < _NO_RADIUS * trial[in_sigma_R], 0, trial[in_R])
             trial_mu = data.expected(model.counts(trial))
-            trial_objective = objective_of(counts, trial_mu, floor)
+            trial_objective = worth(trial, trial_mu)
             if trial_objective >= objective:
                 break
             length /= 2
@@ -215,7 +243,6 @@ def score_map(
             # No rise along the step: rounding, if the expected rise is no larger than that.
             return Scored(q, objective, iteration, bool(score @ step < 1e-9 * abs(objective)))
         q, mu, objective = trial, trial_mu, trial_objective
-        R, sigma_R = q[in_R], q[in_sigma_R]
-        if not ((sigma_R >= narrowest) & (2 * sigma_R < model.bins.rho_max) & (1.5 * model.bins.rho_max > R)).all():
+        if not (1.5 * model.bins.rho_max > q[in_R]).all():
             return Scored(q, objective, iteration, False)
     return Scored(q, objective, _MAX_ITERATIONS, False)

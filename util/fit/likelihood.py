@@ -14,7 +14,7 @@ from scipy.special import xlogy
 
 from util.fit import starting_radii
 from util.fit.detection import Detection
-from util.fit.fisher_scoring import floor_of, gram, inverse_of_free, is_free, score_map, solve_linear
+from util.fit.fisher_scoring import CONVERGED, floor_of, gram, inverse_of_free, is_free, narrowest_in, prior_of, score_map, solve_linear
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
@@ -82,7 +82,8 @@ def fit(
     order: int = 24,
     pieces: tuple[Piece, ...] = (),
     start: Sequence[tuple[float, float]] | None = None,
-    bins: PolarBins = PolarBins(),  # noqa: B008 - frozen
+    geometry: ImageGeometry | None = None,
+    bins: PolarBins | None = None,
     detection: Detection = Detection(),  # noqa: B008 - frozen
 ) -> FitResult:
     """Fit spheres to hits.
@@ -103,7 +104,10 @@ def fit(
         What to fit as well, keys of `util.fit.parameters.PIECES`: "background", hits spread evenly over the screen; ..
     start : sequence of (R, sigma_R), one per sphere, or None
         None: found by `util.fit.starting_radii`.
-    bins : PolarBins
+    geometry : ImageGeometry or None
+        To start from; None: the centre that `util.fit.starting_geometry` finds.
+    bins : PolarBins or None
+        None: those that the order needs.
     detection : Detection
         What the detector shows of the image.
 
@@ -114,7 +118,8 @@ def fit(
     """
     hits = Hits(*_checked(x, z, weight, spheres), variance)
     layout = Layout(spheres, order, pieces)
-    geometry = ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
+    bins = PolarBins.for_order(order) if bins is None else bins
+    geometry = geometry or ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
     if start is None:
         start = _start(fold_hits(hits, geometry, bins, detection), layout)
     settled = settle(hits, layout, start, geometry, bins, detection)
@@ -141,6 +146,8 @@ def settle(
     detection: Detection,
     *,
     tolerance: float = _SETTLED,
+    decrement: float = CONVERGED,
+    widest: float = np.inf,
 ) -> Settled:
     """Fit spheres to hits, and fold these anew about the geometry found until that moves no more.
 
@@ -155,13 +162,17 @@ def settle(
     detection : Detection
     tolerance : float
         Squared errors that folding anew may still move the geometry.
+    decrement, widest : float
+        As in `util.fit.fisher_scoring.score_map`.
     """
+    # What is not fitted stays as it is on a perfect detector.
+    geometry = layout.geometry_of(MapModel(bins, layout, geometry).at(*np.array(start, dtype=float).T))
     data = fold_hits(hits, geometry, bins, detection)
     model = MapModel(bins, layout, geometry)
     q = solve_linear(model, data, model.at(*np.array(start, dtype=float).T))
     iterations = 0
     for _ in range(_OUTER_ROUNDS):
-        q, objective, steps, converged = score_map(model, data, q)
+        q, objective, steps, converged = score_map(model, data, q, decrement=decrement, widest=widest)
         iterations += steps
         if _moved(model, data, q) < tolerance:
             break
@@ -219,8 +230,8 @@ def _covariances(
     (Huber 1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
     """
     jacobian, parity, free = model.jacobian(q), model.layout.parity, is_free(model, q)
-    variance = np.maximum(mu, floor_of(data))
-    inverse, singular = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance), free)
+    variance, prior = np.maximum(mu, floor_of(data)), np.diag(prior_of(model, data)[1])
+    inverse, singular = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance) + prior, free)
     if singular == np.inf:
         raise _alike(model.layout)
     # Where a PAD is zero nothing is seen, but what is expected there is known only to its error: take at least that.
@@ -228,10 +239,11 @@ def _covariances(
     known_to = np.sqrt(np.maximum(((inverse @ flat) * flat).sum(axis=0), 0)).reshape(mu.shape[1:]) / 4
     expected = np.maximum(mu, data.exposure * known_to)
     variance = np.maximum(variance, expected)
-    floor, condition = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance), free)
+    floor, condition = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance) + prior, free)
     if condition == np.inf:
         raise _alike(model.layout)
     meat = gram(jacobian, parity, data.exposure**2 * expected * _variance_per_electron(data) / variance**2)
+    meat += prior * data.variance_per_electron
     return floor @ meat @ floor, floor, condition
 
 
@@ -244,8 +256,10 @@ def _result(settled: Settled, hits: int) -> FitResult:
     layout, mu = model.layout, data.expected(model.counts(q))
     sandwich, floor, condition = _covariances(model, data, q, mu)
     uncertain = np.sqrt(np.diag(sandwich))[layout.N]
-    gap = np.diff(q[layout.R])
-    if (q[layout.N] < 5 * uncertain).any() or (gap < q[layout.sigma_R][:-1] / 2).any():
+    width = q[layout.sigma_R]
+    close = np.diff(q[layout.R]) < np.minimum(width[:-1], width[1:]) / 2
+    collapsed = width <= narrowest_in(model.bins)
+    if collapsed.any() or (q[layout.N] < 5 * uncertain).any() or close.any():
         raise _alike(layout)
     values, turn = layout.to_public(q)
     deviance, dof = _deviance(data, mu, layout.size - 2)

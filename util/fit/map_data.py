@@ -45,6 +45,11 @@ class MapData:
         """Electrons found and pedestal (4, n_rho, n_angle)."""
         return self.folded.quadrants + self.pedestal
 
+    @property
+    def variance_per_electron(self) -> float:
+        """What an electron adds to the variance of a sum of weights: 1 for hits of unit weight."""
+        return float(self.folded.variance.sum() / self.counts.sum())
+
     def expected(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what `counts` expects (4, n_rho, n_angle) where a perfect detector would see these electrons."""
         return self.exposure * counts + self.pedestal

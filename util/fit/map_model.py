@@ -4,6 +4,7 @@ As in pBasex (Garcia, Nahon & Powis 2004, Rev. Sci. Instrum. 75, 4989) the image
 terms in polar bins. Here the radial part of a sphere is one Gaussian, so that the model is fitted, not inverted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,7 +118,7 @@ class MapModel:
         """
         layout = self.layout
         narrow, far = q[layout.sigma_R].min(), max(q[layout.R].max(), 0.1)
-        reach = {"centre": narrow / 2, "ellipse": narrow / far / 2, "rotation": 0.03, "shear": 0.03}
+        reach = {"centre": narrow / 2, "ellipse": narrow / far / 2, "rotation": 0.03, "shear": 0.5}
         limit = np.array([reach[layout.names[i].split("_")[0]] for i in layout.geometry])
         along, beyond = step[layout.geometry], q[layout.geometry] - self.origin_values
         left = np.maximum(limit - np.sign(along) * beyond, 0) / np.maximum(np.abs(along), 1e-300)
@@ -135,8 +136,9 @@ class MapModel:
         out = np.zeros((4, self.bins.n_rho, self.bins.n_angle))
         if "background" in self.layout.pieces:
             out[EVEN] += q[self.layout.index("background")] * self.background
+        radial = np.concatenate([self._radial(q, lobe).value for lobe in self._lobes])
+        out[EVEN] += radial.T @ np.concatenate([lobe.power(q) * self._angular(lobe).value for lobe in self._lobes])
         for lobe in self._lobes:
-            out[EVEN] += self._radial(q, lobe).value.T @ (lobe.power(q) * self._angular(lobe).value)
             if lobe.odd.size:
                 power = pad.odd_legendre_to_power(lobe.odd.size) @ q[lobe.odd]
                 odd = power[:, None] * self._angular(lobe, odd=True).value
@@ -177,22 +179,31 @@ class MapModel:
         """Return the derivative (n_rho, n_angle) of the even counts in one number of the geometry."""
         # An image that is brightest about its very centre is moved by less than a bin, which tells nothing.
         rings = [s for s, lobe in enumerate(self._lobes) if q[lobe.R] > _RING * q[lobe.sigma_R]]
-        return np.sum([self.move(q, name, s) for s in rings or range(self.layout.spheres)], axis=0)
+        return self.move(q, name, rings or range(self.layout.spheres))
 
-    def move(self, q: NDArray[np.float64], name: str, s: int) -> NDArray[np.float64]:
-        """Return what a change of one number of `ImageGeometry` does to the even counts of sphere `s` alone."""
-        lobe = self._lobes[s]
+    def move(self, q: NDArray[np.float64], name: str, spheres: Sequence[int]) -> NDArray[np.float64]:
+        """Return what a change of one number of `ImageGeometry` does to the even counts of some spheres."""
+        terms = [term for s in spheres for term in self._terms_of_move(q, name, self._lobes[s])]
+        radial, angular = (np.concatenate(part) for part in zip(*terms, strict=True))
+        return -radial.T @ angular
+
+    def _terms_of_move(
+        self, q: NDArray[np.float64], name: str, lobe: _Lobe
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Return radial and angular parts of what `move` returns, but for its sign."""
         radial, angular, a = self._radial(q, lobe), self._angular(lobe), lobe.power(q)
         if name in ("centre_x", "centre_z"):
             along, across = angular.by_x if name == "centre_x" else angular.by_z
-            return -(radial.by_rho.T @ (a * along) + radial.across.T @ (a * across))
+            return [(radial.by_rho, a * along), (radial.across, a * across)]
         if name == "rotation_rad":
-            return -radial.value.T @ (a * angular.turned)
+            return [(radial.value, a * angular.turned)]
         kind, number = name.split("_")
         part = int(number) - 1
-        if kind == "ellipse":
-            return -radial.stretched.T @ (a * angular.stretched[part])
-        return -radial.value.T @ (a * angular.sheared[part])
+        geometry = self.layout.geometry_of(q)
+        if kind == "shear":
+            return [(radial.value, (geometry.ellipse_1, geometry.ellipse_2)[part] * a * angular.sheared[part])]
+        shear = (geometry.shear_1, geometry.shear_2)[part]
+        return [(radial.stretched, a * angular.stretched[part]), (radial.value, shear * a * angular.sheared[part])]
 
 
 def variance_floor(counts: NDArray[np.float64]) -> float:

@@ -7,6 +7,7 @@ in which the expected counts are linear but for R and sigma_R, has N beta in pla
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from typing import Literal, get_args
 
@@ -36,6 +37,10 @@ _OF_PIECE: dict[Piece, tuple[str, ...]] = {
     "ellipse": ("ellipse_1", "ellipse_2", "shear_1", "shear_2"),
     "blob": ("blob_N", "blob_R", "blob_sigma_R", "blob_beta_2"),
 }
+
+
+# Normal priors, mean and standard deviation: what hits hardly tell, and reason does.
+PRIORS = {"shear_1": (0.5, 0.5), "shear_2": (0.5, 0.5)}
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,13 @@ class Layout:
         """Odd Legendre degrees (n,) of the betas of each sphere; none where "odd" is no piece."""
         return tuple(range(1, self.order, 2)) if "odd" in self.pieces else ()
 
-    @property
+    @cached_property
     def nuisances(self) -> tuple[str, ...]:
         """Names of the parameters of all pieces."""
         odd = (f"beta_{degree}_{s + 1}" for s in range(self.spheres) for degree in self.odd_degrees)
         return (*odd, *(name for piece in self.pieces for name in _OF_PIECE.get(piece, ())))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names (P,): N_1, R_1, sigma_R_1, beta_2_1 .., N_2 ..; nuisances; centre_x, centre_z."""
         single = ("N", "R", "sigma_R", *(f"beta_{degree}" for degree in self.degrees))
@@ -106,7 +111,7 @@ class Layout:
         """P."""
         return self.blocks.size + len(self.nuisances) + len(_CENTRE)
 
-    @property
+    @cached_property
     def blocks(self) -> NDArray[np.intp]:
         """Indices (S, 3 + n) of each sphere's parameters."""
         block = 3 + len(self.degrees)
@@ -160,12 +165,12 @@ class Layout:
         own = Layout(self.spheres, self.order, (piece,)).nuisances
         return np.array([self.index(name) for name in own], dtype=np.intp)
 
-    @property
+    @cached_property
     def geometry(self) -> NDArray[np.intp]:
         """Indices of what `ImageGeometry` holds and is fitted, ascending."""
         return np.array([i for i, name in enumerate(self.names) if name in _GEOMETRY], dtype=np.intp)
 
-    @property
+    @cached_property
     def parity(self) -> NDArray[np.intp]:
         """Parity (P,) of the derivative of an image in each parameter, as `util.physics.polar_map.SIGNS` has it."""
         parity = np.full(self.size, EVEN, dtype=np.intp)
@@ -173,6 +178,15 @@ class Layout:
         for i in self.geometry:
             parity[i] = _GEOMETRY[self.names[i]]
         return parity
+
+    @cached_property
+    def prior(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and precision (P,) of the parameters' normal priors; the precision is 0 where there is none."""
+        mean, precision = np.zeros((2, self.size))
+        for i, name in enumerate(self.names):
+            if name in PRIORS:
+                mean[i], precision[i] = PRIORS[name][0], PRIORS[name][1] ** -2
+        return mean, precision
 
     def index(self, name: str) -> int:
         """Return the index of the parameter of this name."""

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from util.fit.fisher_scoring import by_parity, floor_of, gram, inverse_of_free, is_free, score_of
+from util.fit.fisher_scoring import by_parity, floor_of, gram, inverse_of_free, is_free, prior_of, score_of
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
 
 # Less than this of a derivative that the fitted parameters cannot absorb is rounding.
 _ABSORBED = 1e-7
+_FULL = 5.0  # electrons
 
 
 class Lack(NamedTuple):
@@ -47,6 +48,12 @@ class Lack(NamedTuple):
         return np.sqrt(np.diag(self.covariance))
 
 
+def _dispersion(data: MapData, mu: NDArray[np.float64], variance: NDArray[np.float64]) -> float:
+    """Return the mean squared residual of the bins that expect enough electrons, in units of their variance."""
+    full = mu > _FULL
+    return float(((data.counts - mu)[full] ** 2 / variance[full]).mean()) if full.any() else 0.0
+
+
 class ScoreTest:
     """Tests at a fit.
 
@@ -65,12 +72,15 @@ class ScoreTest:
         variance = np.maximum(mu, floor_of(data))
         self.residual = data.exposure * (data.counts - mu) / variance
         self.weight = data.exposure**2 / variance
-        # Weights widen all variances alike.
-        self.scale = float(data.counts.sum() / data.folded.variance.sum())
+        # Weights widen all variances alike; so does, to begin with, whatever the model does not describe (McCullagh &
+        # Nelder 1989, section 9.2), which is no reason to call a small effect clear.
+        self.scale = 1 / data.variance_per_electron
+        self.scale /= max(1.0, self.scale * _dispersion(data, mu, variance) * data.counts.size / (data.counts.size - q.size))
         self.parity, self.jacobian = model.layout.parity, model.jacobian(q)
-        information = gram(self.jacobian, self.parity, self.weight)
+        mean, precision = prior_of(model, data)
+        information = gram(self.jacobian, self.parity, self.weight) + np.diag(precision)
         self.inverse = inverse_of_free(information, is_free(model, q))[0]
-        self.score = score_of(self.jacobian, self.parity, self.residual)
+        self.score = score_of(self.jacobian, self.parity, self.residual) - precision * (q - mean)
 
     def folded_weight(self, parity: int) -> NDArray[np.float64]:
         """Return the weight (bins,) of products of derivatives whose parities differ by this."""

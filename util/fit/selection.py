@@ -27,17 +27,20 @@ from util.physics.polar_map import EVEN, PolarBins, angular_factors, coarsen, ra
 from util.runtime.errors import InputError
 
 MOST_SPHERES = 20
+_OF_ELECTRONS = ("background", "blob")  # pieces whose first parameter is a number of electrons
 BINS = PolarBins(250, 24)
 _ORDER = 12  # of the PADs of a selection
-_TOLERANCE = 0.1  # squared errors of the geometry
-_MERGED, _MERGED_FOR_ELLIPSE = 1024, 256  # pixels along an axis, where there are more hits than that
+_TOLERANCE, _DECREMENT = 0.1, 0.01  # squared errors that folding anew, and a further step of the fit, may still move it
+_MERGED, _MERGED_FOR_ELLIPSE = 512, 256  # pixels along an axis, where there are more hits than that
 _RADII = np.arange(0.0, 0.985, 0.005)
 _WIDTHS = (0.004, 0.008, 0.016, 0.03)
 # By chance, a sphere (P_0, P_2 and P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
 _CLEAR_SPHERE = 32.0
 _CLEAR_PIECE = 1e-4  # p
 # Of all spheres that are asked for, the clearest peaks are taken at once: those with this part of the clearest's.
-_STRONG = 0.35
+_STRONG = 0.1
+_RIPPLE = (0.03, 3.0)  # how near, and how much clearer, the peak is whose ripple another may be
+_WIDEST = 0.1  # sigma_R of a sphere; wider ones describe what other spheres, a background or a spectrum should
 _REFUSALS = 3  # of spheres that one step promised and a fit did not confirm
 # In widths of the narrower: a sphere nearer than that to another is part of its line shape.
 _APART = 2.0
@@ -145,11 +148,20 @@ class _State:
     def fit(
         self, start: Sequence[tuple[float, float]], pieces: Sequence[Piece], geometry: ImageGeometry
     ) -> Settled | None:
-        """Return the fit of these spheres and pieces; None where it does not come to a sound end."""
+        """Return the fit of these spheres and pieces; None where it does not come to a sound end.
+
+        Spheres, a background or a blob of less than no electrons are left out.
+        """
         layout = Layout(len(start), self._order, tuple(pieces))
-        found = settle(self._hits, layout, start, geometry, BINS, self._detection, tolerance=_TOLERANCE)
-        sound = found.converged and (found.q[layout.N] > 0).all() and (found.q[layout.R] < BINS.rho_max).all()
-        return found if sound else None
+        options = {"tolerance": _TOLERANCE, "decrement": _DECREMENT, "widest": _WIDEST}
+        found = settle(self._hits, layout, start, geometry, BINS, self._detection, **options)
+        there = (found.q[layout.N] > 0) & (found.q[layout.R] < BINS.rho_max)
+        none = [piece for piece in layout.pieces if piece in _OF_ELECTRONS and found.q[layout.of_piece(piece)[0]] <= 0]
+        if there.all() and not none:
+            return found
+        kept = [shape for shape, is_there in zip(shapes_of(found), there, strict=True) if is_there]
+        left = [piece for piece in layout.pieces if piece not in none]
+        return self.fit(kept, left, layout.geometry_of(found.q)) if kept else None
 
 
 def shapes_of(found: Settled) -> list[tuple[float, float]]:
@@ -208,13 +220,20 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
         peaks = radial_spectrum.peaks(data.folded.weight, data.folded.variance, exposure)
         if not peaks:
             raise InputError("no sphere was found among the hits; say where one is with --start")
-        strong = [peak for peak in peaks if peak[2] > _STRONG * peaks[0][2]]
+        strong = [peak for peak in peaks if peak[2] > _STRONG * peaks[0][2] and not _is_ripple(peak, peaks)]
         most = len(strong) if wanted.spheres is None else min(wanted.spheres, len(strong))
         tries = [[(R, sigma_R) for R, sigma_R, _ in sorted(strong[:count])] for count in range(most, 0, -1)]
-    fits = [found for start in tries if (found := state.fit(sorted(start), pieces, geometry))]
-    if not fits:
+    fits = (found for start in tries if (found := state.fit(sorted(start), pieces, geometry)))
+    # Of known radii the best widths; of peaks as many as can be told apart.
+    best = max(fits, key=lambda found: found.objective, default=None) if wanted.start else next(fits, None)
+    if best is None:
         raise InputError("the spheres cannot be told apart; ask for fewer, or say where they are with --start")
-    return max(fits, key=lambda found: found.objective) if wanted.start else fits[0]
+    return best
+
+
+def _is_ripple(peak: tuple[float, float, float], peaks: Sequence[tuple[float, float, float]]) -> bool:
+    """Whether a much clearer peak lies so near that this one may be a ripple of it."""
+    return any(abs(other[0] - peak[0]) < _RIPPLE[0] and other[2] > _RIPPLE[1] * peak[2] for other in peaks)
 
 
 def _grow(state: _State, found: Settled, wanted: Wanted) -> Settled:
@@ -228,7 +247,8 @@ def _grow(state: _State, found: Settled, wanted: Wanted) -> Settled:
         choices: list[tuple[float, Piece | tuple[float, float]]] = []
         for piece in optional:
             lack = None if piece in layout.pieces else test.of_piece(piece)
-            if lack and lack.p < _CLEAR_PIECE:
+            # Electrons there cannot be fewer of than none.
+            if lack and lack.p < _CLEAR_PIECE and (piece not in _OF_ELECTRONS or lack.size[0] > 0):
                 choices.append((lack.chi2 - lack.dof, piece))
         if layout.spheres < most and not fixed:
             apart = _APART if wanted.spheres is None else _APART / 2
@@ -267,8 +287,7 @@ def _prune(state: _State, found: Settled, wanted: Wanted) -> Settled:
             idle = [piece for piece in wanted.optional if piece in layout.pieces and not _is_clear(found, test, piece)]
             if not idle:
                 return found
-            kept = [piece for piece in layout.pieces if piece != idle[0]]
-            fewer = state.fit(shapes, kept, geometry if "ellipse" in kept else ImageGeometry(geometry.centre_x, geometry.centre_z))
+            fewer = state.fit(shapes, [piece for piece in layout.pieces if piece != idle[0]], geometry)
         if fewer is None:
             return found
         found = fewer
@@ -276,7 +295,8 @@ def _prune(state: _State, found: Settled, wanted: Wanted) -> Settled:
 
 def _is_clear(found: Settled, test: ScoreTest, piece: Piece) -> bool:
     """Whether the parameters of a piece that is fitted differ from zero (Wald's test)."""
-    index = found.model.layout.of_piece(piece)
+    layout = found.model.layout
+    index = np.array([i for i in layout.of_piece(piece) if not layout.prior[1][i]])
     value, covariance = found.q[index], test.inverse[np.ix_(index, index)] / test.scale
     told = np.diag(covariance) > 0
     chi2 = float(value[told] @ np.linalg.solve(covariance[np.ix_(told, told)], value[told]))

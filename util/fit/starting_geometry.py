@@ -72,8 +72,7 @@ def find_ellipse(
     """
 
     def sharpness(ellipse: tuple[float, float]) -> float:
-        # Along one direction as camera and pixels stretch an image.
-        geometry = ImageGeometry(*centre, 0.0, *ellipse, *ellipse)
+        geometry = ImageGeometry(*centre, 0.0, *ellipse)
         profile = ndimage.gaussian_filter1d(fold(x, z, weight, geometry, _RINGS).weight[:, 0], 1.0)
         return float(np.square(np.diff(profile)).sum())
 
@@ -85,4 +84,4 @@ def find_ellipse(
         values = [sharpness(ellipse) for ellipse in around]
         if max(values) > best:
             best, at = max(values), around[int(np.argmax(values))]
-    return ImageGeometry(*centre, 0.0, *at, *at) if best > _SHARPER * begin else ImageGeometry(*centre)
+    return ImageGeometry(*centre, 0.0, *at) if best > _SHARPER * begin else ImageGeometry(*centre)

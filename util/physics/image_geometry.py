@@ -3,12 +3,12 @@
 An undistorted image is centred, has the polarisation along z, and is round. A detector position is found from it in
 three steps, in polar coordinates (rho, alpha), alpha from +z towards +x:
 
-    rho -> rho (1 + e1 cos 2 alpha + e2 sin 2 alpha),    alpha -> alpha + s2 cos 2 alpha - s1 sin 2 alpha,
+    rho -> rho (1 + e1 cos 2 alpha + e2 sin 2 alpha),    alpha -> alpha + k2 e2 cos 2 alpha - k1 e1 sin 2 alpha,
     alpha -> alpha + rotation,    then the centre is added.
 
-With s = e the image is stretched along one direction, as by a tilted camera or pixels that are not square; with s = 0
-it is so along the radius only, as by an electrostatic lens that is not round. Both are small: terms of second order are
-left out.
+With both shears k = 1 the image is stretched along one direction, as by a tilted camera or pixels that are not square;
+with k = 0 it is so along the radius only, as by an electrostatic lens that is not round. Both numbers e are small: terms
+of second order are left out.
 """
 
 import math
@@ -32,7 +32,7 @@ class ImageGeometry:
     ellipse_1, ellipse_2 : float
         e1 and e2: how much farther out than the mean the image lies along the polarisation, and 45 degrees from it.
     shear_1, shear_2 : float
-        s1 and s2, by which directions are drawn together.
+        k1 and k2: from 0 (stretched along the radius only) to 1 (along one direction).
     """
 
     centre_x: float = 0.0
@@ -40,13 +40,13 @@ class ImageGeometry:
     rotation_rad: float = 0.0
     ellipse_1: float = 0.0
     ellipse_2: float = 0.0
-    shear_1: float = 0.0
-    shear_2: float = 0.0
+    shear_1: float = 0.5
+    shear_2: float = 0.5
 
     @property
     def is_shift(self) -> bool:
         """Whether the image is only off centre."""
-        return not any(astuple(self)[2:])
+        return not (self.rotation_rad or self.ellipse_1 or self.ellipse_2)
 
     def as_array(self) -> NDArray[np.float64]:
         """Return all numbers (7,), in their order."""
@@ -57,7 +57,8 @@ class ImageGeometry:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return x and z on the detector of places (rho, alpha) of the undistorted image, arrays of one shape (...)."""
         twice_c, twice_s = np.cos(2 * angle_rad), np.sin(2 * angle_rad)
-        turned = angle_rad + self.rotation_rad + self.shear_2 * twice_c - self.shear_1 * twice_s
+        along_1, along_2 = self.shear_1 * self.ellipse_1, self.shear_2 * self.ellipse_2
+        turned = angle_rad + self.rotation_rad + along_2 * twice_c - along_1 * twice_s
         rho = rho * (1 + self.ellipse_1 * twice_c + self.ellipse_2 * twice_s)
         return self.centre_x + rho * np.sin(turned), self.centre_z + rho * np.cos(turned)
 
@@ -72,6 +73,7 @@ def undistorted(dx: float, dz: float, geometry: NDArray[np.float64]) -> tuple[fl
     seen = math.atan2(dx, dz) - geometry[2]
     angle = seen
     for _ in range(3):
-        angle = seen - geometry[6] * math.cos(2 * angle) + geometry[5] * math.sin(2 * angle)
+        turn = geometry[6] * geometry[4] * math.cos(2 * angle) - geometry[5] * geometry[3] * math.sin(2 * angle)
+        angle = seen - turn
     rho /= 1 + geometry[3] * math.cos(2 * angle) + geometry[4] * math.sin(2 * angle)
     return rho * math.sin(angle), rho * math.cos(angle)

@@ -42,6 +42,11 @@ class PolarBins:
         if self.n_rho < 1 or self.n_angle < 1 or not self.rho_max > 0:
             raise ValueError(f"expected at least one bin each way and rho_max above 0, found {self}")
 
+    @classmethod
+    def for_order(cls, order: int) -> "PolarBins":
+        """Return bins for PADs up to a Legendre degree: the default's, or fewer in the angle."""
+        return cls(n_angle=min(cls.n_angle, max(8 * order, 48)))
+
     @property
     def rho(self) -> NDArray[np.float64]:
         """Edges (n_rho + 1,) in detector units."""
@@ -205,7 +210,10 @@ class AngularFactors(NamedTuple):
     sheared: tuple[NDArray[np.float64], NDArray[np.float64]]  # of (-s2 C)' and (c2 C)'
 
 
-@functools.lru_cache(maxsize=64)
+_gauss = functools.cache(np.polynomial.legendre.leggauss)
+
+
+@functools.lru_cache(maxsize=160)
 def radial_factors(
     bins: PolarBins, R: float, sigma_R: float, order: int, *, odd: bool = False
 ) -> RadialFactors:
@@ -214,7 +222,7 @@ def radial_factors(
     By Gauss-Legendre quadrature, with three points where bins are narrower than sigma_R / 2, else more.
     """
     width = bins.rho_max / bins.n_rho
-    nodes, weights = np.polynomial.legendre.leggauss(2 + math.ceil(2 * width / sigma_R))
+    nodes, weights = _gauss(2 + math.ceil(2 * width / sigma_R))
     rho = (bins.rho[:-1, None] + width / 2 * (1 + nodes)).ravel()
     N, by_R, by_sigma_R, by_rho = radial_functions(rho, R, sigma_R, order, odd=odd)
     integrand = np.stack((rho * N, rho * by_R, rho * by_sigma_R, rho * by_rho, N, rho * (2 * N + rho * by_rho)))
