@@ -80,9 +80,8 @@ def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> f
     ):
         values[index] = drawn[i]
     q = layout.to_internal(values)
-    jacobian = model.jacobian(q).reshape(layout.folded.size, -1)
-    information = (jacobian / expected_variance(model.counts(q)).ravel()) @ jacobian.T
-    turn = layout.to_public(q)[1][np.ix_(layout.folded, layout.folded)]
+    information = model.slopes(q).gram(1 / expected_variance(model.counts(q)))
+    turn = layout.to_public(q)[1]
     covariance = turn @ np.linalg.inv(information) @ turn.T * (1 + spread**2)
     betas_at = layout.beta.ravel()
     return floor_distance(covariance[np.ix_(betas_at, betas_at)], 400, rng, spheres=spheres)

@@ -118,11 +118,11 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
     InputError
         Shards without events, or without what their hits were found with.
     """
-    repetitions = options.bootstrap or 0
+    repetitions, spheres = options.bootstrap or 0, result.of_spheres()
     seen = seen_in(events_of(hits), hits.frames)
     with _virtual_experiment(hits, workers) as experiment:
         drawn = bootstrap(
-            result,
+            spheres,
             seen,
             hits.frames,
             repetitions,
@@ -131,13 +131,13 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
             hit_weights=hit_weights,
             progress=lambda runs: tqdm(runs, total=repetitions, unit="measurement"),
         )
-    shape = result.layout.shape
-    ratio = drawn.std(axis=0, ddof=1)[shape] / result.errors[shape]
+    shape = spheres.layout.shape
+    ratio = drawn.std(axis=0, ddof=1)[shape] / spheres.errors[shape]
     # Parameters are correlated: the scatter of N numbers alone would know each to 1 / sqrt(2 N - 2).
     line = (
         f"bootstrap of {repetitions} measurements of {hits.frames} frames: scatter over reported error "
         f"{np.sqrt(np.mean(ratio**2)):.3f} (R, sigma_R and beta together; each alone is known to "
         f"{1 / np.sqrt(2 * repetitions - 2):.2f})"
     )
-    table = Table(drawn, {"columns": list(result.names), "frames": hits.frames})
+    table = Table(drawn, {"columns": list(spheres.names), "frames": hits.frames})
     return Step(result, (line,), tables={"Bootstrap": table})

@@ -7,13 +7,13 @@ import pytest
 from scipy import stats
 
 from support import truth
-from util.fit.circle_map import N_PHI, N_RHO, circle_map
+from util.fit.circle_map import N_PHI, N_RHO, around
 from util.fit.goodness import assess
 from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins
 
 BINS = PolarBins(500, 96)
-NAMES = ("deviance", "radial profile", "angular profile", "worst region", "background", "tilt", "centre of 2")
+NAMES = ("deviance", "radial profile", "angular profile", "worst region", "odd", "background", "rotation", "ellipse", "blob", "centre of 2")
 START = [(sphere.R, sphere.sigma_R) for sphere in truth.DESIGN]
 ELECTRONS = (100_000, 100_000)
 
@@ -42,7 +42,7 @@ def named(goodness, name):
 
 
 def p_values(factor):
-    """P-values (20, 7) of experiments that the model describes."""
+    """P-values (20, 10) of experiments that the model describes."""
     out = []
     for seed in range(20):
         rng = np.random.default_rng([93, seed])
@@ -56,10 +56,10 @@ def p_values(factor):
 @pytest.mark.slow
 def test_p_values_are_uniform_where_the_model_is_right():
     p = p_values(1.0)
-    assert p.shape == (20, 7)
+    assert p.shape == (20, len(NAMES))
     for name, column in zip(NAMES, p.T, strict=True):
         # The background's p is meant to err on the safe side, never on the other.
-        side = "greater" if name == "background" else "two-sided"
+        side = "greater" if name in ("background", "blob") else "two-sided"
         assert stats.kstest(column, "uniform", alternative=side).pvalue > 1e-3, name
     # The negative control: a variance that is told 15 % too small shows.
     assert stats.kstest(p_values(0.85)[:, 0], "uniform").pvalue < 1e-3
@@ -90,17 +90,17 @@ def test_a_background_is_measured(sound):
 
 def test_a_fitted_background_is_no_fault(sound):
     rng = np.random.default_rng(95)
-    goodness = checked(*np.concatenate((sound, rng.uniform(-1, 1, (2, 2_000))), axis=1), nuisances=("background",))
+    goodness = checked(*np.concatenate((sound, rng.uniform(-1, 1, (2, 2_000))), axis=1), pieces=("background",))
     assert not goodness.warnings
     assert "background" not in {test.name for test in goodness.tests}
 
 
-def test_a_tilt_is_measured(sound):
+def test_a_rotation_is_measured(sound):
     a = np.radians(1.0)
     x, z = np.array(sound) - [[0.003], [-0.002]]
     goodness = checked(x * np.cos(a) + z * np.sin(a), z * np.cos(a) - x * np.sin(a))
-    tilt = named(goodness, "tilt")
-    assert {"tilt", "angular profile"} <= alarms(goodness)
+    tilt = named(goodness, "rotation")
+    assert {"rotation", "angular profile"} <= alarms(goodness)
     assert tilt.value == pytest.approx(1.0, abs=0.1 + 4 * tilt.error)
     assert any("turned by" in line for line in goodness.warnings)
 
@@ -110,7 +110,7 @@ def test_spheres_about_different_centres_are_told(sound):
     x[ELECTRONS[0] :] += 0.002
     goodness = checked(x, z)
     assert "centre of 2" in alarms(goodness)
-    assert not {"tilt", "background"} & alarms(goodness)
+    assert not {"rotation", "background"} & alarms(goodness)
 
 
 def test_a_wrong_centre_is_told(sound):
@@ -131,12 +131,8 @@ def test_a_dead_patch_is_named(sound):
     assert text.startswith("fewer") and "towards +x" in text
 
 
-def test_the_map_counts_what_a_plain_loop_counts():
-    rng = np.random.default_rng(98)
-    x, z, weight = rng.uniform(-1, 1, (3, 500))
-    wanted = np.zeros((N_RHO, N_PHI))
-    for a, b, w in zip(x - 0.1, z + 0.05, weight, strict=True):
-        rho, phi = np.hypot(a, b), np.arctan2(a, b)
-        if rho < 1:
-            wanted[int(rho * N_RHO), int((phi + np.pi) / (2 * np.pi) * N_PHI)] += w
-    assert np.allclose(circle_map(x, z, weight, np.array([0.1, -0.05])), wanted)
+def test_quadrants_are_put_side_by_side_by_their_angle():
+    # Each bin holds its own angle from +z towards +x.
+    angle = np.broadcast_to((np.arange(N_PHI // 4) + 0.5) * 2 * np.pi / N_PHI, (N_RHO, N_PHI // 4))
+    circle = around(np.stack((angle, -angle, np.pi - angle, angle - np.pi)))
+    assert np.allclose(circle, (np.arange(N_PHI) + 0.5) * 2 * np.pi / N_PHI - np.pi)

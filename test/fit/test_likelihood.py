@@ -182,7 +182,7 @@ def test_a_uniform_background_is_told_from_the_spheres():
     x, z = np.concatenate(
         (truth.hits(truth.DESIGN, (60_000, 60_000), rng=rng), rng.uniform(-1, 1, (2, 10_000))), axis=1
     )
-    f = fit(x, z, start=start(), bins=BINS, nuisances=("background",))
+    f = fit(x, z, start=start(), bins=BINS, pieces=("background",))
     inside = (x[-10_000:] ** 2 + z[-10_000:] ** 2 < 1).sum()
     assert f.names[-3] == "background"
     assert abs(f.values[-3] - inside) < 4 * f.errors[-3]

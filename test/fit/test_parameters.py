@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from util.fit.parameters import Layout
+from util.fit.parameters import PIECES, Layout
 
-LAYOUTS = [Layout(), Layout(1, 2), Layout(3, 6, ("background",)), Layout(2, 4, ("background", "blob"))]
+LAYOUTS = [Layout(), Layout(1, 2), Layout(3, 6, ("background",)), Layout(2, 4, ("background", "blob")), Layout(2, 6, PIECES)]
 
 
 def vector(layout, seed=210):
     """Make an internal vector whose numbers of electrons are well above zero."""
     q = np.random.default_rng(seed).normal(0, 1, layout.size)
     q[layout.N] = 1e3 + 10 * q[layout.N]
+    q[layout.blob[:1]] = 500.0
     return q
 
 
@@ -34,7 +35,11 @@ def test_every_index_is_that_of_its_name(layout):
     assert [layout.names[layout.index(name)] for name in layout.nuisances] == list(layout.nuisances)
     told = {*layout.N, *layout.centre, *(layout.index(name) for name in layout.nuisances)}
     assert layout.shape.tolist() == [i for i in range(layout.size) if i not in told]
-    assert layout.folded.tolist() == list(range(layout.size - 2))
+    wanted = [[f"beta_{degree}_{s}" for degree in layout.odd_degrees] for s in spheres]
+    assert names[layout.odd_beta].tolist() == wanted
+    assert names[layout.blob].tolist() == [name for name in names if name.startswith("blob")]
+    of_pieces = [layout.of_piece(piece) for piece in layout.pieces]
+    assert sorted(np.concatenate([[], *of_pieces])) == [layout.index(name) for name in layout.nuisances]
     for s, row in zip(spheres, layout.blocks, strict=True):
         assert row.size == 3 + len(layout.degrees) and all(name.endswith(f"_{s}") for name in names[row])
 
@@ -67,6 +72,10 @@ def test_the_internal_form_has_n_beta_in_place_of_beta_and_nothing_else_changed(
     for s in range(1, layout.spheres + 1):
         for degree in layout.degrees:
             wanted[f"beta_{degree}_{s}"] /= wanted[f"N_{s}"]
+        for degree in layout.odd_degrees:
+            wanted[f"beta_{degree}_{s}"] /= wanted[f"N_{s}"]
+    for index in layout.blob[3:]:
+        wanted[layout.names[index]] /= wanted["blob_N"]
     assert np.allclose(values, list(wanted.values()), rtol=1e-14)
     assert np.allclose(layout.to_internal(values), q, rtol=1e-14)
 
@@ -106,9 +115,26 @@ def test_what_is_not_known_of_spheres_is_nan_and_what_is_not_fitted_is_left_out(
     assert {name: value for name, value in known.items() if np.isfinite(value)} == told
 
 
-def test_a_joint_covariance_holds_both_parts_and_zeros_between_them():
-    layout = Layout(1, 2, ("background",))
-    covariance = layout.joint(np.full((5, 5), 2.0), np.diag([3.0, 4.0]))
-    assert np.array_equal(covariance[:5, :5], np.full((5, 5), 2.0))
-    assert np.array_equal(covariance[5:, 5:], np.diag([3.0, 4.0]))
-    assert not covariance[:5, 5:].any() and not covariance[5:, :5].any()
+def test_pieces_stand_in_one_order_whatever_the_order_in_which_they_were_named():
+    assert Layout(2, 4, ("blob", "rotation", "background")) == Layout(2, 4, ("background", "rotation", "blob"))
+
+
+def test_an_unknown_piece_is_refused():
+    with pytest.raises(ValueError, match="found tilt"):
+        Layout(2, 4, ("tilt",))
+
+
+def test_odd_betas_go_with_their_sphere():
+    layout = Layout(2, 4, ("odd",))
+    q = vector(layout)
+    q[layout.R] = 0.8, 0.3
+    ordered = q[layout.ascending(q)]
+    assert np.array_equal(ordered[layout.odd_beta], q[layout.odd_beta[::-1]])
+
+
+def test_the_geometry_is_read_by_name_and_what_is_not_fitted_is_that_of_a_perfect_detector():
+    layout = Layout(1, 2, ("rotation",))
+    geometry = layout.geometry_of(np.arange(layout.size, dtype=float))
+    assert geometry.rotation_rad == layout.index("rotation_rad")
+    assert (geometry.centre_x, geometry.centre_z) == tuple(layout.centre)
+    assert (geometry.ellipse_1, geometry.ellipse_2) == (0, 0)

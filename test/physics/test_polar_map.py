@@ -5,22 +5,35 @@ import pytest
 
 from support import truth
 from util.physics.pad import legendre_to_power
-from util.physics.polar_map import PolarBins, angular_factors, coarsen, expected, fold, radial_factors
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import (
+    ODD_IN_X,
+    ODD_IN_Z,
+    SIGNS,
+    PolarBins,
+    angular_factors,
+    coarsen,
+    expected,
+    fold,
+    places,
+    radial_factors,
+)
 from util.physics.projection import density_gradient
 
 BINS = PolarBins(20, 6, 0.8)
 
 
 def fold_in_a_plain_loop(x, z, weight, centre, bins):
-    sums = np.zeros((4, bins.n_rho, bins.n_angle))
+    quadrants, variance = np.zeros((4, bins.n_rho, bins.n_angle)), np.zeros((bins.n_rho, bins.n_angle))
     for i in range(x.size):
         dx, dz = x[i] - centre[0], z[i] - centre[1]
         rho, angle = np.hypot(dx, dz), np.arctan2(abs(dx), abs(dz))
         row = np.searchsorted(bins.rho, rho, side="right") - 1
         column = min(np.searchsorted(bins.angle_rad, angle, side="right") - 1, bins.n_angle - 1)
         if rho < bins.rho_max:
-            sums[:, row, column] += weight[i] * np.array([1, weight[i], np.sign(dx), np.sign(dz)])
-    return sums
+            quadrants[(dx < 0) + 2 * (dz < 0), row, column] += weight[i]
+            variance[row, column] += weight[i] ** 2
+    return quadrants, variance
 
 
 def test_fold_agrees_with_a_plain_loop():
@@ -28,8 +41,27 @@ def test_fold_agrees_with_a_plain_loop():
     x, z = rng.uniform(-1, 1, (2, 3000))
     weight = rng.normal(1, 0.4, 3000)
     folded = fold(x, z, weight, (0.02, -0.01), BINS)
-    wanted = fold_in_a_plain_loop(x, z, weight, (0.02, -0.01), BINS)
-    assert np.allclose([folded.weight, folded.variance, folded.sign_x, folded.sign_z], wanted, rtol=0, atol=1e-11)
+    quadrants, variance = fold_in_a_plain_loop(x, z, weight, (0.02, -0.01), BINS)
+    assert np.allclose(folded.quadrants, quadrants, rtol=0, atol=1e-11)
+    assert np.allclose(folded.variance, variance, rtol=0, atol=1e-11)
+    assert np.allclose(folded.weight, quadrants.sum(axis=0), rtol=0, atol=1e-11)
+
+
+def test_every_hit_has_its_place_in_the_quadrants():
+    rng = np.random.default_rng(32)
+    x, z = rng.uniform(-1, 1, (2, 500))
+    geometry = ImageGeometry(0.01, 0.02, 0.3, 0.02, -0.01)
+    place = places(x, z, geometry, BINS)
+    counted = np.bincount(place[place >= 0], minlength=4 * 20 * 6).reshape(4, 20, 6)
+    assert np.array_equal(counted, fold(x, z, None, geometry, BINS).quadrants)
+    assert 0 < (place < 0).sum() < 300
+
+
+def test_the_signs_of_a_parity_are_those_of_its_product():
+    for first in range(4):
+        for second in range(4):
+            assert np.array_equal(SIGNS[first] * SIGNS[second], SIGNS[first ^ second])
+    assert SIGNS[ODD_IN_X].tolist() == [1, -1, 1, -1] and SIGNS[ODD_IN_Z].tolist() == [1, 1, -1, -1]
 
 
 def test_the_variance_of_a_hit_is_the_square_of_its_weight_unless_told():
@@ -45,9 +77,7 @@ def test_fold_without_weights_counts_hits_within_the_disc_and_skips_the_rest():
     x = np.array([0.1, -0.1, 0.9, np.nan, 0.0], dtype=np.float32)
     z = np.array([0.2, 0.2, 0.9, 0.1, 0.0], dtype=np.float32)
     folded = fold(x, z, None, (0, 0), BINS)
-    assert folded.weight.sum() == 3
-    assert folded.sign_x.sum() == 0
-    assert folded.sign_z.sum() == 2
+    assert folded.quadrants.sum(axis=(1, 2)).tolist() == [2, 1, 0, 0]
 
 
 def test_fold_refuses_lists_of_different_length():
@@ -83,13 +113,17 @@ def test_expected_counts_and_their_slopes_are_integrals_of_the_density(row, colu
     beta, R, sigma = np.array(truth.PEAKED), 0.52, 0.02
     to_power = np.concatenate(([0.5], beta))
     a = legendre_to_power(12) @ to_power
-    radial, angular = radial_factors(BINS, R, sigma, 24)[:, :, row], angular_factors(BINS, 24)[:, :, column]
+    radial, angular = radial_factors(BINS, R, sigma, 24), angular_factors(BINS, 24)
+
+    def product(*pairs):
+        return sum((a * along[:, row] * around[:, column]).sum() for along, around in pairs)
+
     ours = [
         expected(BINS, beta, R, sigma)[row, column],
-        (a * radial[1] * angular[0]).sum(),
-        (a * radial[2] * angular[0]).sum(),
-        -(a * (radial[3] * angular[1] + radial[4] * angular[2])).sum(),
-        -(a * (radial[3] * angular[3] + radial[4] * angular[4])).sum(),
+        product((radial.by_R, angular.value)),
+        product((radial.by_sigma_R, angular.value)),
+        -product((radial.by_rho, angular.by_x[0]), (radial.across, angular.by_x[1])),
+        -product((radial.by_rho, angular.by_z[0]), (radial.across, angular.by_z[1])),
     ]
     wanted = [
         integrate_bin(lambda x, z: density_gradient(x, z, beta, R, sigma)[0], BINS, row, column),

@@ -125,7 +125,7 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
 
 
 def answer_of(hits: NDArray[np.void], result: FitResult, weight: NDArray[np.float64] | None) -> FitResult:
-    """Fit hits, with fields x and z, as `result` was fitted, started from it; see `util.fit.likelihood.fit`."""
+    """Fit the spheres of `result` to hits, with fields x and z, started from it; see `util.fit.likelihood.fit`."""
     start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
     layout = result.layout
     return fit(
@@ -134,7 +134,6 @@ def answer_of(hits: NDArray[np.void], result: FitResult, weight: NDArray[np.floa
         weight,
         spheres=layout.spheres,
         order=layout.order,
-        nuisances=layout.nuisances,
         start=start,
     )
 
@@ -182,12 +181,16 @@ def measure_bias(
         )
         for hits in (run.found, run.true)
     )
-    covariance = frames * np.cov(found_sums - true_sums, rowvar=False)
-    moved = np.isin(np.arange(result.layout.size), result.layout.shape)
+    # Pieces that were fitted besides the spheres are not simulated, and count as unbiased.
+    index = result.layout.shape
+    own = true.layout.shape
+    bias, covariance = np.zeros(result.layout.size), np.zeros((result.layout.size, result.layout.size))
+    bias[index] = (found.values - true.values)[own]
+    covariance[np.ix_(index, index)] = frames * np.cov((found_sums - true_sums)[:, own], rowvar=False)
     return FinderBias(
         result.names,
-        np.where(moved, found.values - true.values, 0),
-        np.where(np.outer(moved, moved), covariance, 0),
+        bias,
+        covariance,
         frames,
         _unlike(_spots(run.found), seen.spots),
     )

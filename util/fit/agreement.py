@@ -82,5 +82,8 @@ def hotelling(difference: NDArray[np.float64], covariance: NDArray[np.float64], 
     """
     error = np.sqrt(np.diag(covariance))
     pulls, k = difference / error, difference.size
-    chi2 = float(pulls @ np.linalg.solve(covariance / np.outer(error, error), pulls))
+    value, vector = np.linalg.eigh(covariance / np.outer(error, error))
+    # What does not scatter but for rounding cannot be told from no difference: it counts as if it scattered so little.
+    along = vector.T @ pulls / np.sqrt(np.maximum(value, 1e-9 * value[-1]))
+    chi2 = float(along @ along)
     return chi2, float(stats.f.sf(chi2 * (samples - k) / (k * (samples - 1)), k, samples - k))

@@ -6,11 +6,9 @@ the score
     sum_bins dmu/dq (n - mu) / V
 
 harmless. It stays unbiased, and remains the gradient of an objective: the Poisson log likelihood, continued below the
-floor as a parabola. The sums run over the bins of all four quadrants. There a derivative differs in its sign alone, so
-that sums over quadrants with these signs come first, and derivatives are needed once.
+floor as a parabola. The sums run over the bins of all four quadrants (`util.fit.slopes`).
 """
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel, variance_floor
-from util.physics.polar_map import SIGNS, PolarBins
+from util.physics.polar_map import PolarBins
 
 # Converged: another step would move no combination of parameters by more than 0.01 of its error.
 CONVERGED = 1e-4
@@ -69,46 +67,6 @@ def floor_of(data: MapData) -> NDArray[np.float64] | float:
     return np.where(floor > 0, floor, 1.0)
 
 
-def by_parity(quadrants: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum over quadrants (4, ..) with the signs of each parity: (4, ..)."""
-    return (SIGNS @ quadrants.reshape(4, -1)).reshape(quadrants.shape)
-
-
-def gram(
-    jacobian: NDArray[np.float64], parity: NDArray[np.intp], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Sum products of derivatives over the bins of all quadrants.
-
-    Parameters
-    ----------
-    jacobian : array (P, n_rho, n_angle)
-        Folded, as `MapModel.jacobian` returns it: four times the derivative in each quadrant, but for its sign.
-    parity : int array (P,)
-    weight : array (4, n_rho, n_angle)
-        Of each bin.
-
-    Returns
-    -------
-    array (P, P)
-    """
-    flat = jacobian.reshape(len(jacobian), -1)
-    weight = by_parity(weight).reshape(4, -1) / 16
-    out = np.zeros((len(flat), len(flat)))
-    rows = {p: np.flatnonzero(parity == p) for p in np.unique(parity).tolist()}
-    parts = {p: _rows(flat, index) for p, index in rows.items()}
-    for first, second in itertools.combinations_with_replacement(sorted(rows, key=lambda p: rows[p].size), 2):
-        block = (parts[first] * weight[first ^ second]) @ parts[second].T
-        out[np.ix_(rows[first], rows[second])] = block
-        out[np.ix_(rows[second], rows[first])] = block.T
-    return out
-
-
-def _rows(array: NDArray[np.float64], index: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return rows of an array, without a copy where they lie side by side."""
-    first, last = index[0], index[-1] + 1
-    return array[first:last] if last - first == index.size else array[index]
-
-
 def inverse_information(information: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Return the inverse, taken in correlation form, and the condition number of that form (inf: singular)."""
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
@@ -150,20 +108,12 @@ def solve_linear(model: MapModel, data: MapData, q: NDArray[np.float64]) -> NDAr
     linear = model.linear()
     counts = data.counts
     weight = data.exposure / (np.maximum(counts, 0) + max(counts.mean(), 0.25) * 0.1)
-    jacobian, parity = model.jacobian(q)[linear], model.layout.parity[linear]
-    system = gram(jacobian, parity, np.broadcast_to(data.exposure * weight, counts.shape))
+    slopes = model.slopes(q).of(linear)
+    system = slopes.gram(np.broadcast_to(data.exposure * weight, counts.shape))
     system[np.diag_indices_from(system)] *= 1 + 1e-6
     out = q.copy()
-    out[linear] = np.linalg.lstsq(system, score_of(jacobian, parity, weight * data.folded.quadrants), rcond=1e-12)[0]
+    out[linear] = np.linalg.lstsq(system, slopes.score(weight * data.folded.quadrants), rcond=1e-12)[0]
     return out
-
-
-def score_of(
-    jacobian: NDArray[np.float64], parity: NDArray[np.intp], residual: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Sum derivatives (P, ..) times weighted residuals (4, ..) over the bins of all quadrants: (P,)."""
-    sums = jacobian.reshape(len(jacobian), -1) @ by_parity(residual).reshape(4, -1).T / 4
-    return sums[np.arange(len(parity)), parity]
 
 
 def score_map(
@@ -201,13 +151,12 @@ def score_map(
 
     mu = data.expected(model.counts(q))
     objective = worth(q, mu)
-    parity = model.layout.parity
     in_R, in_sigma_R = model.widths
     narrowest, widest = narrowest_in(model.bins), min(widest, model.bins.rho_max / 2)
     for iteration in range(1, _MAX_ITERATIONS + 1):
-        jacobian = model.jacobian(q)
+        slopes = model.slopes(q)
         per_count = data.exposure / np.maximum(mu, floor)
-        score = score_of(jacobian, parity, per_count * (counts - mu)) - precision * (q - mean)
+        score = slopes.score(per_count * (counts - mu)) - precision * (q - mean)
         weight = data.exposure * per_count
         if iteration > _FISHER_STEPS:
             weight = data.exposure**2 * _curvature(counts, mu, floor)
@@ -217,7 +166,7 @@ def score_map(
         # A width at the end of its range stays there while the score drives it farther.
         width, pull = q[in_sigma_R], score[in_sigma_R]
         free[in_sigma_R[((width <= narrowest) & (pull < 0)) | ((width >= widest) & (pull > 0))]] = False
-        inverse, condition = inverse_of_free(gram(jacobian, parity, weight) + np.diag(precision), free)
+        inverse, condition = inverse_of_free(slopes.gram(weight) + np.diag(precision), free)
         if condition == np.inf:
             return Scored(q, objective, iteration, False)
         step = inverse @ score

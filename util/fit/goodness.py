@@ -1,12 +1,12 @@
 """Does the model describe the hits? Tests on all four quadrants, calibrated by simulation, that say where it does not.
 
-The fit sees folded hits only; here they are binned over the full circle, so that what folding hides (a tilt, spheres
-about different centres) shows too. Some tests name no fault: deviance, radial profile, angular profile, and the worst
-of all rings and sectors of many sizes. Others measure the size of a named fault: background, tilt, centres apart. All
-null distributions come from maps drawn at the fit, with one step of refitting.
+Some tests name no fault: deviance, radial profile, angular profile, and the worst of all rings and sectors of many
+sizes; their null distributions come from maps drawn at the fit, with one step of refitting. Others measure the size of
+a named fault: each piece of the model that was not fitted, and centres apart (`util.fit.score_test`).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from scipy import stats
 from tabulate import tabulate
 
-from util.fit.circle_map import N_PHI, N_RHO, QUARTER, circle_map, unfold
+from util.fit.circle_map import BINS, N_PHI, N_RHO, around
+from util.fit.detection import Detection
+from util.fit.map_data import Hits, fold_hits
 from util.fit.map_model import MapModel
+from util.fit.parameters import PIECES, Layout, Piece
 from util.fit.region_scan import signed_root, worst_region
 from util.fit.result import FitResult
-from util.physics.polar_map import PolarBins, coarsen
+from util.fit.score_test import Lack, ScoreTest
 from util.runtime.value_with_error import shorthand
 
 SIMULATIONS = 200
-ALARM = 1e-3  # p below which a warning is given; with eight tests, one sound answer in about 150 gets one
-_FINE = PolarBins()
+ALARM = 1e-3  # p below which a warning is given; with eleven tests, one sound answer in about 100 gets one
 _FLOOR = 1e-3  # of the mean bin; a stray hit where nothing is expected is no catastrophe
 _FEWEST = 5.0  # electrons that a bin of the deviance must expect
 
@@ -42,6 +44,8 @@ class Test:
         Probability of a value at least as extreme where the model is right.
     text : str
         What was found, in words.
+    chi2 : float
+        Of a named fault: how much better a fit that allowed it would be; 0 otherwise.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Test:
     error: float
     p: float
     text: str
+    chi2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,14 @@ class Goodness:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each test that the model fails."""
-        return [f"the model does not describe the data: {t.text} (p = {t.p:.1g})" for t in self.tests if t.p < ALARM]
+        """One sentence for each test that the model fails; of named faults for the one that explains most.
+
+        What one fault does to the image looks in part like others: these are told only once that one is fitted.
+        """
+        failed = [test for test in self.tests if test.p < ALARM]
+        most = max((test.chi2 for test in failed), default=0.0)
+        told = [test for test in failed if test.chi2 in (0.0, most)]
+        return [f"the model does not describe the data: {test.text} (p = {test.p:.1g})" for test in told]
 
     def rows(self) -> NDArray[np.void]:
         """Return the tests as a structured array, for final.h5."""
@@ -88,29 +99,6 @@ class Goodness:
         """Return one line per test."""
         rows = [(test.name, f"p = {test.p:.3g}", test.text) for test in self.tests]
         return tabulate(rows, tablefmt="plain", disable_numparse=True)
-
-
-def _model(result: FitResult) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return expected counts (125, 96), derivatives (P, 125, 96) and templates (faults, 125, 96) of named faults."""
-    model, q = MapModel(_FINE, result.layout), result.layout.to_internal(result.values)
-    merge = (_FINE.n_rho // N_RHO, _FINE.n_angle // QUARTER)
-    mu = unfold(coarsen(model.counts(q), *merge), (1, 1))
-    even = np.array([unfold(coarsen(row, *merge), (1, 1)) for row in model.jacobian(q)])
-    # (S, 2, 125, 96): a shift in x is odd in x, one in z odd in z.
-    parities = ((-1, 1), (1, -1))
-    shifts = np.array(
-        [
-            [unfold(coarsen(moved, *merge), parity) for moved, parity in zip(own, parities, strict=True)]
-            for own in model.shifts(q)
-        ]
-    )
-    jacobian = np.concatenate((even, shifts.sum(axis=0)))
-    templates = [unfold(coarsen(model.templates["background"], *merge), (1, 1))]
-    # Turning the image by one radian from +z towards +x moves its content along phi.
-    step = 2 * np.pi / N_PHI
-    templates.append(-(np.roll(mu, -1, axis=1) - np.roll(mu, 1, axis=1)) / (2 * step))
-    templates += list(shifts[1:].reshape(-1, N_RHO, N_PHI))
-    return mu, jacobian, np.array(templates)
 
 
 class _Refit:
@@ -156,6 +144,7 @@ def assess(
     *,
     rng: np.random.Generator,
     variance: NDArray[np.float64] | None = None,
+    detection: Detection = Detection(),  # noqa: B008 - frozen
     simulations: int = SIMULATIONS,
 ) -> Goodness:
     """Test whether the fitted spheres describe the hits.
@@ -169,29 +158,31 @@ def assess(
         Draws the maps that calibrate the tests.
     variance : array (n,) or None
         As in `util.fit.likelihood.fit`.
+    detection : Detection
+        What the detector shows of the image.
     simulations : int
         Maps to draw.
     """
-    variance = weight**2 if variance is None else variance
+    layout = result.layout
+    data = fold_hits(Hits(x, z, weight, variance), layout.geometry_of(result.values), BINS, detection)
+    model, q = MapModel(BINS, layout, data.geometry), layout.to_internal(result.values)
     # Sums of weights behave like s times a Poisson number; 1 / s is the effective number per electron (Kish 1965).
-    s = float(variance.sum() / weight.sum())
-    data = circle_map(x, z, weight, result.centre)
-    mu, jacobian, templates = _model(result)
-    mu = np.maximum(mu, 0)
+    s = data.variance_per_electron
+    found = around(data.counts)
+    mu = np.maximum(around(data.expected(model.counts(q))), 0)
     spread = s * np.maximum(mu, _FLOOR * mu.mean())
-    refit = _Refit(jacobian, spread)
+    refit = _Refit(around(data.exposure * model.slopes(q).quadrants()), spread)
     drawn = s * rng.poisson(mu / s, (simulations, *mu.shape)) - mu
-    maps = _Maps(data, refit(drawn) + mu, mu, spread, s)
-    faults = _named_faults(refit(data - mu), templates, refit(templates), spread, result)
+    maps = _Maps(found, refit(drawn) + mu, mu, spread, s)
     step = 2 * np.pi / N_PHI
     return Goodness(
-        tests=(*_of_the_whole(maps), _of_regions(maps), *faults),
+        tests=(*_of_the_whole(maps), _of_regions(maps), *_named_faults(ScoreTest(model, data, q), result)),
         rho=(np.arange(N_RHO) + 0.5) / N_RHO,
-        radial=data.sum(axis=1),
+        radial=found.sum(axis=1),
         radial_model=mu.sum(axis=1),
         radial_error=np.sqrt(spread.sum(axis=1)),
         phi_rad=-np.pi + (np.arange(N_PHI, dtype=np.float64) + 0.5) * step,
-        angular=data.sum(axis=0),
+        angular=found.sum(axis=0),
         angular_model=mu.sum(axis=0),
         angular_error=np.sqrt(spread.sum(axis=0)),
     )
@@ -243,39 +234,72 @@ def _of_regions(maps: _Maps) -> Test:
     return Test("worst region", largest, float("nan"), _tail_of_largest(largest, null), text)
 
 
-def _named_faults(
-    residual: NDArray[np.float64],
-    raw: NDArray[np.float64],
-    templates: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    result: FitResult,
-) -> list[Test]:
-    """Measure each fault by one step of a fit that allowed it alone: a score test (Rao 1948).
+def _named_faults(test: ScoreTest, result: FitResult) -> list[Test]:
+    """Measure each fault by one step of a fit that allowed it alone.
 
     Where next to nothing is expected the variance is taken too large, so that the p of a background errs on the safe
-    side. `raw` are the templates (faults, 125, 96) as they are, `templates` what the fit cannot absorb of them.
+    side.
     """
-    before = (raw**2 / spread).sum(axis=(1, 2))
-    information = (templates**2 / spread).sum(axis=(1, 2))
-    score = (templates * residual / spread).sum(axis=(1, 2))
-    # A fault that the fit allows for already leaves no template.
-    known = information > 1e-6 * before
-    size = np.where(known, score / np.where(known, information, 1), 0)
-    error = np.where(known, 1 / np.sqrt(np.where(known, information, 1)), np.inf)
-    p = 2 * stats.norm.sf(np.abs(size / error))
-    total = result.electrons.sum()
     tests = []
-    if "background" not in result.layout.nuisances:
-        share, share_error = 100 * size[0] / total, 100 * error[0] / total
-        text = f"an even background of {shorthand(share, share_error)} % of the electrons"
-        tests.append(Test("background", share, share_error, float(p[0]), text))
-    degrees, degrees_error = np.degrees(size[1]), np.degrees(error[1])
-    text = f"the image is turned by {shorthand(degrees, degrees_error)} degrees from +z towards +x"
-    tests.append(Test("tilt", float(degrees), float(degrees_error), float(p[1]), text))
+    for piece in PIECES:
+        lack = None if piece in result.layout.pieces else test.of_piece(piece)
+        if lack:
+            value, error, text = _TEXTS[piece](lack, result)
+            tests.append(Test(piece, value, error, lack.p, f"{text}: --fit {piece}", lack.chi2))
     for s in range(1, len(result.electrons)):
-        shift, shift_error = size[2 * s : 2 * s + 2], error[2 * s : 2 * s + 2]
-        chi2 = float(((shift / shift_error) ** 2).sum())
-        along_x, along_z = (shorthand(*pair) for pair in zip(shift, shift_error, strict=True))
+        lack = test.of_centre(s)
+        if lack is None:
+            continue
+        along_x, along_z = (shorthand(*pair) for pair in zip(lack.size, lack.error, strict=True))
         text = f"sphere {s + 1} lies beside the others, by {along_x} along x and {along_z} along z"
-        tests.append(Test(f"centre of {s + 1}", chi2, float("nan"), float(stats.chi2.sf(chi2, 2)), text))
+        tests.append(Test(f"centre of {s + 1}", lack.chi2, float("nan"), lack.p, text, lack.chi2))
     return tests
+
+
+def _share(lack: Lack, result: FitResult) -> tuple[float, float]:
+    """Return size and error of the first parameter in percent of the electrons."""
+    total = result.electrons.sum()
+    return 100 * float(lack.size[0]) / total, 100 * float(lack.error[0]) / total
+
+
+def _background(lack: Lack, result: FitResult) -> tuple[float, float, str]:
+    share = _share(lack, result)
+    return *share, f"an even background of {shorthand(*share)} % of the electrons"
+
+
+def _blob(lack: Lack, result: FitResult) -> tuple[float, float, str]:
+    share = _share(lack, result)
+    return *share, f"slow electrons about the centre, {shorthand(*share)} % of all"
+
+
+def _rotation(lack: Lack, _: FitResult) -> tuple[float, float, str]:
+    turned = float(np.degrees(lack.size[0])), float(np.degrees(lack.error[0]))
+    return *turned, f"the image is turned by {shorthand(*turned)} degrees from +z towards +x"
+
+
+def _ellipse(lack: Lack, _: FitResult) -> tuple[float, float, str]:
+    size = float(np.hypot(*lack.size[:2]))
+    toward = lack.size[:2] / max(size, 1e-300)
+    error = float(np.sqrt(toward @ lack.covariance[:2, :2] @ toward))
+    # One axis is longer by as much as the other is shorter.
+    longer = 200 * size, 200 * error
+    return *longer, f"the image is an ellipse, one axis longer by {shorthand(*longer)} %"
+
+
+def _odd(lack: Lack, result: FitResult) -> tuple[float, float, str]:
+    layout = Layout(result.layout.spheres, result.layout.order, ("odd",))
+    pulls = np.abs(lack.size / np.where(lack.error > 0, lack.error, np.inf))
+    clearest = int(pulls.argmax())
+    electrons = result.electrons[clearest // len(layout.odd_degrees)]
+    beta = float(lack.size[clearest] / electrons), float(lack.error[clearest] / electrons)
+    name = layout.nuisances[clearest]
+    return *beta, f"forward and backward differ, {name} is about {shorthand(*beta)}"
+
+
+_TEXTS: dict[Piece, Callable[[Lack, FitResult], tuple[float, float, str]]] = {
+    "background": _background,
+    "rotation": _rotation,
+    "ellipse": _ellipse,
+    "blob": _blob,
+    "odd": _odd,
+}

@@ -7,10 +7,10 @@ and together with another answer from the same frames, without fitting again.
 import numpy as np
 from numpy.typing import NDArray
 
-from util.fit.fisher_scoring import gram, inverse_of_free, is_free
+from util.fit.fisher_scoring import inverse_of_free, is_free
 from util.fit.map_model import MapModel, expected_variance
 from util.fit.result import FitResult
-from util.physics.polar_map import SIGNS, PolarBins, places
+from util.physics.polar_map import PolarBins, places
 
 
 class Influence:
@@ -28,10 +28,10 @@ class Influence:
         self._geometry = layout.geometry_of(result.values)
         model, q = MapModel(bins, layout, self._geometry), layout.to_internal(result.values)
         variance = expected_variance(model.counts(q))
-        jacobian = model.jacobian(q)
-        inverse, _ = inverse_of_free(gram(jacobian, layout.parity, 1 / variance), is_free(model, q))
-        # What a hit in a bin of a quadrant adds to each score: (P, 4, bins).
-        score = SIGNS[layout.parity][:, :, None] * jacobian.reshape(layout.size, 1, -1) / (4 * variance.reshape(4, -1))
+        slopes = model.slopes(q)
+        inverse, _ = inverse_of_free(slopes.gram(1 / variance), is_free(model, q))
+        # What a hit in a bin of a quadrant adds to each score: (P, 4, n_rho, n_angle).
+        score = slopes.quadrants() / variance
         self._bins, self._layout = bins, layout
         self._moved = (layout.to_public(q)[1] @ inverse) @ score.reshape(layout.size, -1)
 

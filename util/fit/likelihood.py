@@ -14,7 +14,7 @@ from scipy.special import xlogy
 
 from util.fit import starting_radii
 from util.fit.detection import Detection
-from util.fit.fisher_scoring import CONVERGED, floor_of, gram, inverse_of_free, is_free, narrowest_in, prior_of, score_map, solve_linear
+from util.fit.fisher_scoring import CONVERGED, floor_of, inverse_of_free, is_free, narrowest_in, prior_of, score_map, solve_linear
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
@@ -202,8 +202,7 @@ def _moved(model: MapModel, data: MapData, q: NDArray[np.float64]) -> float:
     """Return how far the geometry of `q` lies from that of the map, at most, in squared errors of unit weights."""
     layout = model.layout
     mu = data.expected(model.counts(q))
-    slopes = model.jacobian(q)[layout.geometry]
-    information = gram(slopes, layout.parity[layout.geometry], data.exposure**2 / np.maximum(mu, floor_of(data)))
+    information = model.slopes(q).of(layout.geometry).gram(data.exposure**2 / np.maximum(mu, floor_of(data)))
     beyond = q[layout.geometry] - model.origin_values
     return float((beyond**2 * np.diag(information)).max())
 
@@ -229,20 +228,21 @@ def _covariances(
     The score is unbiased whatever the weights; they widen its variance, which is taken from the data: the sandwich
     (Huber 1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
     """
-    jacobian, parity, free = model.jacobian(q), model.layout.parity, is_free(model, q)
+    slopes, free = model.slopes(q), is_free(model, q)
     variance, prior = np.maximum(mu, floor_of(data)), np.diag(prior_of(model, data)[1])
-    inverse, singular = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance) + prior, free)
+    inverse, singular = inverse_of_free(slopes.gram(data.exposure**2 / variance) + prior, free)
     if singular == np.inf:
         raise _alike(model.layout)
     # Where a PAD is zero nothing is seen, but what is expected there is known only to its error: take at least that.
-    flat = jacobian.reshape(len(jacobian), -1)
-    known_to = np.sqrt(np.maximum(((inverse @ flat) * flat).sum(axis=0), 0)).reshape(mu.shape[1:]) / 4
+    own = slopes.owner
+    squares = ((inverse[np.ix_(own, own)] @ slopes.flat) * slopes.flat).sum(axis=0)
+    known_to = np.sqrt(np.maximum(squares, 0)).reshape(mu.shape[1:]) / 4
     expected = np.maximum(mu, data.exposure * known_to)
     variance = np.maximum(variance, expected)
-    floor, condition = inverse_of_free(gram(jacobian, parity, data.exposure**2 / variance) + prior, free)
+    floor, condition = inverse_of_free(slopes.gram(data.exposure**2 / variance) + prior, free)
     if condition == np.inf:
         raise _alike(model.layout)
-    meat = gram(jacobian, parity, data.exposure**2 * expected * _variance_per_electron(data) / variance**2)
+    meat = slopes.gram(data.exposure**2 * expected * _variance_per_electron(data) / variance**2)
     meat += prior * data.variance_per_electron
     return floor @ meat @ floor, floor, condition
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.fit.parameters import Layout
+from util.fit.slopes import Slopes
 from util.physics import pad
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import (
@@ -54,6 +55,11 @@ class _Lobe:
     def to_power(self) -> NDArray[np.float64]:
         """Matrix (n + 1, n + 1) from these terms to the coefficients of the powers of the cosine."""
         return pad.legendre_to_power(self.betas.size) * ([0.5] + [1.0] * self.betas.size)
+
+    @property
+    def odd_to_power(self) -> NDArray[np.float64]:
+        """Matrix (n, n) from N beta_1, N beta_3 .. to the coefficients of the odd powers of the cosine."""
+        return pad.odd_legendre_to_power(self.odd.size)
 
     def power(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the coefficients (n + 1, 1) of the even powers of the cosine."""
@@ -140,8 +146,7 @@ class MapModel:
         out[EVEN] += radial.T @ np.concatenate([lobe.power(q) * self._angular(lobe).value for lobe in self._lobes])
         for lobe in self._lobes:
             if lobe.odd.size:
-                power = pad.odd_legendre_to_power(lobe.odd.size) @ q[lobe.odd]
-                odd = power[:, None] * self._angular(lobe, odd=True).value
+                odd = (lobe.odd_to_power @ q[lobe.odd])[:, None] * self._angular(lobe, odd=True).value
                 out[ODD_IN_Z] += self._radial(q, lobe, odd=True).value.T @ odd
         beyond = q[self.layout.geometry] - self.origin_values
         for i, distance in zip(self.layout.geometry, beyond, strict=True):
@@ -154,26 +159,33 @@ class MapModel:
         folded = self.folded(q)
         return (SIGNS.T @ folded.reshape(4, -1)).reshape(folded.shape) / 4
 
-    def jacobian(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the derivatives (P, n_rho, n_angle) of the counts, folded each by its own parity."""
+    def slopes(self, q: NDArray[np.float64]) -> Slopes:
+        """Return the derivatives of the counts in all parameters."""
         layout = self.layout
-        out = np.zeros((layout.size, self.bins.n_rho, self.bins.n_angle))
+        # Where odd betas are fitted, R and sigma_R change an even and an odd part of the image.
+        lopsided = [lobe for lobe in self._lobes if lobe.odd.size]
+        owner = np.concatenate((np.arange(layout.size), [i for lobe in lopsided for i in (lobe.R, lobe.sigma_R)])).astype(np.intp)
+        parity = np.concatenate((layout.parity, np.full(2 * len(lopsided), ODD_IN_Z)))
+        out = np.zeros((owner.size, self.bins.n_rho, self.bins.n_angle))
         for lobe in self._lobes:
             radial, angular = self._radial(q, lobe), self._angular(lobe).value
-            for term, row in enumerate(lobe.terms):
-                np.matmul(radial.value.T, lobe.to_power[:, term, None] * angular, out=out[row])
+            for power, row in zip(lobe.to_power.T, lobe.terms, strict=True):
+                np.matmul(radial.value.T, power[:, None] * angular, out=out[row])
             shape = lobe.power(q) * angular
             np.matmul(radial.by_R.T, shape, out=out[lobe.R])
             np.matmul(radial.by_sigma_R.T, shape, out=out[lobe.sigma_R])
-            if lobe.odd.size:
-                radial, angular = self._radial(q, lobe, odd=True), self._angular(lobe, odd=True).value
-                for power, row in zip(pad.odd_legendre_to_power(lobe.odd.size).T, lobe.odd, strict=True):
-                    np.matmul(radial.value.T, power[:, None] * angular, out=out[row])
+        for k, lobe in enumerate(lopsided):
+            radial, angular = self._radial(q, lobe, odd=True), self._angular(lobe, odd=True).value
+            for power, row in zip(lobe.odd_to_power.T, lobe.odd, strict=True):
+                np.matmul(radial.value.T, power[:, None] * angular, out=out[row])
+            shape = (lobe.odd_to_power @ q[lobe.odd])[:, None] * angular
+            np.matmul(radial.by_R.T, shape, out=out[layout.size + 2 * k])
+            np.matmul(radial.by_sigma_R.T, shape, out=out[layout.size + 2 * k + 1])
         if "background" in layout.pieces:
             out[layout.index("background")] = self.background
         for i in layout.geometry:
             out[i] = self._move(q, layout.names[i])
-        return out
+        return Slopes(out, parity, owner, layout.size)
 
     def _move(self, q: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """Return the derivative (n_rho, n_angle) of the even counts in one number of the geometry."""

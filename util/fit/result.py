@@ -1,6 +1,6 @@
 """An answer: parameters, their covariance, and what the fit says about itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,19 @@ class FitResult:
     def centre(self) -> NDArray[np.float64]:
         """Centre (2,) of the image, x and z."""
         return self.values[self.layout.centre]
+
+    def of_spheres(self) -> "FitResult":
+        """Return the same spheres and centre without the pieces that were fitted besides."""
+        layout = Layout(self.layout.spheres, self.layout.order)
+        index = np.array([self.layout.index(name) for name in layout.names])
+        block = np.ix_(index, index)
+        return replace(
+            self,
+            layout=layout,
+            values=self.values[index],
+            covariance=self.covariance[block],
+            floor_covariance=self.floor_covariance[block],
+        )
 
     def beta_covariance(self, *, floor: bool = False) -> NDArray[np.float64]:
         """Return the covariance (S n, S n) of all betas, sphere by sphere, of `floor_covariance` if `floor`."""

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from util.fit.fisher_scoring import by_parity, floor_of, gram, inverse_of_free, is_free, prior_of, score_of
+from util.fit.fisher_scoring import floor_of, inverse_of_free, is_free, prior_of
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
+from util.fit.slopes import Slopes, by_parity
+from util.physics.polar_map import ODD_IN_X, ODD_IN_Z
 
 # Less than this of a derivative that the fitted parameters cannot absorb is rounding.
 _ABSORBED = 1e-7
@@ -64,23 +66,27 @@ class ScoreTest:
         Folded about the model's `origin`.
     q : array (P,)
         Internal parameters of the best fit.
+    dispersed : bool
+        Whether what the model does not describe counts as noise (McCullagh & Nelder 1989, section 9.2): beside a large
+        fault no small one is clear then.
     """
 
-    def __init__(self, model: MapModel, data: MapData, q: NDArray[np.float64]) -> None:
+    def __init__(self, model: MapModel, data: MapData, q: NDArray[np.float64], *, dispersed: bool = False) -> None:
         self._model, self._q = model, q
         mu = data.expected(model.counts(q))
         variance = np.maximum(mu, floor_of(data))
         self.residual = data.exposure * (data.counts - mu) / variance
         self.weight = data.exposure**2 / variance
-        # Weights widen all variances alike; so does, to begin with, whatever the model does not describe (McCullagh &
-        # Nelder 1989, section 9.2), which is no reason to call a small effect clear.
+        # Weights widen all variances alike.
         self.scale = 1 / data.variance_per_electron
-        self.scale /= max(1.0, self.scale * _dispersion(data, mu, variance) * data.counts.size / (data.counts.size - q.size))
-        self.parity, self.jacobian = model.layout.parity, model.jacobian(q)
+        if dispersed:
+            freedom = 1 - q.size / data.counts.size
+            self.scale /= max(1.0, self.scale * _dispersion(data, mu, variance) / freedom)
+        self.slopes = model.slopes(q)
         mean, precision = prior_of(model, data)
-        information = gram(self.jacobian, self.parity, self.weight) + np.diag(precision)
+        information = self.slopes.gram(self.weight) + np.diag(precision)
         self.inverse = inverse_of_free(information, is_free(model, q))[0]
-        self.score = score_of(self.jacobian, self.parity, self.residual) - precision * (q - mean)
+        self.score = self.slopes.score(self.residual) - precision * (q - mean)
 
     def folded_weight(self, parity: int) -> NDArray[np.float64]:
         """Return the weight (bins,) of products of derivatives whose parities differ by this."""
@@ -90,35 +96,28 @@ class ScoreTest:
         """Return what derivatives (bins,) of this parity are to be multiplied by and summed for a score."""
         return by_parity(self.residual)[parity].ravel() / 4
 
-    def of(self, rows: NDArray[np.float64], parity: NDArray[np.intp]) -> Lack | None:
-        """Test further parameters.
-
-        Parameters
-        ----------
-        rows : array (m, n_rho, n_angle)
-            Folded derivatives in them.
-        parity : int array (m,)
-
-        Returns
-        -------
-        Lack, or None where the fitted parameters describe as much already
-        """
-        together = np.concatenate((self.jacobian, rows))
-        own = len(self.jacobian)
-        information = gram(together, np.concatenate((self.parity, parity)), self.weight)
+    def of(self, further: Slopes) -> Lack | None:
+        """Test further parameters; None where the fitted ones describe as much already."""
+        own = self.slopes.size
+        information = self.slopes.beside(further).gram(self.weight)
         across, alone = information[own:, :own], information[own:, own:]
         left = alone - across @ self.inverse @ across.T
-        score = score_of(rows, parity, self.residual) - across @ self.inverse @ self.score
+        score = further.score(self.residual) - across @ self.inverse @ self.score
         scale = np.sqrt(np.diag(alone))
         known = np.diag(left) > _ABSORBED * np.diag(alone)
         if not known.any():
             return None
         score, scale, left = score[known], scale[known], left[np.ix_(known, known)]
         inverse = np.linalg.pinv(left / np.outer(scale, scale), rcond=_ABSORBED, hermitian=True) / np.outer(scale, scale)
-        size, covariance = np.zeros(len(rows)), np.zeros((len(rows), len(rows)))
+        size, covariance = np.zeros(further.size), np.zeros((further.size, further.size))
         size[known] = inverse @ score
         covariance[np.ix_(known, known)] = inverse / self.scale
         return Lack(size, covariance, float(score @ inverse @ score) * self.scale, int(known.sum()))
+
+    def of_centre(self, sphere: int) -> Lack | None:
+        """Test whether one sphere, counted from 0, has a centre (x, z) of its own."""
+        rows = np.array([self._model.move(self._q, name, [sphere]) for name in ("centre_x", "centre_z")])
+        return self.of(Slopes(rows, np.array([ODD_IN_X, ODD_IN_Z]), np.arange(2), 2))
 
     def of_piece(self, piece: Piece) -> Lack | None:
         """Test a piece that is not fitted; None where the fitted parameters describe as much already."""
@@ -128,7 +127,7 @@ class ScoreTest:
         q = model.at(self._q[layout.R], self._q[layout.sigma_R])
         q[[wider.index(name) for name in layout.names]] = self._q
         new = np.setdiff1d(np.arange(wider.size), [wider.index(name) for name in layout.names])
-        rows = model.jacobian(q)[new]
+        slopes = model.slopes(q).of(new)
         # Without electrons, a blob has neither radius nor width to be told.
-        felt = np.abs(rows).sum(axis=(1, 2)) > 0
-        return self.of(rows[felt], wider.parity[new][felt])
+        felt = np.unique(slopes.owner[np.abs(slopes.flat).sum(axis=1) > 0])
+        return self.of(slopes.of(felt))

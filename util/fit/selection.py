@@ -119,13 +119,14 @@ def best_sphere(test: ScoreTest, taken: NDArray[np.float64], *, apart: float) ->
     shapes, maps = _sphere_maps()
     weight, residual = test.folded_weight(EVEN), test.folded_residual(EVEN)
     flat = maps.reshape(-1, weight.size)
-    rows = test.parity == EVEN
-    own = test.jacobian[rows].reshape(int(rows.sum()), -1) * weight
+    rows = test.slopes.parity == EVEN
+    own = test.slopes.flat[rows] * weight
     across = (flat @ own.T).reshape(*maps.shape[:2], -1)
-    inverse = test.inverse[np.ix_(rows, rows)]
+    told = test.slopes.owner[rows]
+    inverse = test.inverse[np.ix_(told, told)]
     alone = np.einsum("nib,b,njb->nij", maps, weight, maps, optimize=True)
     left = alone - across @ inverse @ across.transpose(0, 2, 1)
-    score = (flat @ residual).reshape(maps.shape[:2]) - across @ inverse @ test.score[rows]
+    score = (flat @ residual).reshape(maps.shape[:2]) - across @ inverse @ test.score[told]
     scale = np.sqrt(np.maximum(np.einsum("nii->ni", alone), 1e-300))
     system = left / (scale[:, :, None] * scale[:, None, :]) + 1e-6 * np.eye(3)
     step = np.linalg.solve(system, (score / scale)[:, :, None])[:, :, 0]
@@ -243,7 +244,7 @@ def _grow(state: _State, found: Settled, wanted: Wanted) -> Settled:
     most = MOST_SPHERES if wanted.spheres is None else wanted.spheres
     while True:
         layout = found.model.layout
-        test = ScoreTest(found.model, found.data, found.q)
+        test = ScoreTest(found.model, found.data, found.q, dispersed=True)
         choices: list[tuple[float, Piece | tuple[float, float]]] = []
         for piece in optional:
             lack = None if piece in layout.pieces else test.of_piece(piece)
@@ -276,7 +277,7 @@ def _prune(state: _State, found: Settled, wanted: Wanted) -> Settled:
     """Take out spheres and pieces that are not clear beside the others, the least clear first."""
     while True:
         layout = found.model.layout
-        test = ScoreTest(found.model, found.data, found.q)
+        test = ScoreTest(found.model, found.data, found.q, dispersed=True)
         shapes, geometry = shapes_of(found), layout.geometry_of(found.q)
         covariance = test.inverse / test.scale
         clear = found.q[layout.N] ** 2 / np.diag(covariance)[layout.N]

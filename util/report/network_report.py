@@ -123,7 +123,7 @@ def residuals(distribution: NDArray[np.float64], likelihood: Path, beta: NDArray
     x = (-1 + pitch * (i[:, None, None] + offsets[:, None])).repeat(3, axis=2).ravel()
     z = (-1 + pitch * (j[:, None, None] + offsets)).repeat(3, axis=1).ravel()
     weight = np.repeat(distribution[i, j] / 9, 9)
-    found = fold(x, z, weight, tuple(values[layout.centre]), _BINS).weight
+    found = fold(x, z, weight, layout.geometry_of(values), _BINS).weight
     spheres = zip(values[layout.N], values[layout.R], values[layout.sigma_R], beta, strict=True)
     model = sum(N * expected(_BINS, row, R, sigma_R) for N, R, sigma_R, row in spheres)
     return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)

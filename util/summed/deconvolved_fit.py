@@ -157,11 +157,9 @@ def _result(
     layout: Layout, q: NDArray[np.float64], covariance: NDArray[np.float64], blocks: int
 ) -> tuple[FitResult, NDArray[np.float64]]:
     """Return the answer at internal parameters (P,) of this covariance, and the matrix (P, P) from these to its own."""
-    model = MapModel(PolarBins(), layout)
-    variance = expected_variance(model.counts(q)).ravel()
-    jacobian, shift = model.jacobian(q).reshape(layout.folded.size, -1), model.shift(q).reshape(2, -1)
-    folded, condition = inverse_information((jacobian / variance) @ jacobian.T)
-    floor = layout.joint(folded, np.diag(1 / (shift**2 / variance).sum(axis=1)))
+    model = MapModel(PolarBins(), layout, layout.geometry_of(q))
+    variance = expected_variance(model.counts(q))
+    floor, condition = inverse_information(model.slopes(q).gram(1 / variance))
     values, by_q = layout.to_public(q)
     order = layout.ascending(q)
     values, turn = values[order], by_q[order]
