@@ -6,11 +6,13 @@ from pathlib import Path
 import h5py
 
 from util.frames.course_file import FRAMES, FrameFile
-from util.frames.hdf5 import FrameStack, datasets_of
+from util.frames.hdf5 import FrameStack
+from util.frames.hdf5_axes import split_axis
+from util.frames.hdf5_names import broken_links, datasets_of, list_contents
 from util.frames.source import FrameSource, counts_dtype
 from util.frames.tiff import TiffFrames
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import describe, open_hdf5
+from util.runtime.hdf5 import metadata_of, open_hdf5
 
 # TIFF and BigTIFF, either byte order.
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -18,7 +20,7 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _log = logging.getLogger(__name__)
 
 
-def open_frames(path: Path, dataset: str | None = None) -> FrameSource:
+def open_frames(path: Path, dataset: str | None = None, frame_axis: int | None = None) -> FrameSource:
     """Open camera frames for reading.
 
     Parameters
@@ -28,7 +30,9 @@ def open_frames(path: Path, dataset: str | None = None) -> FrameSource:
         of TIFF files.
     dataset : str or None
         Which dataset of an HDF5 file; None: ``FinalImage``, or else the only one of plain frames, which a warning of
-        this module's logger then names.
+        this module's logger then names. It may end with the axis of the frames, as the `dataset` of a `FrameSource`.
+    frame_axis : int or None
+        Along which axis of a plain dataset frames lie; None: the first, where nothing speaks against it.
 
     Raises
     ------
@@ -36,13 +40,25 @@ def open_frames(path: Path, dataset: str | None = None) -> FrameSource:
         No such file or dataset, or no frames in it; one line that names what is there instead.
     """
     if path.is_dir() or _starts_as_tiff(path):
-        if dataset is not None:
-            raise InputError(f"{path}: --dataset {dataset}: expected an HDF5 file, found TIFF; leave the option out")
+        for value, option in ((dataset, "--dataset"), (frame_axis, "--frame-axis")):
+            if value is not None:
+                raise InputError(f"{path}: {option} {value}: expected an HDF5 file, found TIFF; leave the option out")
         return TiffFrames(path)
-    with open_hdf5(path) as file:
-        chosen = _choose(path, file, dataset)
-        compound = file[chosen].dtype.names is not None if isinstance(file.get(chosen), h5py.Dataset) else True
-    return FrameFile(path, chosen) if compound else FrameStack(path, chosen)
+    with open_hdf5(path) as file, metadata_of(path):
+        chosen, axis = _choose(path, file, dataset)
+        axis = axis if frame_axis is None else frame_axis
+        compound = file[chosen].dtype.names is not None if isinstance(_get(file, chosen), h5py.Dataset) else True
+    if not compound:
+        return FrameStack(path, chosen, axis)
+    if axis is not None:
+        raise InputError(f"{path}: {chosen}: --frame-axis {axis}: expected plain frames, found records; leave it out")
+    return FrameFile(path, chosen)
+
+
+def log_cautions(frames: FrameSource) -> None:
+    """Log, as warnings, what whoever chose the file should be told of how it was understood."""
+    for caution in frames.cautions:
+        _log.warning("%s", caution)
 
 
 def is_course_file(path: Path) -> bool:
@@ -66,30 +82,39 @@ def _starts_as_tiff(path: Path) -> bool:
         return stream.read(4) in _TIFF_STARTS
 
 
-def _choose(path: Path, file: h5py.File, dataset: str | None) -> str:
-    there = datasets_of(file)
+def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
+    try:
+        return file.get(name)
+    except OSError:
+        return None
+
+
+def _choose(path: Path, file: h5py.File, dataset: str | None) -> tuple[str, int | None]:
+    """Return the name of the dataset to take, and the axis of its frames where `dataset` tells."""
+    there, broken = datasets_of(file), broken_links(file)
+    listed = list_contents(there, broken)
     if dataset is not None:
-        if dataset.strip("/") not in there:
-            raise InputError(f"{path}: --dataset {dataset}: no such dataset; there are {_list(there)}")
-        return dataset.strip("/")
+        whole = dataset.strip("/")
+        for name, axis in ((whole, None), split_axis(whole)):
+            if name in there or isinstance(_get(file, name), h5py.Dataset):
+                return name, axis
+        raise InputError(f"{path}: --dataset {dataset}: no such dataset; there are {listed}")
     if FRAMES in file:
-        return FRAMES
+        return FRAMES, None
     plain = [name for name, found in there.items() if found.ndim == 3 and counts_dtype(found.dtype)]
     if len(plain) == 1:
         _log.warning("%s: no %s there: taking the frames in %s", path, FRAMES, plain[0])
-        return plain[0]
+        return plain[0], None
     if plain:
         raise InputError(
-            f"{path}: expected a dataset {FRAMES} or one of frames alone, found {_list(there)}; "
+            f"{path}: expected a dataset {FRAMES} or one of frames alone, found {listed}; "
             "name the one to take with --dataset"
         )
-    raise InputError(
-        f"{path}: expected a dataset {FRAMES}, or one of integers of shape (N, H, W), found {_list(there)}; "
-        "give a file of camera frames, as script/simulate_finaltest.sh makes"
+    remedy = (
+        "put the file that a link leads to in its place, or name that file itself"
+        if broken
+        else "give a file of camera frames, as script/simulate_finaltest.sh makes"
     )
-
-
-def _list(datasets: dict[str, h5py.Dataset]) -> str:
-    if not datasets:
-        return "no datasets"
-    return ", ".join(f"{name} ({describe(found.dtype)}, shape {found.shape})" for name, found in datasets.items())
+    raise InputError(
+        f"{path}: expected a dataset {FRAMES}, or one of integers of shape (N, H, W), found {listed}; {remedy}"
+    )

@@ -61,6 +61,8 @@ class FrameSource(ABC):
         Of the frames: uint8 or uint16.
     bits : int
         Depth of the camera as far as the file declares it; mostly 16 for 12-bit counts stored in 16 bits.
+    cautions : tuple of str
+        What whoever chose the file should be told of how it was understood; `util.frames.open.log_cautions`.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class FrameSource(ABC):
     frame_shape: tuple[int, int]
     dtype: np.dtype[np.unsignedinteger]
     bits: int
+    cautions: tuple[str, ...] = ()
 
     @abstractmethod
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
@@ -113,6 +116,10 @@ class FrameSource(ABC):
                 f"{self.where}: expected a range of frames within 0..{self.count}, "
                 f"found {start}..{stop}; choose one inside the file"
             )
+
+    def check_written(self, start: int = 0, stop: int | None = None) -> None:
+        """Raise InputError unless frames `start` .. `stop` - 1 were ever stored; the message says which were."""
+        self.check_range(start, self.count if stop is None else stop)
 
     def read(self, index: int) -> NDArray[np.unsignedinteger]:
         """Return frame `index`; see `read_row`."""
