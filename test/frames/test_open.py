@@ -200,7 +200,7 @@ def test_missing_files_and_datasets_are_refused(tmp_path):
     refused(path, "--dataset images", there, dataset="images")
     refused(path, "--dataset camera:", there, dataset="camera")  # a group
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "expected files *.tif or *.tiff, found none")
+    refused(tmp_path / "empty", "expected files *.tif or *.tiff or *.png, found none")
     refused(pages(tmp_path / "f.tif", frames(np.uint8)), "expected an HDF5 file, found TIFF", dataset="images")
 
 

@@ -2,19 +2,23 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import h5py
 
+from util.frames import png, tiff
 from util.frames.course_file import FRAMES, FrameFile
+from util.frames.folder import files_in
+from util.frames.foreign import READ, foreign_format
 from util.frames.hdf5 import FrameStack
 from util.frames.hdf5_axes import split_axis
 from util.frames.hdf5_names import broken_links, datasets_of, list_contents
 from util.frames.source import FrameSource, counts_dtype
-from util.frames.tiff import TiffFrames
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import metadata_of, open_hdf5
 
 # TIFF and BigTIFF, either byte order.
+_HDF5_START = b"\x89HDF\r\n\x1a\n"
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _log = logging.getLogger(__name__)
@@ -27,7 +31,7 @@ def open_frames(path: Path, dataset: str | None = None, frame_axis: int | None =
     ----------
     path : Path
         The course's `finaltest.h5`; an HDF5 file with a plain dataset (N, H, W); a TIFF file of many pages; or a folder
-        of TIFF files.
+        of TIFF files, or of PNG files where it holds no TIFF.
     dataset : str or None
         Which dataset of an HDF5 file; None: ``FinalImage``, or else the only one of plain frames, which a warning of
         this module's logger then names. It may end with the axis of the frames, as the `dataset` of a `FrameSource`.
@@ -39,11 +43,14 @@ def open_frames(path: Path, dataset: str | None = None, frame_axis: int | None =
     InputError
         No such file or dataset, or no frames in it; one line that names what is there instead.
     """
-    if path.is_dir() or _starts_as_tiff(path):
+    images = _image_format(path)
+    if images is not None:
         for value, option in ((dataset, "--dataset"), (frame_axis, "--frame-axis")):
             if value is not None:
-                raise InputError(f"{path}: {option} {value}: expected an HDF5 file, found TIFF; leave the option out")
-        return TiffFrames(path)
+                raise InputError(
+                    f"{path}: {option} {value}: expected an HDF5 file, found {images}; leave the option out"
+                )
+        return tiff.TiffFrames(path) if images == "TIFF" else png.PngFrames(path)
     with open_hdf5(path) as file, metadata_of(path):
         chosen, axis = _choose(path, file, dataset)
         axis = axis if frame_axis is None else frame_axis
@@ -67,19 +74,39 @@ def is_course_file(path: Path) -> bool:
     Raises
     ------
     InputError
-        No such file, or neither TIFF nor HDF5.
+        No such file, or in none of the formats that are read.
     """
-    if path.is_dir() or _starts_as_tiff(path):
+    if _image_format(path) is not None:
         return False
     with open_hdf5(path) as file:
         return FRAMES in file
 
 
-def _starts_as_tiff(path: Path) -> bool:
+def _image_format(path: Path) -> Literal["TIFF", "PNG"] | None:
+    """Return the format of a folder, or of a file that is no HDF5; None: HDF5, or something that no one knows.
+
+    Raises
+    ------
+    InputError
+        A folder without frames, or a format that is known and not read.
+    """
+    if path.is_dir():
+        suffixes = {file.suffix.lower() for file in files_in(path, tiff.SUFFIXES + png.SUFFIXES)}
+        return "TIFF" if suffixes & set(tiff.SUFFIXES) else "PNG"
     if not path.exists():
-        return False  # open_hdf5 reports it
+        return None  # open_hdf5 reports it
     with path.open("rb") as stream:
-        return stream.read(4) in _TIFF_STARTS
+        start = stream.read(len(png.START))
+    if start.startswith(_TIFF_STARTS):
+        return "TIFF"
+    if start == png.START:
+        return "PNG"
+    # HDF5 may begin further on in a file, behind what others put there.
+    foreign = None if start.startswith(_HDF5_START) or h5py.is_hdf5(path) else foreign_format(path)
+    if foreign is not None:
+        name, remedy = foreign
+        raise InputError(f"{path}: expected frames as {READ}, found {name}, which is not read; {remedy}")
+    return None
 
 
 def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:

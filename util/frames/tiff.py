@@ -5,7 +5,6 @@ import itertools
 import logging
 import math
 import os
-import re
 import struct
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from util.frames.folder import files_in
 from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts, counts_dtype
 from util.frames.tiff_axes import check_axes, declared_axes
 from util.runtime.errors import FrameError, InputError
@@ -48,7 +48,7 @@ class TiffFrames(FrameSource):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._files = _files_in(self.path) if self.path.is_dir() else [self.path]
+        self._files = files_in(self.path, SUFFIXES) if self.path.is_dir() else [self.path]
         self._opened: tuple[Path, _TiffPages] | None = None
         try:
             first = self._pages_of(0)
@@ -214,7 +214,7 @@ class _TiffPages:
         """Map such frames."""
         page = self._file.pages.first
         self._count = count
-        kind = self._file.byteorder + page.dtype.char
+        kind = np.dtype(page.dtype).newbyteorder(self._file.byteorder)
         return np.memmap(self._path, kind, "r", page.dataoffsets[0], (count, *page.shape))
 
     def __len__(self) -> int:
@@ -255,19 +255,6 @@ class _TiffPages:
     def read(self, page: int) -> NDArray[np.integer]:
         """Return a frame as it is stored; raise one of `_DAMAGE` where it cannot be read."""
         return self._stack[page] if self._stack is not None else self._file.pages[page].asarray()
-
-
-def _files_in(folder: Path) -> list[Path]:
-    names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
-    if not names:
-        raise InputError(f"{folder}: expected files *.tif or *.tiff, found none; give the folder that holds the frames")
-    return sorted(names, key=_by_value)
-
-
-def _by_value(path: Path) -> list[tuple[int, int | str]]:
-    """Order names so that frame_9 comes before frame_10, and names of equal values by their text."""
-    parts = [part for part in re.split(r"(\d+)", path.name) if part]
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(2, path.name)]
 
 
 def _unreadable(where: str, error: Exception) -> FrameError:
