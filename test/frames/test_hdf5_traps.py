@@ -126,6 +126,25 @@ def test_a_virtual_dataset_of_one_file_a_frame_misses_the_one_that_is_gone(tmp_p
     refused(tmp_path / "v.h5", "found none at images in 7.h5: no such file")
 
 
+def test_a_virtual_dataset_of_numbered_files_misses_the_one_that_is_gone(tmp_path):
+    expected = frames()
+    for number in range(3):
+        write(tmp_path / f"run_{number}.h5", expected[4 * number : 4 * number + 4])
+    space = h5py.h5s.create_simple(expected.shape, (h5py.h5s.UNLIMITED, *SHAPE))
+    space.select_hyperslab((0, 0, 0), (h5py.h5s.UNLIMITED, 1, 1), (4, *SHAPE), (4, *SHAPE))
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_virtual(space, b"run_%b.h5", b"images", h5py.h5s.create_simple((4, *SHAPE)))
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT16, space, made)
+    assert_holds(tmp_path / "v.h5", expected)
+    (tmp_path / "run_1.h5").unlink()
+    with h5py.File(tmp_path / "v.h5") as file:
+        assert file["images"].shape == (4, *SHAPE)  # HDF5 ends before the first file that is missing
+    refused(tmp_path / "v.h5", "found none at images in run_1.h5: no such file")
+    (tmp_path / "run_2.h5").unlink()
+    assert_holds(tmp_path / "v.h5", expected[:4])
+
+
 def test_a_virtual_dataset_of_itself_is_refused(tmp_path):
     refused(
         virtual(tmp_path / "v.h5", [("v.h5", 0, COUNT)]), "expected a virtual dataset of others, found one of itself"
@@ -259,6 +278,9 @@ def test_frames_along_the_last_axis_are_not_taken_for_frames_along_the_first(tmp
     refused(path, f"found shape {(*shape, count)}", "along axis 2", reason, "--frame-axis 2 or --frame-axis 0")
     assert_holds(path, expected, frame_axis=2)
     assert_holds(path, expected, dataset="images[axis 2]")
+    with open_frames(path, None, 2) as file:
+        direct = file._rows._packed(3) is not None
+    assert direct == (layout.get("compression") == "gzip")  # one packed frame a chunk, wherever it lies
 
 
 def test_the_users_word_on_the_axis_counts(tmp_path):

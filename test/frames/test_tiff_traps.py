@@ -1,9 +1,13 @@
 """TIFF files that hold less than they tell of, or other pages than frames: refused in one line, or read right."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
 
+from support import ROOT
 from support.refusals import refused
 from util.frames.open import open_frames
 from util.runtime.errors import FrameError
@@ -95,14 +99,25 @@ WRITERS = {
 
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.8, 0.95])
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_a_file_that_is_cut_short_is_refused(tmp_path, write, part, capfd):
+def test_a_file_that_is_cut_short_is_refused(tmp_path, write, part):
     path = tmp_path / "f.tif"
     write(path)
     assert_holds(path, frames())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * part)])
     refused(path, "expected ", "found ", "copy it again")
-    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_that_is_cut_short_costs_one_line(tmp_path):
+    path = tmp_path / "f.tif"
+    image_by_image(path)
+    path.write_bytes(path.read_bytes()[:-9000])
+    program = "import sys; from pathlib import Path; from util.frames.open import open_frames as open_\n"
+    program += "from util.runtime.errors import run_program; run_program(lambda: open_(Path(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", program, path], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {path}: expected a whole TIFF file")
 
 
 def test_a_file_that_is_cut_short_tells_how_many_pages_are_whole(tmp_path):

@@ -7,7 +7,9 @@ tables are read here, no frames.
 
 import math
 import os
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +128,10 @@ def _of_sources(dataset: h5py.Dataset, axis: int, depth: int) -> list[Range]:
     elements = math.prod(dataset.shape) // dataset.shape[axis]
     pieces: list[tuple[int, int, int]] = []  # first and last index, and elements at each
     missing: dict[str, str] = {}
+    folder = Path(dataset.file.filename).parent
     for source in dataset.virtual_sources():
-        slab = _Slab(source.vspace, dataset.shape, axis)
-        for block, file_name in _names(source.file_name, slab):
+        slab = _Slab.of(source.vspace, dataset.shape, axis)
+        for block, file_name in _names(source.file_name, slab, folder):
             try:
                 stored = _of_source(dataset, source, file_name, block, axis, depth)
             except (FileNotFoundError, KeyError, OSError) as error:
@@ -158,14 +161,22 @@ def _filled(pieces: list[tuple[int, int, int]], elements: int) -> list[Range]:
     return merged(zip(edges[full].tolist(), edges[full + 1].tolist(), strict=True))
 
 
+@dataclass(frozen=True)
 class _Slab:
     """A selection of a dataspace along one axis: `count` blocks of `block` indices, `stride` apart from `start` on.
 
-    `elements` are those that are selected at each index. What is selected irregularly counts as its bounding box, and
-    what has no end ends with `shape`.
+    `elements` are those that are selected at each index.
     """
 
-    def __init__(self, space: Any, shape: tuple[int, ...], axis: int) -> None:
+    start: int
+    stride: int
+    count: int
+    block: int
+    elements: int
+
+    @classmethod
+    def of(cls, space: Any, shape: tuple[int, ...], axis: int) -> "_Slab":
+        """Read a selection; an irregular one counts as its bounding box, and one without end ends with `shape`."""
         rank = len(shape)
         start, stride, count, block = [0] * rank, [1] * rank, [1] * rank, list(shape)
         if space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
@@ -174,10 +185,10 @@ class _Slab:
             start, high = (list(values) for values in space.get_select_bounds())
             block = [last + 1 - first for first, last in zip(start, high, strict=True)]
         for k in range(rank):
-            block[k] = min(block[k], shape[k] - start[k])
+            block[k] = max(min(block[k], shape[k] - start[k]), 0)
             count[k] = max(min(count[k], math.ceil((shape[k] - start[k]) / stride[k])), 0)
-        self.start, self.stride, self.count, self.block = start[axis], stride[axis], count[axis], block[axis]
-        self.elements = math.prod(count[k] * block[k] for k in range(rank) if k != axis)
+        elements = math.prod(count[k] * block[k] for k in range(rank) if k != axis)
+        return cls(start[axis], stride[axis], count[axis], block[axis], elements)
 
     @property
     def ranges(self) -> list[Range]:
@@ -186,19 +197,23 @@ class _Slab:
         return merged((start, start + self.block) for start in starts)
 
 
-def _names(pattern: str, slab: _Slab) -> list[tuple[_Slab, str]]:
+def _names(pattern: str, slab: _Slab, folder: Path) -> list[tuple[_Slab, str]]:
     """Return the files that a source's name stands for, each with what is selected of it.
 
     In a name, %b stands for the number of a block, of which each is in a file of its own, and %% for one percent sign.
+    HDF5 ends such a dataset before the first number that is missing; those beyond it that are in `folder` count too.
     """
-    if "%" not in pattern.replace("%%", ""):
+    if "%b" not in pattern.replace("%%", ""):
         return [(slab, pattern.replace("%%", "%"))]
-    found = []
-    for number in range(slab.count):
-        block = _Slab.__new__(_Slab)
-        block.__dict__ |= slab.__dict__ | {"start": slab.start + number * slab.stride, "count": 1}
-        found.append((block, pattern.replace("%b", str(number)).replace("%%", "%")))
-    return found
+    before, after = (part.replace("%%", "%") for part in pattern.split("%b", 1))
+    given = re.compile(re.escape(Path(before + "0").name[:-1]) + r"(\d+)" + re.escape(after))
+    beyond = [
+        int(found[1]) + 1
+        for path in (folder / (before + "0")).parent.glob("*")
+        if (found := given.fullmatch(path.name))
+    ]
+    starts = (slab.start + number * slab.stride for number in range(max(slab.count, *beyond, 0)))
+    return [(replace(slab, start=start, count=1), f"{before}{number}{after}") for number, start in enumerate(starts)]
 
 
 def _of_source(dataset: h5py.Dataset, source: Any, file_name: str, slab: _Slab, axis: int, depth: int) -> list[Range]:
@@ -220,7 +235,7 @@ def _mapped(found: h5py.Dataset, space: Any, rank: int, slab: _Slab, axis: int, 
         whole = found.size >= slab.elements * _length(slab.ranges)
         return slab.ranges if whole and stored_ranges(found, 0, depth + 1) == [(0, found.shape[0])] else []
     stored = stored_ranges(found, axis, depth + 1)
-    there = _Slab(space, found.shape, axis)
+    there = _Slab.of(space, found.shape, axis)
     taken, wanted = there.ranges, slab.ranges
     if there.elements < slab.elements:
         return []
