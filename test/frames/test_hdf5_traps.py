@@ -232,6 +232,24 @@ def test_frames_that_were_declared_and_never_written_are_refused(tmp_path, layou
         assert file.fingerprint() == file.fingerprint()
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 6, 7, 16])
+def test_samples_are_spread_over_the_frames_that_were_written(tmp_path, most):
+    with h5py.File(tmp_path / "file.h5", "w") as file:
+        images = file.create_dataset("images", (50, *SHAPE), "u2", chunks=(1, *SHAPE))
+        rows = [3, 4, 5, 20, 48, 49]
+        for row in rows:
+            images[row] = row
+    with open_frames(tmp_path / "file.h5") as file:
+        assert file.written() == [(3, 6), (20, 21), (48, 50)]
+        places = np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))
+        assert file.spread_out(most) == [rows[place] for place in places]
+        fingerprint = file.fingerprint()
+    with h5py.File(tmp_path / "file.h5", "r+") as file:
+        file["images"][20, 0, 0] = 0
+    with open_frames(tmp_path / "file.h5") as file:
+        assert file.fingerprint() != fingerprint
+
+
 def test_a_frame_of_which_some_chunks_are_missing_was_not_written(tmp_path):
     with h5py.File(tmp_path / "file.h5", "w") as file:
         images = file.create_dataset("images", (COUNT, *SHAPE), "u2", chunks=(1, 10, 30))

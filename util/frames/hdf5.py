@@ -67,6 +67,10 @@ class HDF5Frames(FrameSource):
         """Close the file."""
         self._file.close()
 
+    def written(self) -> list[tuple[int, int]]:
+        """Return the ranges of frames that were written; see `FrameSource.written`."""
+        return gaps(self._unwritten, 0, self.count)
+
     def check_written(self, start: int = 0, stop: int | None = None) -> None:
         """Raise InputError unless frames `start` .. `stop` - 1 were written; HDF5 would read others as zeros."""
         stop = self.count if stop is None else stop
@@ -75,7 +79,7 @@ class HDF5Frames(FrameSource):
         asked = [(first, last) for first, last in asked if first < last]
         if not asked:
             return
-        written = gaps(self._unwritten, 0, self.count)
+        written = self.written()
         if written:
             first, last = max(written, key=lambda found: found[1] - found[0])
             remedy = f"search those that were, as with --range {first} {last}"

@@ -46,8 +46,8 @@ class PngFrames(FrameSource):
         try:
             self.frame_shape, self.bits = _look(self._files[0])
             self.dtype = np.dtype(np.uint8 if self.bits == 8 else np.uint16)
-            for index in np.unique(np.linspace(0, self.count - 1, FINGERPRINT_FRAMES).round().astype(int)):
-                self._check(int(index))
+            for index in self.spread_out(FINGERPRINT_FRAMES):
+                self._check(index)
         except FrameError as error:
             raise InputError(str(error)) from None
 

@@ -59,8 +59,8 @@ class TiffFrames(FrameSource):
                 lengths = [len(first)] * len(self._files)
             self._starts = [0, *itertools.accumulate(lengths)]
             self.count = self._starts[-1]
-            for index in np.unique(np.linspace(0, self.count - 1, FINGERPRINT_FRAMES).round().astype(int)):
-                self._check(int(index))
+            for index in self.spread_out(FINGERPRINT_FRAMES):
+                self._check(index)
         except FrameError as error:
             self.close()
             raise InputError(str(error)) from None
