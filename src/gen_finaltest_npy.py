@@ -2,7 +2,7 @@
 
 usage: python -m src.gen_finaltest_npy --finaltest FILE --output FOLDER [--range START STOP] [--workers N] ...
 
-reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder of it),
+reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder of TIFF or PNG),
         param/finder.toml (how to search); param/phosphor.toml (one electron's spot, where the frames do not tell it)
 writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `events`; ten ranges over the file unless
         told otherwise
@@ -69,7 +69,9 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         prog="gen_finaltest_npy.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--finaltest", type=Path, required=True, metavar="FILE", help="camera frames: HDF5, TIFF, folder of TIFF")
+    add(
+        "--finaltest", type=Path, required=True, metavar="FILE", help="camera frames: HDF5, TIFF, folder of TIFF or PNG"
+    )
     add("--dataset", metavar="NAME", help="HDF5 dataset (default: FinalImage, or the only one)")
     add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards")
