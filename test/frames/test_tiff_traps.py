@@ -10,7 +10,7 @@ import tifffile
 from support import ROOT
 from support.refusals import refused
 from util.frames.open import open_frames
-from util.runtime.errors import FrameError
+from util.runtime.errors import FrameError, InputError
 
 SHAPE = (20, 30)
 COUNT = 12
@@ -207,3 +207,30 @@ def test_a_description_that_cannot_be_made_out_is_a_comment(tmp_path):
     description = '{"shape": [12, 20'
     tifffile.imwrite(tmp_path / "f.tif", frames(), photometric="minisblack", metadata=None, description=description)
     assert_holds(tmp_path / "f.tif", frames())
+
+
+def test_a_page_that_tells_two_widths_is_refused(tmp_path):
+    path = tmp_path / "f.tif"
+    image_by_image(path)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[COUNT - 1].tags["ImageWidth"].overwrite((30, 40))
+    refused(path, "page 11: expected a whole TIFF page, found one that cannot be read")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_file_is_refused_in_one_line_or_read(tmp_path, seed):
+    path = tmp_path / "f.tif"
+    image_by_image(path)
+    rng = np.random.default_rng(seed)
+    damaged = bytearray(path.read_bytes())
+    for place in rng.integers(4, len(damaged), 40):
+        damaged[place] = rng.integers(256)
+    path.write_bytes(damaged)
+    try:
+        with open_frames(path) as file:
+            file.fingerprint()
+    except InputError as error:
+        message = str(error)
+    else:
+        message = str(path)
+    assert str(path) in message

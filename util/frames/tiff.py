@@ -229,7 +229,8 @@ class _TiffPages:
         where = f"{self._path}: page {page}"
         try:
             found = self._file.pages[0 if self._stack is not None else page].aspage()
-            shape, kind, bits = found.shape, found.dtype, found.bitspersample
+            kind, bits = found.dtype, int(found.bitspersample)
+            shape = tuple(int(pixels) for pixels in found.shape)  # each several, in a damaged file
             lacking = not found.databytecounts or not all(found.databytecounts)
             grey = found.samplesperpixel == 1 and found.photometric == tifffile.PHOTOMETRIC.MINISBLACK
             seen = getattr(found.photometric, "name", found.photometric)
