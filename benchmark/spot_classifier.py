@@ -105,7 +105,7 @@ def best_with_error(
     steps = steps[((steps**2).sum(axis=1) <= reach**2) & (steps != 0).any(axis=1)]
     positives, near = (np.count_nonzero(rows["Kind"] == kind) for kind in (POSITIVE, NEAR))
 
-    def likelihood(place: NDArray, step: NDArray) -> NDArray:
+    def likelihood(place: NDArray[np.float64], step: NDArray[np.float64]) -> NDArray[np.float64]:
         """Density of a measured place if the electron lies in the pixel at `step`."""
         gap = place - step
         return np.prod(ndtr((gap + 0.5) / std) - ndtr((gap - 0.5) / std), axis=-1)

@@ -95,7 +95,9 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     """Answer from the summed frames alone."""
     recipe = settings.load(PhosphorRecipe, options.phosphor)
     finder = settings.load(FinderSettings, options.finder)
-    frames, source, learned = summed_frames.learn_frames(options.finaltest, options.dataset, recipe, finder)
+    frames, source, learned = summed_frames.learn_frames(
+        options.finaltest, options.dataset, options.frame_axis, recipe, finder
+    )
     print(learned.report())
     truth = truth_of(options.finaltest, frames.dataset, source, options.spheres)
 

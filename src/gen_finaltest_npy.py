@@ -2,7 +2,7 @@
 
 usage: python -m src.gen_finaltest_npy --finaltest FILE --output FOLDER [--range START STOP] [--workers N] ...
 
-reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder of it),
+reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder of TIFF or PNG),
         param/finder.toml (how to search); param/phosphor.toml (one electron's spot, where the frames do not tell it)
 writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `events`; ten ranges over the file unless
         told otherwise
@@ -26,7 +26,7 @@ from util.electrons.shard_facts import FrameCounts, SearchSettings
 from util.electrons.shards import Shard, shard_path, write_shard
 from util.finder.calibration import learn_detector
 from util.finder.finder import FinderSettings
-from util.frames.open import open_frames
+from util.frames.open import log_cautions, open_frames
 from util.frames.source import FrameSource
 from util.runtime import settings
 from util.runtime.errors import FrameError, InputError, run_program
@@ -45,6 +45,7 @@ class Options:
 
     finaltest: Path
     dataset: str | None
+    frame_axis: int | None
     output: Path
     range: Range | None
     shard_count: int | None
@@ -68,8 +69,11 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         prog="gen_finaltest_npy.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--finaltest", type=Path, required=True, metavar="FILE", help="camera frames: HDF5, TIFF, folder of TIFF")
+    add(
+        "--finaltest", type=Path, required=True, metavar="FILE", help="camera frames: HDF5, TIFF, folder of TIFF or PNG"
+    )
     add("--dataset", metavar="NAME", help="HDF5 dataset (default: FinalImage, or the only one)")
+    add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards")
     add("--range", type=int, nargs=2, metavar=("START", "STOP"), help="search these frames alone")
     add(
@@ -155,9 +159,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = options.output
     recipe = settings.load(PhosphorRecipe, options.phosphor)
     finder = settings.load(FinderSettings, options.finder)
-    with open_frames(options.finaltest, options.dataset) as frames:
-        if options.range:
-            frames.check_range(*options.range)
+    with open_frames(options.finaltest, options.dataset, options.frame_axis) as frames:
+        log_cautions(frames)
+        frames.check_written(*(options.range or (0, frames.count)))
         source = frames.fingerprint()
         asked = SearchSettings(recipe, finder, frames.dataset, options.spots)
         known = None if options.overwrite else detector_of_shards(output, source, asked)

@@ -71,6 +71,7 @@ class Options:
     output: Path
     finaltest: Path | None = None
     dataset: str | None = None
+    frame_axis: int | None = None
     method: Method = "likelihood"
     network: Path | None = None
     spheres: int = 2
@@ -189,6 +190,7 @@ def _add_summed_frames(parser: argparse.ArgumentParser) -> None:
     add(
         "--dataset", metavar="NAME", help="HDF5 dataset, for --method integrated (default: FinalImage, or the only one)"
     )
+    add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
     add("--phosphor", type=Path, default=Options.phosphor, metavar="FILE", help="a spot, for --method integrated")
     add("--finder", type=Path, default=Options.finder, metavar="FILE", help="how to search, for --method integrated")
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from util.electrons.hits import Hits
 from util.fit.result import FitResult, floor_distance
 from util.frames.open import open_frames
 from util.physics.sphere import Sphere
+from util.runtime.errors import FrameError
 
 FLOOR_DRAWS = 4000
 
@@ -31,9 +33,11 @@ def frame_with_hits(path: Path | None, hits: Hits) -> tuple[NDArray[np.unsignedi
         return None
     first = hits.events["ImageId"][0]
     with open_frames(path, hits.dataset) as frames:
-        for image_id, frame in frames.rows():
-            if image_id == first:
-                return frame, hits.events[hits.events["ImageId"] == first]
+        for index in range(frames.count):
+            with suppress(FrameError):  # not searched, since it cannot be read
+                image_id, frame = frames.read_row(index)
+                if image_id == first:
+                    return frame, hits.events[hits.events["ImageId"] == first]
     return None
 
 

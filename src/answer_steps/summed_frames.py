@@ -17,7 +17,7 @@ from util.finder.finder import Finder, FinderSettings
 from util.fit.agreement import DISAGREE, compare
 from util.fit.influence_functions import Influence
 from util.fit.result import FitResult
-from util.frames.open import open_frames
+from util.frames.open import log_cautions, open_frames
 from util.runtime.errors import InputError
 from util.runtime.executor import open_executor
 from util.summed.blocks import FrameSums, spot_of, sum_frames
@@ -44,9 +44,11 @@ class Frames:
 
 
 def learn_frames(
-    path: Path | None, dataset: str | None, recipe: PhosphorRecipe, finder: FinderSettings
+    path: Path | None, dataset: str | None, frame_axis: int | None, recipe: PhosphorRecipe, finder: FinderSettings
 ) -> tuple[Frames, str, Learned]:
     """Learn the detector from frames; return them, the fingerprint of their file, and what was learnt.
+
+    `dataset` and `frame_axis` are as `util.frames.open.open_frames` takes them.
 
     Raises
     ------
@@ -55,7 +57,9 @@ def learn_frames(
     """
     if path is None:
         raise InputError("--method integrated: expected the file of the frames, found none; give it with --finaltest")
-    with open_frames(path, dataset) as frames:
+    with open_frames(path, dataset, frame_axis) as frames:
+        log_cautions(frames)
+        frames.check_written()
         learned = learn_detector(frames, recipe, finder)
         return Frames(path, frames.dataset, learned.detector, finder), frames.fingerprint(), learned
 

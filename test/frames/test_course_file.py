@@ -10,7 +10,7 @@ import pytest
 from util.frames.course_file import FRAMES, FrameFile, frame_dtype
 from util.frames.course_writer import pack_frame, writing_frames
 from util.physics.sphere import Sphere
-from util.runtime.errors import InputError
+from util.runtime.errors import FrameError, InputError
 from util.simulation.truth_tables import (
     DETECTED_DTYPE,
     GENERATED_DTYPE,
@@ -99,7 +99,7 @@ def test_frames_are_read_from_any_layout(tmp_path, layout, dtype):
     assert_holds_the_frames(tmp_path / "f.h5")
 
 
-def test_rows_that_skipped_the_filter_or_were_never_written_are_read(tmp_path):
+def test_rows_that_skipped_the_filter_are_read_and_those_never_written_are_not(tmp_path):
     path = tmp_path / "f.h5"
     with h5py.File(path, "w") as file:
         dataset = file.create_dataset(FRAMES, (3,), frame_dtype(SHAPE), chunks=(1,), compression="gzip")
@@ -108,9 +108,11 @@ def test_rows_that_skipped_the_filter_or_were_never_written_are_read(tmp_path):
         dataset.id.write_direct_chunk((1,), row.tobytes(), filter_mask=1)
         dataset.id.write_direct_chunk((2,), pack_frame(8, row["Image"][0]))
     with FrameFile(path) as file:
-        assert not file.read(0).any()
         assert (file.read(1) == 9).all() and (file.read(2) == 9).all()
-        assert file.image_ids().tolist() == [0, 7, 8]
+        assert file.image_ids(1).tolist() == [7, 8]
+        for read in (lambda: file.read(0), file.image_ids):
+            with pytest.raises(FrameError, match=r"f\.h5: FinalImage: frame 0 was never written"):
+                read()
 
 
 def test_fingerprint_tells_files_apart_and_not_readers(tmp_path):

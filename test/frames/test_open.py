@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from support.refusals import refused
 from util.frames.course_file import FRAMES, FrameFile
 from util.frames.hdf5 import FrameStack
 from util.frames.open import open_frames
@@ -190,16 +191,6 @@ def test_a_dataset_is_chosen_by_name(tmp_path):
         assert np.array_equal(file.read(3), one[3])
 
 
-def refused(path, *words, dataset=None):
-    """Return the one line with which frames are refused; it must name the file and hold the words."""
-    with pytest.raises(InputError) as caught:
-        open_frames(path, dataset)
-    line = str(caught.value)
-    assert "\n" not in line and str(path) in line
-    for word in words:
-        assert word in line, line
-
-
 def test_missing_files_and_datasets_are_refused(tmp_path):
     refused(tmp_path / "f.h5", "no such file")
     (tmp_path / "f.h5").write_text("text")
@@ -209,7 +200,7 @@ def test_missing_files_and_datasets_are_refused(tmp_path):
     refused(path, "--dataset images", there, dataset="images")
     refused(path, "--dataset camera:", there, dataset="camera")  # a group
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "expected files *.tif or *.tiff, found none")
+    refused(tmp_path / "empty", "expected files *.tif or *.tiff or *.png, found none")
     refused(pages(tmp_path / "f.tif", frames(np.uint8)), "expected an HDF5 file, found TIFF", dataset="images")
 
 
@@ -236,9 +227,9 @@ def test_datasets_that_are_no_frames_are_refused(tmp_path, images, words):
     [
         (np.zeros((2, 20, 30, 3), np.uint8), {"photometric": "rgb"}, ["page 0", "grey", "found RGB with 3"]),
         (np.zeros((2, 20, 30), np.uint8), {"photometric": "miniswhite"}, ["black as zero", "MINISWHITE"]),
-        (np.zeros((2, 20, 30), np.float32), {}, ["integers of 8 to 16 bits", "float32"]),
-        (np.zeros((2, 20, 30), np.uint32), {}, ["integers of 8 to 16 bits", "uint32"]),
-        (np.zeros((2, 20, 30), bool), {}, ["integers of 8 to 16 bits", "bool"]),
+        (np.zeros((2, 20, 30), np.float32), {}, ["integers of 8 bits or more", "float32"]),
+        (np.zeros((2, 20, 30), np.complex64), {}, ["integers of 8 bits or more", "complex64"]),
+        (np.zeros((2, 20, 30), bool), {}, ["integers of 8 bits or more", "bool"]),
         (np.zeros((2, 20, 8), np.uint8), {}, ["at least 16 pixels", "(20, 8)"]),
     ],
 )

@@ -102,6 +102,35 @@ def test_a_bad_file_ends_with_status_two_and_one_line(small_frames, tmp_path, ma
     assert names(tmp_path / "shards") == []
 
 
+def test_frames_never_written_are_left_out_by_a_range_and_else_refused(small_frames, tmp_path):
+    path = tmp_path / "half.h5"
+    with h5py.File(small_frames) as whole, h5py.File(path, "w") as file:
+        rows = file.create_dataset(FRAMES, (60,), whole[FRAMES].dtype, chunks=(1,), compression="gzip")
+        rows[:40] = whole[FRAMES][:40]
+    with pytest.raises(InputError, match=r"20 of them declared and never written: 40\.\.59; .* --range 0 40$"):
+        run(path, tmp_path / "shards")
+    assert not names(tmp_path / "shards")
+    run(path, tmp_path / "shards", "--range", 0, 40)
+    run(small_frames, tmp_path / "whole", "--range", 0, 40)
+    (found,), (expected,) = (list_shards(tmp_path / name) for name in ("shards", "whole"))
+    assert len(read_shard(found).events) == pytest.approx(len(read_shard(expected).events), rel=0.02)
+
+
+def test_frames_along_the_last_axis_are_searched_when_told_so(small_frames, tmp_path):
+    with h5py.File(small_frames) as whole:
+        images = whole[FRAMES]["Image"][:40]
+    for name, stack in (("first", images), ("last", np.moveaxis(images, 0, -1))):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["images"] = stack
+    with pytest.raises(InputError, match=r"seem to lie along axis 2: .* say which it is with --frame-axis 2"):
+        run(tmp_path / "last.h5", tmp_path / "shards")
+    run(tmp_path / "last.h5", tmp_path / "last", "--frame-axis", 2, "--shard-count", 1, workers=2)
+    run(tmp_path / "first.h5", tmp_path / "first", "--shard-count", 1)
+    (found,), (expected,) = (list_shards(tmp_path / name) for name in ("last", "first"))
+    assert np.array_equal(read_shard(found).events, read_shard(expected).events)
+    assert read_shard(found).facts.settings.dataset == "images[axis 2]"
+
+
 def test_a_bad_settings_file_ends_with_status_two_and_one_line(small_frames, tmp_path):
     (tmp_path / "finder.toml").write_text("seed = 0.3\nsed = 1\n")
     program = begin(small_frames, tmp_path / "shards", "--finder", tmp_path / "finder.toml")

@@ -101,7 +101,7 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         There is light, but no isolated spots of one kind in it, or a few that do not look like the recipe's.
     """
     per_read = int(np.clip(CAMERA_BYTES // (np.prod(frames.frame_shape) * 8), 8, CAMERA_FRAMES))
-    order = _spread_out(frames.count, MOST_FRAMES, per_read)
+    order = _in_runs(frames.spread_out(MOST_FRAMES), per_read)
     images = _read(frames, order[:per_read])
     if not images:
         raise InputError(f"{frames.where}: expected frames, found none that can be read; copy or make the file again")
@@ -145,11 +145,10 @@ def _no_basis(frames: FrameSource, found: str) -> InputError:
     )
 
 
-def _spread_out(count: int, most: int, per_read: int) -> list[int]:
-    """Choose up to `most` evenly spaced rows, such that each run of `per_read` of them spreads over the whole file."""
-    indices = np.unique(np.linspace(0, count - 1, most).round().astype(int))
-    runs = max(1, math.ceil(len(indices) / per_read))
-    return [int(index) for run in range(runs) for index in indices[run::runs]]
+def _in_runs(rows: Sequence[int], per_read: int) -> list[int]:
+    """Order evenly spaced rows such that each run of `per_read` of them spreads over the whole file."""
+    runs = max(1, math.ceil(len(rows) / per_read))
+    return [row for run in range(runs) for row in rows[run::runs]]
 
 
 def _read(frames: FrameSource, indices: Sequence[int]) -> list[NDArray[np.unsignedinteger]]:

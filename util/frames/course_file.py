@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.frames.hdf5 import HDF5Frames
+from util.frames.hdf5_names import broken_links, link_texts
 from util.frames.hdf5_rows import DAMAGE
 from util.frames.source import SMALLEST_FRAME, counts_dtype
 from util.runtime.errors import InputError
@@ -47,10 +48,12 @@ class FrameFile(HDF5Frames):
 
     def _checked(self) -> h5py.Dataset:
         file, where = self._file, self.where
-        found = file.get(self.dataset)
+        broken = broken_links(file)
+        found = None if self.dataset in broken else file.get(self.dataset)
         if not isinstance(found, h5py.Dataset):
+            names = ", ".join([*(name for name in file if name not in broken), *link_texts(broken)]) or "an empty file"
             raise InputError(
-                f"{self.path}: expected a dataset {self.dataset}, found {', '.join(file) or 'an empty file'}; "
+                f"{self.path}: expected a dataset {self.dataset}, found {names}; "
                 "give a file of camera frames, as script/simulate_finaltest.sh makes"
             )
         kind = found.dtype
@@ -93,6 +96,7 @@ class FrameFile(HDF5Frames):
         self.check_range(start, stop)
         ids = np.empty(stop - start, np.int64)
         for index in range(start, stop):
+            self._require(index)
             try:
                 ids[index - start] = self._rows.read_field(index, "ImageId")
             except DAMAGE as error:

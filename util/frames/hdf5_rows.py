@@ -1,4 +1,4 @@
-"""Rows of an HDF5 dataset along its first axis, read fast where they are packed one by one.
+"""Rows of an HDF5 dataset along one axis, read fast where they are packed one by one.
 
 HDF5 inflates chunks inside the library with zlib: 1.5 to 2.6 ms per frame of 86 electrons, depending on how it was
 packed. Here chunks leave the library packed, and ISA-L inflates them: 0.45 ms per frame in all.
@@ -27,17 +27,21 @@ class HDF5Rows:
     ----------
     dataset : h5py.Dataset
         Of at least one axis.
+    axis : int
+        The one along which rows lie.
 
     Attributes
     ----------
     dtype : np.dtype
-        Of one row, the shape of further axes included.
+        Of one row, the shape of the other axes included.
     fields : dict
         Type and offset in bytes of each field of a row, in the file's order; empty where rows are not records.
     """
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
-        self.dtype: np.dtype[Any] = np.dtype((dataset.dtype, dataset.shape[1:]))
+    def __init__(self, dataset: h5py.Dataset, axis: int = 0) -> None:
+        before, after = dataset.shape[:axis], dataset.shape[axis + 1 :]
+        self.dtype: np.dtype[Any] = np.dtype((dataset.dtype, before + after))
+        self._before, self._after = len(before), len(after)
         self.fields: dict[str, tuple[np.dtype[Any], int]] = {}
         if self.dtype.fields is not None:
             self.fields = {name: field[:2] for name, field in self.dtype.fields.items()}
@@ -46,7 +50,7 @@ class HDF5Rows:
         # Integers of fewer bits than their bytes hold are HDF5's to unpack.
         plain = not isinstance(kind, h5py.h5t.TypeIntegerID) or kind.get_precision() == 8 * kind.get_size()
         self._direct = (
-            dataset.chunks == (1, *dataset.shape[1:])
+            dataset.chunks == (*before, 1, *after)
             and filters.get_nfilters() == 1
             and filters.get_filter(0)[0] == h5py.h5z.FILTER_DEFLATE
             and plain
@@ -57,7 +61,7 @@ class HDF5Rows:
         """Return row `index`, a record or an array; raise one of `DAMAGE` where it cannot be read."""
         chunk = self._packed(index)
         if chunk is None:
-            return self._dataset[index]
+            return self._dataset[(slice(None),) * self._before + (index,)]
         row = isal_zlib.decompress(chunk, bufsize=self.dtype.itemsize)
         if len(row) != self.dtype.itemsize:
             raise ValueError(f"one of {len(row)} bytes")
@@ -77,7 +81,7 @@ class HDF5Rows:
         if not self._direct:
             return None
         try:
-            skipped, chunk = self._dataset.id.read_direct_chunk((index,) + (0,) * (self._dataset.ndim - 1))
+            skipped, chunk = self._dataset.id.read_direct_chunk((0,) * self._before + (index,) + (0,) * self._after)
         except (OSError, RuntimeError, ValueError):
             return None  # HDF5's own reader knows the fill value, or else has the better message
         return None if skipped else chunk

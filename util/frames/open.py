@@ -2,47 +2,70 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import h5py
 
+from util.frames import png, tiff
 from util.frames.course_file import FRAMES, FrameFile
-from util.frames.hdf5 import FrameStack, datasets_of
+from util.frames.folder import files_in
+from util.frames.foreign import READ, foreign_format
+from util.frames.hdf5 import FrameStack
+from util.frames.hdf5_axes import split_axis
+from util.frames.hdf5_names import broken_links, datasets_of, list_contents
 from util.frames.source import FrameSource, counts_dtype
-from util.frames.tiff import TiffFrames
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import describe, open_hdf5
+from util.runtime.hdf5 import metadata_of, open_hdf5
 
 # TIFF and BigTIFF, either byte order.
+_HDF5_START = b"\x89HDF\r\n\x1a\n"
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _log = logging.getLogger(__name__)
 
 
-def open_frames(path: Path, dataset: str | None = None) -> FrameSource:
+def open_frames(path: Path, dataset: str | None = None, frame_axis: int | None = None) -> FrameSource:
     """Open camera frames for reading.
 
     Parameters
     ----------
     path : Path
         The course's `finaltest.h5`; an HDF5 file with a plain dataset (N, H, W); a TIFF file of many pages; or a folder
-        of TIFF files.
+        of TIFF files, or of PNG files where it holds no TIFF.
     dataset : str or None
         Which dataset of an HDF5 file; None: ``FinalImage``, or else the only one of plain frames, which a warning of
-        this module's logger then names.
+        this module's logger then names. It may end with the axis of the frames, as the `dataset` of a `FrameSource`.
+    frame_axis : int or None
+        Along which axis of a plain dataset frames lie; None: the first, where nothing speaks against it.
 
     Raises
     ------
     InputError
         No such file or dataset, or no frames in it; one line that names what is there instead.
     """
-    if path.is_dir() or _starts_as_tiff(path):
-        if dataset is not None:
-            raise InputError(f"{path}: --dataset {dataset}: expected an HDF5 file, found TIFF; leave the option out")
-        return TiffFrames(path)
-    with open_hdf5(path) as file:
-        chosen = _choose(path, file, dataset)
-        compound = file[chosen].dtype.names is not None if isinstance(file.get(chosen), h5py.Dataset) else True
-    return FrameFile(path, chosen) if compound else FrameStack(path, chosen)
+    images = _image_format(path)
+    if images is not None:
+        for value, option in ((dataset, "--dataset"), (frame_axis, "--frame-axis")):
+            if value is not None:
+                raise InputError(
+                    f"{path}: {option} {value}: expected an HDF5 file, found {images}; leave the option out"
+                )
+        return tiff.TiffFrames(path) if images == "TIFF" else png.PngFrames(path)
+    with open_hdf5(path) as file, metadata_of(path):
+        chosen, axis = _choose(path, file, dataset)
+        axis = axis if frame_axis is None else frame_axis
+        compound = file[chosen].dtype.names is not None if isinstance(_get(file, chosen), h5py.Dataset) else True
+    if not compound:
+        return FrameStack(path, chosen, axis)
+    if axis is not None:
+        raise InputError(f"{path}: {chosen}: --frame-axis {axis}: expected plain frames, found records; leave it out")
+    return FrameFile(path, chosen)
+
+
+def log_cautions(frames: FrameSource) -> None:
+    """Log, as warnings, what whoever chose the file should be told of how it was understood."""
+    for caution in frames.cautions:
+        _log.warning("%s", caution)
 
 
 def is_course_file(path: Path) -> bool:
@@ -51,45 +74,74 @@ def is_course_file(path: Path) -> bool:
     Raises
     ------
     InputError
-        No such file, or neither TIFF nor HDF5.
+        No such file, or in none of the formats that are read.
     """
-    if path.is_dir() or _starts_as_tiff(path):
+    if _image_format(path) is not None:
         return False
     with open_hdf5(path) as file:
         return FRAMES in file
 
 
-def _starts_as_tiff(path: Path) -> bool:
+def _image_format(path: Path) -> Literal["TIFF", "PNG"] | None:
+    """Return the format of a folder, or of a file that is no HDF5; None: HDF5, or something that no one knows.
+
+    Raises
+    ------
+    InputError
+        A folder without frames, or a format that is known and not read.
+    """
+    if path.is_dir():
+        suffixes = {file.suffix.lower() for file in files_in(path, tiff.SUFFIXES + png.SUFFIXES)}
+        return "TIFF" if suffixes & set(tiff.SUFFIXES) else "PNG"
     if not path.exists():
-        return False  # open_hdf5 reports it
+        return None  # open_hdf5 reports it
     with path.open("rb") as stream:
-        return stream.read(4) in _TIFF_STARTS
+        start = stream.read(len(png.START))
+    if start.startswith(_TIFF_STARTS):
+        return "TIFF"
+    if start == png.START:
+        return "PNG"
+    # HDF5 may begin further on in a file, behind what others put there.
+    foreign = None if start.startswith(_HDF5_START) or h5py.is_hdf5(path) else foreign_format(path)
+    if foreign is not None:
+        name, remedy = foreign
+        raise InputError(f"{path}: expected frames as {READ}, found {name}, which is not read; {remedy}")
+    return None
 
 
-def _choose(path: Path, file: h5py.File, dataset: str | None) -> str:
-    there = datasets_of(file)
+def _get(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset | None:
+    try:
+        return file.get(name)
+    except OSError:
+        return None
+
+
+def _choose(path: Path, file: h5py.File, dataset: str | None) -> tuple[str, int | None]:
+    """Return the name of the dataset to take, and the axis of its frames where `dataset` tells."""
+    there, broken = datasets_of(file), broken_links(file)
+    listed = list_contents(there, broken)
     if dataset is not None:
-        if dataset.strip("/") not in there:
-            raise InputError(f"{path}: --dataset {dataset}: no such dataset; there are {_list(there)}")
-        return dataset.strip("/")
+        whole = dataset.strip("/")
+        for name, axis in ((whole, None), split_axis(whole)):
+            if name in there or isinstance(_get(file, name), h5py.Dataset):
+                return name, axis
+        raise InputError(f"{path}: --dataset {dataset}: no such dataset; there are {listed}")
     if FRAMES in file:
-        return FRAMES
+        return FRAMES, None
     plain = [name for name, found in there.items() if found.ndim == 3 and counts_dtype(found.dtype)]
     if len(plain) == 1:
         _log.warning("%s: no %s there: taking the frames in %s", path, FRAMES, plain[0])
-        return plain[0]
+        return plain[0], None
     if plain:
         raise InputError(
-            f"{path}: expected a dataset {FRAMES} or one of frames alone, found {_list(there)}; "
+            f"{path}: expected a dataset {FRAMES} or one of frames alone, found {listed}; "
             "name the one to take with --dataset"
         )
-    raise InputError(
-        f"{path}: expected a dataset {FRAMES}, or one of integers of shape (N, H, W), found {_list(there)}; "
-        "give a file of camera frames, as script/simulate_finaltest.sh makes"
+    remedy = (
+        "put the file that a link leads to in its place, or name that file itself"
+        if broken
+        else "give a file of camera frames, as script/simulate_finaltest.sh makes"
     )
-
-
-def _list(datasets: dict[str, h5py.Dataset]) -> str:
-    if not datasets:
-        return "no datasets"
-    return ", ".join(f"{name} ({describe(found.dtype)}, shape {found.shape})" for name, found in datasets.items())
+    raise InputError(
+        f"{path}: expected a dataset {FRAMES}, or one of integers of shape (N, H, W), found {listed}; {remedy}"
+    )

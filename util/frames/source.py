@@ -61,6 +61,8 @@ class FrameSource(ABC):
         Of the frames: uint8 or uint16.
     bits : int
         Depth of the camera as far as the file declares it; mostly 16 for 12-bit counts stored in 16 bits.
+    cautions : tuple of str
+        What whoever chose the file should be told of how it was understood; `util.frames.open.log_cautions`.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class FrameSource(ABC):
     frame_shape: tuple[int, int]
     dtype: np.dtype[np.unsignedinteger]
     bits: int
+    cautions: tuple[str, ...] = ()
 
     @abstractmethod
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
@@ -114,6 +117,23 @@ class FrameSource(ABC):
                 f"found {start}..{stop}; choose one inside the file"
             )
 
+    def check_written(self, start: int = 0, stop: int | None = None) -> None:
+        """Raise InputError unless frames `start` .. `stop` - 1 were ever stored; the message says which were."""
+        self.check_range(start, self.count if stop is None else stop)
+
+    def written(self) -> list[tuple[int, int]]:
+        """Return the ranges of frames that were ever stored, ascending and apart: of a sound file all."""
+        return [(0, self.count)]
+
+    def spread_out(self, most: int) -> list[int]:
+        """Return up to `most` frames, evenly over those that were written, ascending; where none were, over all."""
+        ranges = self.written() or [(0, self.count)]
+        starts, stops = np.array(ranges, np.int64).T
+        before = np.cumsum(stops - starts) - (stops - starts)
+        chosen = np.unique(np.linspace(0, before[-1] + stops[-1] - starts[-1] - 1, most).round().astype(int))
+        inside = np.searchsorted(before, chosen, side="right") - 1
+        return (starts[inside] + chosen - before[inside]).tolist()
+
     def read(self, index: int) -> NDArray[np.unsignedinteger]:
         """Return frame `index`; see `read_row`."""
         return self.read_row(index)[1]
@@ -139,14 +159,14 @@ class FrameSource(ABC):
         return np.arange(start, stop)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256, as hex digits, of layout, count and up to 16 evenly spaced frames.
+        """Return the SHA-256, as hex digits, of layout, count and up to 16 frames spread evenly over those written.
 
         It tells one run's file from another's in milliseconds; it does not prove that nobody has tampered with one.
         """
         digest = hashlib.sha256(json.dumps(self._layout()).encode())
-        for index in np.unique(np.linspace(0, self.count - 1, FINGERPRINT_FRAMES).round().astype(int)):
+        for index in self.spread_out(FINGERPRINT_FRAMES):
             try:
-                image_id, frame = self.read_row(int(index))
+                image_id, frame = self.read_row(index)
             except FrameError:
                 digest.update(b"damaged")
                 continue

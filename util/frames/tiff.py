@@ -2,8 +2,9 @@
 
 import hashlib
 import itertools
+import logging
+import math
 import os
-import re
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from util.frames.folder import files_in
 from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts, counts_dtype
+from util.frames.tiff_axes import check_axes, declared_axes
 from util.runtime.errors import FrameError, InputError
 
 SUFFIXES = (".tif", ".tiff")
@@ -21,10 +24,13 @@ _DAMAGE = (
     *(tifffile.TiffFileError, OSError, ValueError, TypeError, RuntimeError, LookupError),
     *(struct.error, zlib.error, EOFError, MemoryError),
 )
+_TAG_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+# What tifffile logs, a damaged file makes it raise too, or is found here.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 class TiffFrames(FrameSource):
-    """Frames of eight to sixteen bits, one per page; ``ImageId`` is their number.
+    """Frames of counts up to 16 bits, one per page; ``ImageId`` is their number.
 
     Parameters
     ----------
@@ -35,13 +41,14 @@ class TiffFrames(FrameSource):
     Raises
     ------
     InputError
-        No TIFF files, or frames that are no camera's counts or not all of one size. Of a folder of single frames only
-        some are checked here, the others when they are read.
+        No TIFF files, or frames that are no camera's counts or not all of one size; a file that was cut short, or that
+        holds channels or slices besides frames. Of a folder of single frames only some are checked here, the others
+        when they are read.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._files = _files_in(self.path) if self.path.is_dir() else [self.path]
+        self._files = files_in(self.path, SUFFIXES) if self.path.is_dir() else [self.path]
         self._opened: tuple[Path, _TiffPages] | None = None
         try:
             first = self._pages_of(0)
@@ -52,8 +59,8 @@ class TiffFrames(FrameSource):
                 lengths = [len(first)] * len(self._files)
             self._starts = [0, *itertools.accumulate(lengths)]
             self.count = self._starts[-1]
-            for index in np.unique(np.linspace(0, self.count - 1, FINGERPRINT_FRAMES).round().astype(int)):
-                self._check(int(index))
+            for index in self.spread_out(FINGERPRINT_FRAMES):
+                self._check(index)
         except FrameError as error:
             self.close()
             raise InputError(str(error)) from None
@@ -72,9 +79,13 @@ class TiffFrames(FrameSource):
         self.check_range(index, index + 1)
         pages, page = self._check(index)
         try:
-            return index, as_counts(pages.read(page), self.dtype)
+            frame = pages.read(page)
         except _DAMAGE as error:
             raise _unreadable(self._name(index), error) from None
+        try:
+            return index, as_counts(frame, self.dtype)
+        except ValueError as error:
+            raise FrameError(f"{self._name(index)}: {error}; give the camera's own counts") from None
 
     def _check(self, index: int) -> tuple["_TiffPages", int]:
         """Find frame `index` and compare its size and depth with the first one's."""
@@ -98,7 +109,7 @@ class TiffFrames(FrameSource):
         path = self._files[number]
         if self._opened is None or self._opened[0] != path:
             self.close()
-            self._opened = path, _TiffPages(path)
+            self._opened = path, _TiffPages(path, alone=len(self._files) == 1)
         return self._opened[1]
 
     def _name(self, index: int) -> str:
@@ -112,9 +123,9 @@ class TiffFrames(FrameSource):
 
 
 class _TiffPages:
-    """Pages of one file."""
+    """Pages of one file; `alone`: the other frames, if it tells of any, are in no other file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, alone: bool) -> None:
         self._path = path
         try:
             self._file = tifffile.TiffFile(path)
@@ -124,21 +135,87 @@ class _TiffPages:
             raise _unreadable(str(path), error) from None
         try:
             self._count = len(self._file.pages)
-            self._stack = self._plain_stack()
+            self._check_whole()
+            declared = self._declared()
+            stored = self._stored_plainly() if self._count == 1 and declared > 1 else self._count
+            self._stack = self._plain_stack(declared) if 1 == self._count < declared <= stored else None
+            if alone and stored < declared:
+                raise FrameError(
+                    f"{path}: expected the {declared} frames that it tells of, found {stored} whole; it was cut "
+                    "short, is still being written, or others are in further files: copy it again, or give their folder"
+                )
         except _DAMAGE as error:
             self.close()
             raise _unreadable(str(path), error) from None
+        except FrameError:
+            self.close()
+            raise
 
-    def _plain_stack(self) -> NDArray[np.integer] | None:
-        """Map the frames that ImageJ writes one after another, under a single page beyond 4 GB."""
-        if not (self._file.is_imagej and self._count == 1):
-            return None
-        series = self._file.series[0]
-        if len(series.shape) != 3 or series.shape[0] == 1 or series.dataoffset is None:
-            return None
-        self._count = series.shape[0]
-        kind = self._file.byteorder + series.dtype.char
-        return np.memmap(self._path, kind, "r", series.dataoffset, series.shape)
+    def _check_whole(self) -> None:
+        """Raise FrameError where the chain of pages breaks off, or the last one lies beyond the end of the file."""
+        pages, handle = self._file.pages, self._file.filehandle
+        follows = pages.next_page_offset
+        broken = False
+        if follows is not None:
+            handle.seek(follows)
+            broken = any(handle.read(self._file.tiff.offsetsize))
+        if not broken and self._is_whole(0) and self._is_whole(self._count - 1):
+            return
+        whole = sum(self._is_whole(page) for page in range(self._count))
+        size = "and further ones beyond its end" if broken else f"of {self._count}"
+        raise FrameError(
+            f"{self._path}: expected a whole TIFF file, found one that ends at {handle.size} bytes, with {whole} whole "
+            f"pages {size}; it was cut short or is still being written: copy it again, or save the whole pages anew"
+        )
+
+    def _is_whole(self, number: int) -> bool:
+        """Return whether a page's frame, and what the file says of it, end within the file."""
+        try:
+            page = self._file.pages[number].aspage()
+        except _DAMAGE:
+            return False
+        ends = [start + size for start, size in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        return max(ends + self._ends_of_tags(page.offset), default=0) <= self._file.filehandle.size
+
+    def _ends_of_tags(self, offset: int) -> list[int]:
+        """Return where the values of a page's tags end that lie elsewhere; tifffile leaves out those it cannot read."""
+        tiff, handle = self._file.tiff, self._file.filehandle
+        handle.seek(offset)
+        (tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+        ends = []
+        for _, kind, count, value in struct.iter_unpack(
+            tiff.byteorder + "HH" + 2 * tiff.offsetformat[1], handle.read(tags * tiff.tagsize)
+        ):
+            size = count * _TAG_SIZES.get(kind, 0)
+            ends += [value + size] if size > tiff.offsetsize else []
+        return ends
+
+    def _declared(self) -> int:
+        """Return how many frames the file tells of, 1 where it does not; raise FrameError where not all are frames."""
+        try:
+            axes = declared_axes(self._file)
+        except _DAMAGE:
+            return 1  # a comment that no program wrote which tifffile knows
+        try:
+            check_axes(axes)
+        except ValueError as error:
+            raise FrameError(f"{self._path}: {error}") from None
+        return math.prod(axes.values())
+
+    def _stored_plainly(self) -> int:
+        """Return how many frames may lie one after another under a single page, as ImageJ writes them beyond 4 GB."""
+        page = self._file.pages.first
+        if not page.is_final or len(page.shape) != 2 or page.dtype is None:
+            return 1
+        length = math.prod(page.shape) * page.dtype.itemsize
+        return max((self._file.filehandle.size - page.dataoffsets[0]) // length, 1)
+
+    def _plain_stack(self, count: int) -> NDArray[np.integer]:
+        """Map such frames."""
+        page = self._file.pages.first
+        self._count = count
+        kind = np.dtype(page.dtype).newbyteorder(self._file.byteorder)
+        return np.memmap(self._path, kind, "r", page.dataoffsets[0], (count, *page.shape))
 
     def __len__(self) -> int:
         return self._count
@@ -152,42 +229,33 @@ class _TiffPages:
         where = f"{self._path}: page {page}"
         try:
             found = self._file.pages[0 if self._stack is not None else page].aspage()
-            shape, kind, bits = found.shape, found.dtype, found.bitspersample
+            kind, bits = found.dtype, int(found.bitspersample)
+            shape = tuple(int(pixels) for pixels in found.shape)  # each several, in a damaged file
+            lacking = not found.databytecounts or not all(found.databytecounts)
             grey = found.samplesperpixel == 1 and found.photometric == tifffile.PHOTOMETRIC.MINISBLACK
             seen = getattr(found.photometric, "name", found.photometric)
         except _DAMAGE as error:
             raise _unreadable(where, error) from None
+        if lacking:
+            raise FrameError(f"{where}: expected a frame, found a page of which nothing or not all was ever written")
         if not grey:
             raise FrameError(
                 f"{where}: expected grey values with black as zero (MINISBLACK), one per pixel, found {seen} with "
                 f"{found.samplesperpixel}; save the camera's own counts"
             )
         dtype = None if kind is None else counts_dtype(kind)
-        if dtype is None or not 8 <= bits <= 16:
-            raise FrameError(f"{where}: expected integers of 8 to 16 bits, found {kind} of {bits} bits; save counts")
+        if dtype is None or bits < 8:
+            raise FrameError(f"{where}: expected integers of 8 bits or more, found {kind} of {bits} bits; save counts")
         if len(shape) != 2 or min(shape) < SMALLEST_FRAME:
             raise FrameError(
                 f"{where}: expected a frame of shape (H, W), at least {SMALLEST_FRAME} pixels each, found {shape}; "
                 "save one frame per page"
             )
-        return shape, dtype, bits
+        return shape, dtype, min(bits, 8 * dtype.itemsize)
 
     def read(self, page: int) -> NDArray[np.integer]:
         """Return a frame as it is stored; raise one of `_DAMAGE` where it cannot be read."""
         return self._stack[page] if self._stack is not None else self._file.pages[page].asarray()
-
-
-def _files_in(folder: Path) -> list[Path]:
-    names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
-    if not names:
-        raise InputError(f"{folder}: expected files *.tif or *.tiff, found none; give the folder that holds the frames")
-    return sorted(names, key=_by_value)
-
-
-def _by_value(path: Path) -> list[tuple[int, int | str]]:
-    """Order names so that frame_9 comes before frame_10, and names of equal values by their text."""
-    parts = [part for part in re.split(r"(\d+)", path.name) if part]
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(2, path.name)]
 
 
 def _unreadable(where: str, error: Exception) -> FrameError:

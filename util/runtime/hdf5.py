@@ -1,6 +1,8 @@
 """Opening HDF5 files, with one line about what is wrong with a file."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,19 @@ import numpy as np
 
 from util.runtime.errors import InputError
 
+_OPEN_FOR_WRITING = "already open for write"  # in HDF5's message
+
 
 def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
     """Open an HDF5 file for reading.
 
+    One that is being written for readers to follow (SWMR: single writer, multiple readers), or whose writer died while
+    it was, is opened as HDF5 asks for then: its ``swmr_mode`` is True.
+
     Raises
     ------
     InputError
-        The file is missing, not HDF5, or cut short.
+        The file is missing, not HDF5, cut short, or open for writing elsewhere in a way that forbids reading.
     OSError
         There is no permission to read the file.
     """
@@ -28,8 +35,13 @@ def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
     with path.open("rb") as stream:
         start = stream.read(8)
     try:
-        return h5py.File(path, "r")
+        return _open(path)
     except (OSError, RuntimeError) as error:
+        if isinstance(error, BlockingIOError) or _OPEN_FOR_WRITING in str(error):
+            raise InputError(
+                f"{path}: expected a file that nobody writes, found one that is open for writing; close it in the "
+                "program that writes it; where that has died, copy the file, and clear its mark with h5clear -s"
+            ) from None
         if "signature" in str(error):
             raise InputError(
                 f"{path}: expected an HDF5 file, found one that begins with {start!r}; give another"
@@ -40,6 +52,28 @@ def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
                 f"{path}: expected a whole HDF5 file, found one cut short at {size} bytes; copy it again"
             ) from None
         raise InputError(f"{path}: HDF5 cannot open it ({_reason(error)}); copy or make it again") from None
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if _OPEN_FOR_WRITING not in str(error):
+            raise
+        try:
+            return h5py.File(path, "r", swmr=True)
+        except OSError:  # not written for readers to follow
+            raise error from None
+
+
+@contextmanager
+def metadata_of(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what h5py raises on damaged headers, in any of its ways, into one InputError."""
+    try:
+        yield
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: HDF5 cannot make out what is in it ({reason}); copy or make it again") from None
 
 
 def _reason(error: Exception) -> str:

@@ -49,6 +49,7 @@ def sum_frames(
         Fewer than 40 frames, or one that cannot be read.
     """
     with open_frames(path, dataset) as frames:
+        frames.check_written()
         blocks = min(_MOST_BLOCKS, frames.count)
         if blocks < FEWEST_BLOCKS:
             raise InputError(f"{path}: expected at least {FEWEST_BLOCKS} frames, found {frames.count}; use more")

@@ -1,0 +1,27 @@
+"""Folders of frames: which files, and in which order."""
+
+import re
+from pathlib import Path
+
+from util.runtime.errors import InputError
+
+
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files of a folder whose names end so, by name, with the numbers in names by value; hidden ones not.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    names = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    if not names:
+        wanted = " or ".join(f"*{suffix}" for suffix in suffixes)
+        raise InputError(f"{folder}: expected files {wanted}, found none; give the folder that holds the frames")
+    return sorted(names, key=_by_value)
+
+
+def _by_value(path: Path) -> list[tuple[int, int | str]]:
+    """Order names so that frame_9 comes before frame_10, and names of equal values by their text."""
+    parts = [part for part in re.split(r"(\d+)", path.name) if part]
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts] + [(2, path.name)]
