@@ -25,6 +25,7 @@ from dataclasses import replace
 
 from src.answer_steps import knowledge, network, summed_frames
 from src.answer_steps.bias_and_bootstrap import check_errors, without_bias
+from src.answer_steps.detection import detection_of
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.logged_warnings import collect_warnings
 from src.answer_steps.options import Options, add_options
@@ -55,10 +56,11 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     """Answer by the fit to the hits, with all that the options ask for."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
-    truth = truth_of(options.finaltest, hits.dataset, hits.source, options.spheres)
+    detection = detection_of(hits, options.model)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
 
-    fitted = fit_hits(hits, options.shards, spheres=options.spheres, order=options.order)
+    fitted = fit_hits(hits, options.shards, options.model, detection)
+    truth = truth_of(options.finaltest, hits.dataset, hits.source, fitted.answer.layout.spheres)
     unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
     answer = unbiased.answer
     steps: list[Step] = [fitted, unbiased]
@@ -81,10 +83,11 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     say(done)
     spread = hits.variance.sum() / hits.weight.sum()
     if options.figure:
-        draw_answer(options.figure, hits.distribution, spread, result, truth)
+        draw_answer(options.figure, hits.distribution, spread, result, truth, detection)
         print(f"figure {options.figure}")
     if options.details:
-        measured = Measured(fitted.goodness, hits.distribution, spread, frame_with_hits(options.finaltest, hits))
+        frame = frame_with_hits(options.finaltest, hits)
+        measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection)
         draw_all(options.details, result, measured, truth=truth, others=beside.betas if beside else {})
         write_all(options.details, result, warnings)
         print(f"figures, CSV and JSON in {options.details}")
@@ -99,9 +102,9 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
         options.finaltest, options.dataset, options.frame_axis, recipe, finder
     )
     print(learned.report())
-    truth = truth_of(options.finaltest, frames.dataset, source, options.spheres)
+    truth = truth_of(options.finaltest, frames.dataset, source, options.few_spheres)
 
-    fitted = summed_frames.fit(frames, spheres=options.spheres, order=options.order, workers=options.workers)
+    fitted = summed_frames.fit(frames, spheres=options.few_spheres, order=options.model.highest_order, workers=options.workers)
     done = knowledge.apply(fitted, options.knowledge)
 
     warnings, result = (*logged, *done.warnings), done.answer
@@ -122,9 +125,9 @@ def answer_by_network(options: Options, logged: Sequence[str]) -> None:
     if options.network is None:
         raise InputError("--method resnet: expected the folder of the weights, found none; give it with --network")
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
-    truth = truth_of(options.finaltest, hits.dataset, hits.source, options.spheres)
+    truth = truth_of(options.finaltest, hits.dataset, hits.source, options.few_spheres)
     paths = network.find_weights(options.network)
-    found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=options.spheres)
+    found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=options.few_spheres)
     network.write_network_answer(options.output, found, options.made_by(hits.source, hits.checksums), logged)
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(network.describe(found))

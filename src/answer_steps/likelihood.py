@@ -5,11 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
+from src.answer_steps.options import Model
 from src.answer_steps.step import Step
 from util.answer.tables import Table
 from util.electrons.hits import Hits
+from util.fit import map_data
+from util.fit.constraints import with_orders
+from util.fit.detection import Detection
 from util.fit.goodness import Goodness, assess
 from util.fit.likelihood import fit
+from util.fit.selection import Wanted, select
 from util.runtime.errors import InputError
 
 
@@ -20,24 +25,41 @@ class Fitted(Step):
     goodness: Goodness
 
 
-def fit_hits(hits: Hits, shards: Path, *, spheres: int, order: int) -> Fitted:
-    """Fit the spheres' parameters, up to Legendre degree `order`, and test the hits against them.
+def fit_hits(hits: Hits, shards: Path, model: Model, detection: Detection) -> Fitted:
+    """Choose what to fit, fit it, and test the hits against it.
 
     Raises
     ------
     InputError
         Too few hits, or a fit that does not converge; it names `shards`.
     """
+    spheres = None if model.spheres == "auto" else model.spheres
+    wanted = Wanted(spheres, model.highest_order, model.start, model.pieces, model.optional)
     try:
-        found = fit(hits.x, hits.z, hits.weight, variance=hits.variance, spheres=spheres, order=order)
+        chosen = select(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), wanted, detection)
+        found = fit(
+            hits.x,
+            hits.z,
+            hits.weight,
+            variance=hits.variance,
+            spheres=len(chosen.start),
+            order=model.highest_order,
+            pieces=chosen.pieces,
+            start=chosen.start,
+            geometry=chosen.geometry,
+            detection=detection,
+        )
     except InputError as error:
         raise InputError(f"{shards}: {error}") from None
     if not found.converged:
-        raise InputError(f"{shards}: the fit of {spheres} spheres did not converge; look at the distribution")
-    goodness = assess(hits.x, hits.z, hits.weight, found, rng=np.random.default_rng(1), variance=hits.variance)
+        raise InputError(f"{shards}: the fit of {len(chosen.start)} spheres did not converge; look at the distribution")
+    if len(model.order) > 1:
+        found = with_orders(found, model.order)
+    rng = np.random.default_rng(1)
+    goodness = assess(hits.x, hits.z, hits.weight, found, rng=rng, variance=hits.variance, detection=detection)
     return Fitted(
         found,
-        lines=(goodness.table(),),
+        lines=(*chosen.said, goodness.table()),
         warnings=tuple(goodness.warnings),
         tables={"Tests": Table(goodness.rows())},
         goodness=goodness,

@@ -4,18 +4,21 @@ import argparse
 import platform
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import h5py
 import numpy as np
 
 from util.answer.made_by import AnswerSettings, MadeBy, Method, Orders, SubtractBias
 from util.electrons.hits import HitWeights
+from util.fit.parameters import PIECES, Piece
+from util.fit.selection import MOST_SPHERES
 from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.options import number, option_name
 
 FEWEST_FRAMES = 400  # that measure a bias
-_OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated")
+_OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated", "start", "fit", "mask", "efficiency")
+MOST_WITHOUT_HITS = 3  # spheres of a method that does not fit hits
 # Options that a method has no use for.
 _NOT_OF: dict[Method, tuple[str, ...]] = {
     "likelihood": (),
@@ -42,6 +45,61 @@ class Simulation:
     subtract_bias: SubtractBias = "clear"
     bootstrap: int | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is fitted.
+
+    Attributes
+    ----------
+    spheres : int or "auto"
+        How many; auto: as many as the hits call for.
+    start : tuple of float
+        Radii of spheres that are known [detector units].
+    order : tuple of int
+        Highest Legendre degree, even: one for all spheres, or one each.
+    fit : tuple of str
+        What else is fitted: pieces of the model (`util.fit.parameters.PIECES`) in any case, and with "auto" any other
+        for which the hits call; or "none".
+    mask, efficiency : Path or None
+        Files that tell where the detector is blind, and how well it sees.
+    """
+
+    spheres: int | Literal["auto"] = 2
+    start: tuple[float, ...] = ()
+    order: tuple[int, ...] = (24,)
+    fit: tuple[Piece | Literal["auto", "none"], ...] = ("auto",)
+    mask: Path | None = None
+    efficiency: Path | None = None
+
+    def __post_init__(self) -> None:
+        if "none" in self.fit and len(self.fit) > 1:
+            raise ValueError(f"--fit: expected none alone, found {' '.join(self.fit)}; leave out none, or the rest")
+        if self.spheres != "auto" and len(self.start) > self.spheres:
+            raise ValueError(
+                f"--start: expected no more radii than --spheres {self.spheres}, found {len(self.start)}; "
+                f"use --spheres {len(self.start)}"
+            )
+        if len(self.order) > 1 and len(self.order) != self.spheres:
+            raise ValueError(
+                f"--order: expected one degree, or one for each of --spheres {self.spheres}, found {len(self.order)}"
+            )
+
+    @property
+    def highest_order(self) -> int:
+        """The highest degree of all spheres."""
+        return max(self.order)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What is fitted in any case."""
+        return tuple(piece for piece in PIECES if piece in self.fit)
+
+    @property
+    def optional(self) -> tuple[Piece, ...]:
+        """What is fitted where the hits call for it."""
+        return tuple(piece for piece in PIECES if piece not in self.fit) if "auto" in self.fit else ()
 
 
 @dataclass(frozen=True)
@@ -74,8 +132,6 @@ class Options:
     frame_axis: int | None = None
     method: Method = "likelihood"
     network: Path | None = None
-    spheres: int = 2
-    order: int = 24
     hit_weights: HitWeights = "flux"
     partial: bool = False
     figure: Path | None = None
@@ -84,6 +140,7 @@ class Options:
     phosphor: Path = Path("param/phosphor.toml")
     finder: Path = Path("param/finder.toml")
     workers: int = 1
+    model: Model = Model()
     simulation: Simulation = Simulation()
     knowledge: Knowledge = Knowledge()
 
@@ -92,7 +149,7 @@ class Options:
             raise ValueError(
                 f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {self.figure}"
             )
-        for part in (self, self.simulation, self.knowledge):
+        for part in (self, self.model, self.simulation, self.knowledge):
             for field in fields(part):
                 if field.name in _NOT_OF[self.method] and getattr(part, field.name) != field.default:
                     raise ValueError(
@@ -100,13 +157,27 @@ class Options:
                         "with --method likelihood"
                     )
 
+        spheres = self.model.spheres
+        if self.method != "likelihood" and (spheres == "auto" or spheres > MOST_WITHOUT_HITS):
+            raise ValueError(
+                f"--spheres: expected at most {MOST_WITHOUT_HITS} with --method {self.method}, found {spheres}; answer "
+                "with --method likelihood"
+            )
+        if self.method != "likelihood" and len(self.model.order) > 1:
+            raise ValueError(f"--order: expected one degree with --method {self.method}, found {len(self.model.order)}")
+
+    @property
+    def few_spheres(self) -> int:
+        """The number of spheres of a method that does not fit hits."""
+        return MOST_WITHOUT_HITS if self.model.spheres == "auto" else self.model.spheres
+
     def made_by(self, source: str, shards: dict[str, str] | None = None) -> MadeBy:
         """Return what an answer with these options is made by; `source` and `shards` as in `MadeBy`."""
-        simulation, known = self.simulation, self.knowledge
+        simulation, known, model = self.simulation, self.knowledge, self.model
         settings = AnswerSettings(
             method=self.method,
-            spheres=self.spheres,
-            order=self.order,
+            spheres=model.spheres,
+            order=model.highest_order,
             hit_weights=self.hit_weights,
             orders=known.orders,
             nonnegative=known.nonnegative,
@@ -116,6 +187,11 @@ class Options:
             check_integrated=self.check_integrated,
             seed=simulation.seed,
             prior=None if known.prior is None else known.prior.name,
+            orders_of_spheres=model.order,
+            start=model.start,
+            fit=model.fit,
+            mask=None if model.mask is None else model.mask.name,
+            efficiency=None if model.efficiency is None else model.efficiency.name,
         )
         versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
         return MadeBy(settings, versions, source, shards)
@@ -129,8 +205,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
     add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")
     add("--network", type=Path, metavar="DIR", help="folder of the network's weights")
-    add("--spheres", type=int, choices=(1, 2, 3), default=Options.spheres, help="how many (default %(default)s)")
-    add("--order", type=int, choices=range(2, 25, 2), default=Options.order, help="highest Legendre degree, even")
     add(
         "--hit-weights",
         choices=get_args(HitWeights),
@@ -141,9 +215,53 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--figure", type=Path, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     add("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
     add("--workers", type=number(int, 1), default=Options.workers, metavar="N", help="processes (default %(default)s)")
+    _add_model(parser)
     _add_simulation(parser)
     _add_knowledge(parser)
     _add_summed_frames(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what is fitted").add_argument
+    add(
+        "--spheres",
+        type=_spheres,
+        default=Model.spheres,
+        metavar="N",
+        help=f"how many, 1 to {MOST_SPHERES}, or auto: as many as the hits call for (default %(default)s)",
+    )
+    add(
+        "--start",
+        type=number(float, 0, 1),
+        nargs="+",
+        default=Model.start,
+        metavar="R",
+        help="radii of spheres that are known, in half screens; with --spheres auto these and no others",
+    )
+    add(
+        "--order",
+        type=int,
+        choices=range(2, 25, 2),
+        nargs="+",
+        default=Model.order,
+        metavar="L",
+        help="highest Legendre degree, even, 2 to 24: one for all spheres or one each (default 24)",
+    )
+    add(
+        "--fit",
+        choices=("auto", "none", *PIECES),
+        nargs="+",
+        default=Model.fit,
+        metavar="PIECE",
+        help=f"what else to fit: any of {', '.join(PIECES)}; auto: what the hits call for; none (default auto)",
+    )
+    blind = "image in the camera's pixels, 0 where the detector is blind, or TOML of [[circle]] and [[rectangle]]"
+    add("--mask", type=Path, metavar="FILE", help=blind)
+    add("--efficiency", type=Path, metavar="FILE", help="image in the camera's pixels: relative efficiency of detection")
+
+
+def _spheres(text: str) -> int | str:
+    return text if text == "auto" else int(number(int, 1, MOST_SPHERES)(text))
 
 
 def _add_simulation(parser: argparse.ArgumentParser) -> None:

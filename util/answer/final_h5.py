@@ -64,6 +64,7 @@ def write_answer(
 
     ``Answer`` holds what the course asks for. ``AnswerField`` repeats it in the field's normalisation. ``Parameters``
     names every parameter of the fit, with its value, its error and the error that perfect hits would have left;
+    ``Nuisances`` repeats those that are neither a sphere's nor the centre;
     ``Covariance`` and ``FloorCovariance`` (P, P) are in that order. ``Centre`` (2,) is the image of the laser focus.
     ``Goodness`` holds deviance, degrees of freedom and the condition number; ``Warnings`` holds what speaks against
     the answer; ``MadeBy`` is the JSON text of `util.answer.made_by.MadeBy`.
@@ -77,13 +78,16 @@ def write_answer(
         Written beside the rest.
     warnings : sequence of str
     """
-    floor = np.sqrt(np.diag(result.floor_covariance))
+    floor, layout = np.sqrt(np.diag(result.floor_covariance)), result.layout
     goodness = np.array(
         [(result.deviance, result.dof, result.condition)],
         [("Deviance", "<f8"), ("DegreesOfFreedom", "<i8"), ("Condition", "<f8")],
     )
+    index = [layout.index(name) for name in layout.nuisances]
+    nuisances = named_rows(layout.nuisances, Value=result.values[index], Error=result.errors[index])
     own = {
         "Parameters": Table(named_rows(result.names, Value=result.values, Error=result.errors, Floor=floor)),
+        "Nuisances": Table(nuisances),
         "Covariance": Table(result.covariance),
         "FloorCovariance": Table(result.floor_covariance),
         "Centre": Table(result.centre, {"unit": "half the screen; (x, z)"}),
@@ -211,7 +215,7 @@ def table(
     """
     layout = result.layout
     digits = np.full(layout.size, 6)
-    digits[layout.N] = 0
+    digits[layout.numbers] = 0
     errors = np.where(result.errors > 0, result.errors, np.nan)
     columns = {
         "parameter": list(result.names),

@@ -15,10 +15,10 @@ SubtractBias = Literal["clear", "always", "never"]
 
 @dataclass(frozen=True)
 class AnswerSettings:
-    """The options of the answer stage that an answer depends on; `prior` is the name of a file."""
+    """The options of the answer stage that an answer depends on; `prior`, `mask`, `efficiency` are names of files."""
 
     method: Method
-    spheres: int
+    spheres: int | Literal["auto"]
     order: int
     hit_weights: HitWeights
     orders: Orders
@@ -29,6 +29,11 @@ class AnswerSettings:
     check_integrated: bool
     seed: int
     prior: str | None
+    orders_of_spheres: tuple[int, ...] = ()
+    start: tuple[float, ...] = ()
+    fit: tuple[str, ...] = ()
+    mask: str | None = None
+    efficiency: str | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def cautions(result: FitResult) -> list[str]:
         out.append(f"{pair} are correlated by {correlation[first, second]:.2f}: quote them with their covariance")
     share = result.electrons / result.electrons.sum()
     for s, part in enumerate(share):
-        if part < 0.02:
+        if part < 0.04 / len(share):
             out.append(f"sphere {s + 1} holds only {100 * part:.1f} % of the electrons")
     for s, (gap, width) in enumerate(
         zip(np.diff(result.R), np.hypot(result.sigma_R[:-1], result.sigma_R[1:]), strict=True)

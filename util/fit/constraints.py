@@ -5,6 +5,7 @@ errors. So each piece of knowledge enters in closed form, without fitting again.
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.optimize import nnls
 from util.fit.result import FitResult
 from util.physics import pad
 
+_ALL_COMBINATIONS = 3  # spheres
 ANGLES = 361  # between pole and equator, where I(c) >= 0 is enforced; a period of P_24 spans 30 of these
 
 
@@ -42,23 +44,28 @@ def choose_orders(result: FitResult) -> tuple[int, ...]:
     """Highest Legendre degrees that the data support, one per sphere, by Akaike's information criterion.
 
     The chi-square by which the betas beyond a degree differ from zero is weighed against their number, for every
-    combination of degrees from 2 on (Akaike 1974, IEEE Trans. Autom. Control 19, 716).
+    combination of degrees from 2 on (Akaike 1974, IEEE Trans. Autom. Control 19, 716); of more than three spheres, for
+    one after the other.
 
     Parameters
     ----------
     result : FitResult
-        Fitted to the highest order that may be wanted; at most three spheres.
+        Fitted to the highest order that may be wanted.
     """
     layout = result.layout
-    best, chosen = np.inf, (layout.order,) * layout.spheres
-    for degrees in itertools.product(layout.degrees, repeat=layout.spheres):
+
+    def criterion(degrees: Sequence[int]) -> float:
         index = layout.beta[layout.beyond(degrees)]
         beta = result.values[index]
         chi2 = float(beta @ np.linalg.solve(result.covariance[np.ix_(index, index)], beta)) if index.size else 0.0
-        criterion = chi2 - 2 * index.size
-        if criterion < best:
-            best, chosen = criterion, degrees
-    return chosen
+        return chi2 - 2 * index.size
+
+    if layout.spheres <= _ALL_COMBINATIONS:
+        return min(itertools.product(layout.degrees, repeat=layout.spheres), key=criterion)
+    chosen = [layout.order] * layout.spheres
+    for s in range(layout.spheres):
+        chosen[s] = min(layout.degrees, key=lambda degree: criterion([*chosen[:s], degree, *chosen[s + 1 :]]))
+    return tuple(chosen)
 
 
 def with_orders(result: FitResult, orders: tuple[int, ...]) -> FitResult:

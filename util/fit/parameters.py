@@ -123,6 +123,12 @@ class Layout:
         return self.blocks[:, 0]
 
     @property
+    def numbers(self) -> NDArray[np.intp]:
+        """Indices of all numbers of electrons: of the spheres, and of background and blob where these are fitted."""
+        further = [self.of_piece(piece)[0] for piece in ("background", "blob") if piece in self.pieces]
+        return np.array([*self.N, *further], dtype=np.intp)
+
+    @property
     def R(self) -> NDArray[np.intp]:
         """Indices (S,) of the radii."""
         return self.blocks[:, 1]

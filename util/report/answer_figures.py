@@ -9,28 +9,33 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
+from util.fit.detection import Detection
+from util.fit.map_model import MapModel
 from util.fit.result import FitResult
 from util.physics import pad
-from util.physics.projection import density
+from util.physics.polar_map import PolarBins, places
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.value_with_error import shorthand
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
+_ABREAST = 4  # spheres side by side in a figure
 CELLS = 256  # of the maps shown, along each axis
 STYLE = matplotlib.RcParams({"font.size": 9, "axes.titlesize": 10, "savefig.dpi": 130})
 
 
-def expected_map(result: FitResult, cells: int = CELLS) -> NDArray[np.float64]:
+def expected_map(result: FitResult, detection: Detection, cells: int = CELLS) -> NDArray[np.float64]:
     """Return the electrons that the fit expects in each cell of the screen, shape (cells, cells); axis 0 is x."""
-    fine = 2  # points per cell along each axis; a sphere's edge is about as wide as a cell
-    x = -1 + (np.arange(cells * fine) + 0.5) * 2 / (cells * fine)
-    centre = tuple(result.centre)
-    total = sum(
-        N * density(x[:, None], x[None, :], beta, R, sigma_R, centre)
-        for N, R, sigma_R, beta in zip(result.electrons, result.R, result.sigma_R, result.beta, strict=True)
-    )
-    return total.reshape(cells, fine, cells, fine).mean(axis=(1, 3)) * (2 / cells) ** 2
+    fine = 4  # points per cell along each axis; a sphere's edge is about as wide as a cell
+    axis = -1 + (np.arange(cells * fine) + 0.5) * 2 / (cells * fine)
+    x, z = (part.ravel() for part in np.meshgrid(axis, axis, indexing="ij"))
+    layout, bins = result.layout, PolarBins()
+    geometry = layout.geometry_of(result.values)
+    counts = MapModel(bins, layout, geometry).counts(layout.to_internal(result.values))
+    area = np.diff(bins.rho**2)[:, None] / 2 * (np.pi / 2 / bins.n_angle)
+    place = places(x, z, geometry, bins)
+    density = np.where(place >= 0, (counts / area).ravel()[place], 0) * detection.at(x, z)
+    return density.reshape(cells, fine, cells, fine).mean(axis=(1, 3)) * (2 / cells) ** 2
 
 
 def draw_answer(
@@ -39,6 +44,7 @@ def draw_answer(
     mean_square_weight: float,
     result: FitResult,
     truth: Sequence[Sphere] | None,
+    detection: Detection = Detection(),  # noqa: B008 - frozen
 ) -> None:
     """Draw distribution, model, pulls and PADs into one figure.
 
@@ -53,23 +59,46 @@ def draw_answer(
     result : FitResult
     truth : sequence of Sphere or None
         Drawn beside the answer where it is known.
+    detection : Detection
+        What the detector shows of the image.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(12, 8.4), layout="constrained")
-        maps, pads = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.2))[:, 0]
-        draw_maps(maps, distribution, mean_square_weight, result)
+        rows = len(panels(len(result.R)))
+        figure = Figure(figsize=(12, 3.8 + 4.6 * rows), layout="constrained")
+        maps, pads = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.2 * rows))[:, 0]
+        draw_maps(maps, distribution, mean_square_weight, result, detection)
         draw_pads(pads, result, truth)
         with replacing(path) as temporary:
             figure.savefig(temporary)
 
 
+def panels(spheres: int) -> list[range]:
+    """Return which spheres stand side by side in each row of a figure."""
+    return [range(first, min(first + _ABREAST, spheres)) for first in range(0, spheres, _ABREAST)]
+
+
+def pairs_of_axes(figure: Figure | SubFigure, spheres: int) -> list[tuple[Axes, Axes]]:
+    """Return an upper and a lower panel for each sphere."""
+    rows = panels(spheres)
+    axes = figure.subplots(2 * len(rows), len(rows[0]), squeeze=False, sharex=True, height_ratios=(1.6, 1) * len(rows))
+    out = [(axes[2 * row, column], axes[2 * row + 1, column]) for row, part in enumerate(rows) for column in range(len(part))]
+    for column in range(len(rows[-1]), len(rows[0])):
+        axes[-2, column].set_visible(False)
+        axes[-1, column].set_visible(False)
+    return out
+
+
 def draw_maps(
-    figure: Figure | SubFigure, distribution: NDArray[np.float64], mean_square_weight: float, result: FitResult
+    figure: Figure | SubFigure,
+    distribution: NDArray[np.float64],
+    mean_square_weight: float,
+    result: FitResult,
+    detection: Detection,
 ) -> None:
     """Draw what was found, what the fit expects, and the pulls; parameters as in `draw_answer`."""
     block = distribution.shape[0] // CELLS
     found = distribution.reshape(CELLS, block, CELLS, block).sum(axis=(1, 3), dtype=float)
-    model = expected_map(result)
+    model = expected_map(result, detection)
     pulls = (found - model) / np.sqrt(np.maximum(model, 0.5) * mean_square_weight)
     axes = figure.subplots(1, 3)
     top = np.percentile(model, 99.5)
@@ -94,12 +123,11 @@ def _show(
 
 def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sphere] | None) -> None:
     """Draw the PAD of each sphere and, below it, the 1- and 2-sigma bands about the truth or about the answer."""
-    axes = figure.subplots(2, len(result.R), squeeze=False, sharex=True, height_ratios=(1.6, 1))
     # Both ends of an order-24 series move within 1/24 of the poles: points uniform in theta.
     c = np.cos(np.linspace(np.pi, 0, 801))
     # I(c) is linear in beta: its derivatives are the Legendre polynomials.
     slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(result.beta.shape[1])])
-    for s, (upper, lower) in enumerate(axes.T):
+    for s, (upper, lower) in enumerate(pairs_of_axes(figure, len(result.R))):
         index = result.layout.beta[s]
         sigma = np.sqrt(np.einsum("ic,ij,jc->c", slopes, result.covariance[np.ix_(index, index)], slopes))
         value = pad.intensity(result.beta[s], c)

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from util.fit.circle_map import N_RHO
+from util.fit.detection import Detection
 from util.fit.goodness import Goodness
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins, coarsen, expected
 from util.physics.sphere import Sphere
-from util.report.answer_figures import STYLE, draw_maps, draw_pads
+from util.report.answer_figures import STYLE, draw_maps, draw_pads, pairs_of_axes, panels
 from util.report.html import CAPTIONS
 from util.runtime.atomic_file import replacing
 
@@ -35,12 +36,15 @@ class Measured:
         <w^2> / <w> of the hits.
     frame : (image (H, W), hits structured) or None
         A frame and what was found in it.
+    detection : Detection
+        What the detector shows of the image.
     """
 
     goodness: Goodness
     distribution: NDArray[np.float64]
     mean_square_weight: float
     frame: tuple[NDArray[np.unsignedinteger], NDArray[np.void]] | None = None
+    detection: Detection = Detection()  # noqa: RUF009 - frozen
 
 
 def draw_all(
@@ -68,16 +72,17 @@ def draw_all(
     list of Path
         The files written.
     """
-    columns = max(2, len(result.R))
+    rows = panels(len(result.R))
+    columns, height = max(2, len(rows[0])), len(rows)
     drawings: dict[str, tuple[tuple[float, float], Callable[[Figure], None]]] = {
-        "pads": ((6 * columns, 5.5), lambda f: draw_pads(f, result, truth)),
+        "pads": ((6 * columns, 5.5 * height), lambda f: draw_pads(f, result, truth)),
         "correlations": ((8.5, 7.5), lambda f: _correlations(f, result)),
-        "betas": ((5.5 * columns, 6), lambda f: _betas(f, result, truth, others or {})),
+        "betas": ((5.5 * columns, 6 * height), lambda f: _betas(f, result, truth, others or {})),
     }
     if measured is not None:
         goodness, matrix, spread = measured.goodness, measured.distribution, measured.mean_square_weight
         drawings |= {
-            "distribution": ((12, 4), lambda f: draw_maps(f, matrix, spread, result)),
+            "distribution": ((12, 4), lambda f: draw_maps(f, matrix, spread, result, measured.detection)),
             "radial_spectrum": ((8, 5.5), lambda f: _radial(f, result, goodness)),
             "angular_pulls": ((8, 3.5), lambda f: _angular(f, goodness)),
         }
@@ -139,9 +144,9 @@ def _correlations(figure: Figure, result: FitResult) -> None:
     free = result.errors > 0  # what was set to zero correlates with nothing
     scale = np.where(free, result.errors, 1)
     image = ax.imshow(result.covariance / np.outer(scale, scale), cmap="cividis", vmin=-1, vmax=1)
-    ticks = range(len(result.names))
-    ax.set_xticks(ticks, result.names, rotation=90, fontsize=7)
-    ax.set_yticks(ticks, result.names, fontsize=7)
+    ticks, size = range(len(result.names)), max(2, min(7, 250 / len(result.names)))
+    ax.set_xticks(ticks, result.names, rotation=90, fontsize=size)
+    ax.set_yticks(ticks, result.names, fontsize=size)
     ax.set_title(f"Correlations of the errors (condition number {result.condition:.0f})")
     figure.colorbar(image, ax=ax, shrink=0.85)
 
@@ -150,9 +155,8 @@ def _betas(
     figure: Figure, result: FitResult, truth: Sequence[Sphere] | None, others: Mapping[str, NDArray[np.float64]]
 ) -> None:
     spheres, n = result.beta.shape
-    axes = figure.subplots(2, spheres, squeeze=False, sharex=True, height_ratios=(1.6, 1))
     order = np.array(result.layout.degrees)
-    for s, (upper, lower) in enumerate(axes.T):
+    for s, (upper, lower) in enumerate(pairs_of_axes(figure, spheres)):
         error = result.errors[result.layout.beta[s]]
         upper.bar(order, result.beta[s], 1.2, yerr=error, color="0.8", edgecolor="black", capsize=3, label="answer")
         shown = dict(others)
