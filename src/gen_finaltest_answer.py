@@ -55,7 +55,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     """Answer by the fit to the hits, with all that the options ask for."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
-    truth = truth_of(options.finaltest, hits.dataset, hits.source, options.spheres)
+    finaltest = options.finaltest if hits.search else None  # imported data have no frames
+    truth = truth_of(finaltest, hits.dataset, hits.source, options.spheres)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
 
     fitted = fit_hits(hits, options.shards, spheres=options.spheres, order=options.order)
@@ -84,7 +85,7 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
         draw_answer(options.figure, hits.distribution, spread, result, truth)
         print(f"figure {options.figure}")
     if options.details:
-        measured = Measured(fitted.goodness, hits.distribution, spread, frame_with_hits(options.finaltest, hits))
+        measured = Measured(fitted.goodness, hits.distribution, spread, frame_with_hits(finaltest, hits))
         draw_all(options.details, result, measured, truth=truth, others=beside.betas if beside else {})
         write_all(options.details, result, warnings)
         print(f"figures, CSV and JSON in {options.details}")
@@ -120,7 +121,7 @@ def answer_by_network(options: Options, logged: Sequence[str]) -> None:
     if options.network is None:
         raise InputError("--method resnet: expected the folder of the weights, found none; give it with --network")
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
-    truth = truth_of(options.finaltest, hits.dataset, hits.source, options.spheres)
+    truth = truth_of(options.finaltest if hits.search else None, hits.dataset, hits.source, options.spheres)
     paths = network.find_weights(options.network)
     found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=options.spheres)
     network.write_network_answer(options.output, found, options.made_by(hits.source, hits.checksums), logged)

@@ -112,15 +112,3 @@ class FrameStack(HDF5Frames):
 
     def _layout(self) -> list[object]:
         return [self.path.stat().st_size, self.count, self.dataset, str(self._rows.dtype.base), self.frame_shape]
-
-
-def datasets_of(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return all datasets of a file by name, those in groups too."""
-    found: dict[str, h5py.Dataset] = {}
-
-    def take(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = item
-
-    file.visititems(take)
-    return found

@@ -6,11 +6,11 @@ from pathlib import Path
 import h5py
 
 from util.frames.course_file import FRAMES, FrameFile
-from util.frames.hdf5 import FrameStack, datasets_of
+from util.frames.hdf5 import FrameStack
 from util.frames.source import FrameSource, counts_dtype
 from util.frames.tiff import TiffFrames
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import describe, open_hdf5
+from util.runtime.hdf5 import datasets_of, describe, open_hdf5
 
 # TIFF and BigTIFF, either byte order.
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

@@ -57,3 +57,15 @@ def describe(kind: np.dtype[Any]) -> str:
     if kind.names is not None:
         return "a compound of " + ", ".join(kind.names)
     return f"{kind.base} of shape {kind.shape}" if kind.shape else str(kind)
+
+
+def datasets_of(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Return all datasets of a file by name, those in groups too."""
+    found: dict[str, h5py.Dataset] = {}
+
+    def take(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item
+
+    file.visititems(take)
+    return found
