@@ -95,9 +95,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     shard = image_shard(counts, settings, source)
     write_shard(path, shard)
     remove_others(options.output, [_WHOLE])
-    blind = int(np.isnan(image).sum())
+    blind, electrons = int(np.isnan(image).sum()), float(np.nansum(image)) / law.counts_per_electron
     print(
-        f"{path}: {float(np.nansum(image)) / law.counts_per_electron:.0f} electrons in {pixels[0]} x {pixels[1]} pixels "
+        f"{path}: {electrons:.0f} electrons in {pixels[0]} x {pixels[1]} pixels "
         f"(across and along the polarisation, which is axis {options.axis}), {blind} of which nothing is known"
     )
 
