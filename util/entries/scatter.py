@@ -22,6 +22,8 @@ from scipy.special import erf
 # where spots are too wide for these. They divide a band.
 _SIZES = {3: 13, 4: 9, 6: 7, 8: 5, 12: 5}
 _BAND = 24
+_FEWEST_IN_A_ROW = 5
+_ARC_RAD = 0.4  # that the cells in a row may cover: over more, angular distributions are no cubic
 _ENLARGED = (1, 2, 4)
 # Mean and deviation of what cells alone tell badly: the share of an electron's variance that is in single pixels, and
 # the standard deviation of its spot [pixels].
@@ -92,9 +94,9 @@ def measure_scatter(image: NDArray[np.float64], copies: int = 1) -> Scatter | No
     found = None
     for by in _ENLARGED:
         bands = list(_bands(spline, blind, centre, by * _BAND))
-        cells = [_cells(bands, by * size, window, mirrored=copies > 1) for size, window in _SIZES.items()]
+        cells = [part for size in _SIZES for part in _cells(bands, by * size, _SIZES[size], mirrored=copies > 1)]
         cells = [part for part in cells if part.counts.size >= _FEWEST_CELLS]
-        if len(cells) < 2:
+        if len({part.size for part in cells}) < 2:
             break
         more, spot = _fit(cells, copies, free=True)
         if found is not None and more.gain_error > _SURE * more.gain:
@@ -108,8 +110,9 @@ def measure_scatter(image: NDArray[np.float64], copies: int = 1) -> Scatter | No
 
 
 class _Band(NamedTuple):
-    """A band of rings: samples (width, n), NaN where blind, and the area of a sample of each ring (width,) [pixels]."""
+    """A band of rings: mean radius, samples (width, n), NaN where blind, area of a sample of each ring (width,)."""
 
+    radius: float  # [pixels]
     samples: NDArray[np.float64]
     area: NDArray[np.float64]
 
@@ -140,7 +143,7 @@ def _bands(
         places = np.where(inside, row, 0), np.where(inside, column, 0)
         hidden = ~inside | blind[tuple(np.rint(place).astype(int) for place in places)]
         samples = map_coordinates(spline, places, order=3, prefilter=False, mode="mirror")
-        yield _Band(np.where(hidden, np.nan, samples), radii * 2 * np.pi / steps)
+        yield _Band(inner + width / 2, np.where(hidden, np.nan, samples), radii * 2 * np.pi / steps)
 
 
 def _residual(window: int) -> NDArray[np.float64]:
@@ -150,11 +153,17 @@ def _residual(window: int) -> NDArray[np.float64]:
     return weights
 
 
-def _cells(bands: list[_Band], size: int, window: int, *, mirrored: bool) -> _Cells:
-    """Sum bands in cells of `size` x `size` pixels, and take what a cubic along the circle leaves of each."""
-    weights = _residual(window)
-    columns: list[NDArray[np.float64]] = [np.zeros((3, 0))]
+def _cells(bands: list[_Band], size: int, longest: int, *, mirrored: bool) -> list[_Cells]:
+    """Sum bands in cells of `size` x `size` pixels, and take what a cubic along the circle leaves of each.
+
+    The cubic goes through at most `longest` cells, and fewer on the inner rings; return those of each length.
+    """
+    found: dict[int, list[NDArray[np.float64]]] = {}
     for band in bands:
+        window = min(longest, int(_ARC_RAD * band.radius / size - 1) // 2 * 2 + 1)
+        if window < _FEWEST_IN_A_ROW:
+            continue
+        weights, columns = _residual(window), found.setdefault(window, [])
         weighted = band.samples * band.area[:, None]
         for first in range(0, len(band.area), size):
             rows = slice(first, first + size)
@@ -169,7 +178,7 @@ def _cells(bands: list[_Band], size: int, window: int, *, mirrored: bool) -> _Ce
                 seen &= (first_cell + window) / quarter <= first_cell // quarter + 1
             area = np.full(square.size, band.area[rows].sum() * size)
             columns.append(np.stack((square, counts, area))[:, seen])
-    return _Cells(size, window, *np.concatenate(columns, axis=1))
+    return [_Cells(size, window, *np.concatenate(columns, axis=1)) for window, columns in found.items() if columns]
 
 
 def _kept(size: float, window: int, spot: float) -> float:
@@ -246,7 +255,7 @@ def _fit(cells: list[_Cells], copies: int, *, free: bool) -> tuple[Scatter, floa
             camera_error=errors[1],
             level=level,
             misfit=misfit,
-            cells=cells[0].counts.size,
+            cells=sum(part.counts.size for part in cells if part.size == cells[0].size),
         ),
         spot,
     )
