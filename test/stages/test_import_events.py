@@ -135,7 +135,7 @@ def test_without_events_the_distributions_alone_are_kept(tmp_path, run_of_frames
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"x": [1, 12, 15], "y": [1, 2, 3]}, (), ".. 9.5, found 2 of 3 beyond it, x and y in 1 .. 15 and 1 .. 3; check"),
+        ({"x": [1, 12, 15], "y": [1, 2, 3]}, (), ".. 9.5, found 2 of 3 beyond it, x and y in 1 .. 15 and 1 .. 3;"),
         ({"a": [1], "b": [2]}, (), "expected columns x and y, or x and z, found columns a, b"),
         ({"x": [1], "y": [2]}, ("--columns", "x,q"), "--columns: no column q; there are x, y"),
         ({"x": ["nan"], "y": [2]}, (), "expected events, found 1 rows of which none is one"),
