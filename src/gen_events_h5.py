@@ -55,6 +55,10 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
     paths = list_shards(folder)
     facts = [read_facts(path) for path in paths]
     check_together(paths, facts, partial=partial)
+    if facts[0].imported and facts[0].imported.kind == "image":
+        raise InputError(
+            f"{paths[0]}: expected events, found an image, which has none; gen_finaltest_answer.sh reads it"
+        )
     ranges = [(fact.start, fact.stop) for fact in facts]
     attributes: dict[str, str | int] = {
         "source": facts[0].source,

@@ -56,11 +56,16 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     """Answer by the fit to the hits, with all that the options ask for."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
+    finaltest = options.finaltest if hits.search else None  # imported data have no frames
+    spheres = None if options.model.spheres == "auto" else options.model.spheres
+    truth = truth_of(finaltest, hits.dataset, hits.source, spheres)
     detection = detection_of(hits, options.model)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
 
     fitted = fit_hits(hits, options.shards, options.model, detection)
-    truth = truth_of(options.finaltest, hits.dataset, hits.source, fitted.answer.layout.spheres)
+    if truth is not None and len(truth) != fitted.answer.layout.spheres:
+        print(f"the truth has {len(truth)} spheres, the answer {fitted.answer.layout.spheres}: not compared")
+        truth = None
     unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
     answer = unbiased.answer
     steps: list[Step] = [fitted, unbiased]
@@ -86,7 +91,7 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
         draw_answer(options.figure, hits.distribution, spread, result, truth, detection)
         print(f"figure {options.figure}")
     if options.details:
-        frame = frame_with_hits(options.finaltest, hits)
+        frame = frame_with_hits(finaltest, hits)
         measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection)
         draw_all(options.details, result, measured, truth=truth, others=beside.betas if beside else {})
         write_all(options.details, result, warnings)
@@ -125,7 +130,7 @@ def answer_by_network(options: Options, logged: Sequence[str]) -> None:
     if options.network is None:
         raise InputError("--method resnet: expected the folder of the weights, found none; give it with --network")
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
-    truth = truth_of(options.finaltest, hits.dataset, hits.source, options.few_spheres)
+    truth = truth_of(options.finaltest if hits.search else None, hits.dataset, hits.source, options.few_spheres)
     paths = network.find_weights(options.network)
     found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=options.few_spheres)
     network.write_network_answer(options.output, found, options.made_by(hits.source, hits.checksums), logged)

@@ -20,6 +20,7 @@ from util.runtime.errors import InputError
 from util.runtime.executor import open_executor
 from util.simulation.virtual_experiment import VirtualExperiment
 
+NO_FRAMES = "imported data have no frames, which could be simulated and searched"
 # Frames searched per frame simulated; the bias is then known to about a third of the statistical error, or better.
 _SHARE = 10
 
@@ -46,8 +47,10 @@ def finder_of(hits: Hits) -> tuple[Detector, FinderSettings]:
     Raises
     ------
     InputError
-        The shards do not say.
+        The shards do not say, or were imported.
     """
+    if hits.search is None:
+        raise InputError(NO_FRAMES)
     if hits.search.detector is None:
         raise InputError(
             "the shards do not say with what detector they were made; make them again with "
@@ -90,6 +93,7 @@ def without_bias(
         return Unbiased(result)
     frames = options.bias or max(hits.frames // _SHARE, FEWEST_FRAMES)
     try:
+        finder_of(hits)  # imported events would otherwise be counted for nothing
         seen = seen_in(events_of(hits), hits.frames)
         with _virtual_experiment(hits, workers) as experiment:
             bias = measure_bias(result, seen, frames, experiment, seed=1 + options.seed, hit_weights=hit_weights)
@@ -118,6 +122,7 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
     InputError
         Shards without events, or without what their hits were found with.
     """
+    finder_of(hits)
     repetitions, spheres = options.bootstrap or 0, result.of_spheres()
     seen = seen_in(events_of(hits), hits.frames)
     with _virtual_experiment(hits, workers) as experiment:

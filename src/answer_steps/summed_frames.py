@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from src.answer_steps.bias_and_bootstrap import finder_of
+from src.answer_steps.bias_and_bootstrap import NO_FRAMES, finder_of
 from src.answer_steps.step import Step
 from util.answer.tables import Table, value_rows
 from util.camera.detector import Detector
@@ -105,6 +105,8 @@ def check(
     InputError
         No frames, or shards without events.
     """
+    if hits.search is None:
+        raise InputError(f"--check-integrated: {NO_FRAMES}; leave the option out")
     if path is None or not path.exists():
         raise InputError(f"--check-integrated: expected the file of the frames, found none at {path}")
     if hits.events is None:

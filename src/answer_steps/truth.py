@@ -14,7 +14,7 @@ from util.runtime.errors import InputError
 from util.simulation.truth_tables import read_truth
 
 
-def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int) -> list[Sphere] | None:
+def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int | None) -> list[Sphere] | None:
     """Read the truth in the file of frames, ascending in R; None where there is no such file or no truth.
 
     Parameters
@@ -24,8 +24,8 @@ def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int) 
         As `util.frames.open.open_frames` takes it.
     source : str
         Fingerprint of the file that the answer is made from.
-    spheres : int
-        How many the answer has.
+    spheres : int or None
+        How many the answer is to have; None: not known yet.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int) 
                 "run script/gen_finaltest_npy.sh for it, or name the right file"
             )
     truth = read_truth(path) if is_course_file(path) else None
-    if truth is not None and len(truth) != spheres:
+    if truth is not None and spheres is not None and len(truth) != spheres:
         raise InputError(f"{path}: Truth: expected {spheres} sphere(s), found {len(truth)}; use --spheres {len(truth)}")
     return truth
 

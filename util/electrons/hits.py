@@ -9,11 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from util.electrons.shard_facts import SearchSettings
-from util.electrons.shards import MAP_SIZE, check_together, list_shards, read_facts, read_shard
+from util.electrons.shard_facts import SearchSettings, ShardFacts, reach_of
+from util.electrons.shards import MAP_SIZE, Shard, check_together, list_shards, read_facts, read_shard
 from util.finder.weighting import weight_hits
 
 HitWeights = Literal["flux", "unit"]
+
+_MOST_POINTS = 20e6  # that the pixels of an image are spread over, if they can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +25,10 @@ class Hits:
     Attributes
     ----------
     count : int
-        Number of hits.
+        Number of hits; of an image, its electrons rounded.
     x, z, weight, variance : (n,) float64
-        Positions [detector units]; `variance` is what a hit adds to the variance of a sum of weights.
+        Positions [detector units]; `variance` is what a hit adds to the variance of a sum of weights, that of the
+        electrons and that of the camera together. Points in the pixels of an image may be negative in both.
     events : (count,) structured array, or None
         Of dtype `util.finder.finder.EVENT`; None where a shard kept none.
     distribution : (1024, 1024) float64
@@ -33,10 +36,22 @@ class Hits:
     frames : int
         Number of frames that were searched.
     source : str
-        Fingerprint of the file of frames.
-    search : SearchSettings
+        Fingerprint of the file of frames, or of what was imported.
+    search : SearchSettings or None
+        None where the data were imported and no frames were searched.
     checksums : dict of str to str
         SHA-256 of each shard, by its name.
+    reach : (float, float)
+        Half extents of the camera along x and z [detector units]; (1, 1) where they are not known.
+    noise : float
+        Variance that the camera adds [electrons^2 per unit of area in detector units], at 0 electrons; 0 for events.
+        Negative where an image stands on an offset, which counts as electrons but does not scatter like them.
+    blind : (H, W) bool, or None
+        Pixels of an image of which nothing is known, axis 0 is x, axis 1 is z; None where there are none.
+    pixels : (int, int) or None
+        Of the camera, along x and z; None where they are not known.
+    axis : {0, 1}
+        Axis of the camera's images, as their files have it, along which the polarisation lies.
     """
 
     count: int
@@ -48,13 +63,18 @@ class Hits:
     distribution: NDArray[np.float64]
     frames: int
     source: str
-    search: SearchSettings
+    search: SearchSettings | None
     checksums: dict[str, str]
+    reach: tuple[float, float] = (1.0, 1.0)
+    noise: float = 0.0
+    blind: NDArray[np.bool_] | None = None
+    pixels: tuple[int, int] | None = None
+    axis: int = 1
 
     @property
     def dataset(self) -> str | None:
         """Dataset of the file that holds the frames, as `util.frames.open.open_frames` takes it."""
-        return self.search.dataset
+        return self.search.dataset if self.search else None
 
 
 def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
@@ -76,6 +96,9 @@ def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
     paths = list_shards(folder)
     facts = [read_facts(path) for path in paths]
     check_together(paths, facts, partial=partial)
+    checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    if facts[0].imported and facts[0].imported.kind == "image":
+        return _hits_of_image(read_shard(paths[0]), checksums)
     columns: list[NDArray[np.float64]] = [np.zeros((4, 0))]
     events: list[NDArray[np.void]] = []
     total, without_events = np.zeros((2, MAP_SIZE, MAP_SIZE))
@@ -95,31 +118,111 @@ def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
             without_events += matrix
             squares += shard.facts.squared_weights if hit_weights == "flux" else float(matrix.sum())
     if without_events.any():
-        columns.append(_hits_of_pixels(without_events, squares / without_events.sum()))
+        columns.append(hits_of_pixels(without_events, squares / without_events.sum(), 0.0))
     x, z, weight, variance = np.concatenate(columns, axis=1)
-    checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     all_events = np.concatenate(events) if len(events) == len(paths) else None
-    source, settings = facts[0].source, facts[0].settings
-    detector = settings.detector
+    search = facts[0].search
+    detector = search.detector if search else None
     if hit_weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
         # All hits together tell one electron's flux better than what was learnt before the search.
         weight = weight_hits(all_events, detector.sigma.mean, detector.flux_spread)
         variance = weight**2
-    return Hits(count, x, z, weight, variance, all_events, total, frames, source, settings, checksums)
+    source, pixels = facts[0].source, _pixels(facts[0])
+    return Hits(
+        count,
+        x,
+        z,
+        weight,
+        variance,
+        all_events,
+        total,
+        frames,
+        source,
+        search,
+        checksums,
+        reach_of(pixels),
+        pixels=pixels,
+        axis=facts[0].imported.axis if facts[0].imported else 1,
+    )
 
 
-def _hits_of_pixels(matrix: NDArray[np.float64], variance: float) -> NDArray[np.float64]:
-    """Spread each pixel's content over 3 x 3 points in it, sloping like its neighbours: x, z, weight, variance (4, n).
+def _pixels(facts: ShardFacts) -> tuple[int, int] | None:
+    if facts.imported:
+        return facts.imported.pixels
+    detector = facts.search.detector if facts.search else None
+    return detector.frame_shape if detector else None
 
-    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. `variance` is that per unit of
-    content.
+
+def _hits_of_image(shard: Shard, checksums: dict[str, str]) -> Hits:
+    """Spread the pixels of an accumulated image over points; whatever its hits are to count, they are its electrons."""
+    facts, image = shard.facts, shard.image
+    assert image is not None and facts.imported is not None and facts.imported.noise is not None
+    law = facts.imported.noise
+    unknown = np.isnan(image)
+    x, z, weight, variance = hits_of_pixels(image.astype(np.float64), law.variance_per_electron, law.pixel_noise)
+    return Hits(
+        round(float(np.nansum(image, dtype=float))),
+        x,
+        z,
+        weight,
+        variance,
+        None,
+        shard.distribution.astype(np.float64),
+        facts.counts_of_frames.frames,
+        facts.source,
+        None,
+        checksums,
+        reach=facts.imported.reach,
+        noise=law.pixel_noise / (2 / max(image.shape)) ** 2,
+        blind=unknown if unknown.any() else None,
+        pixels=facts.imported.pixels,
+        axis=facts.imported.axis,
+    )
+
+
+def hits_of_pixels(matrix: NDArray[np.float64], variance: float, noise: float) -> NDArray[np.float64]:
+    """Spread each pixel's content over points in it, sloping like its neighbours.
+
+    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. A pixel has 3 x 3 points, fewer
+    where the image is so large that they would take more than a gigabyte.
+
+    Parameters
+    ----------
+    matrix : (H, W) float64
+        Content of square pixels, the longer side of which is the screen; axis 0 is x, axis 1 is z. NaN: no points.
+    variance : float
+        That of a sum of pixels, per unit of its content.
+    noise : float
+        What each pixel adds to that.
+
+    Returns
+    -------
+    array (4, n)
+        x, z, weight, variance.
     """
-    pitch = 2 / matrix.shape[0]
-    slope_x, slope_z = (np.gradient(np.pad(matrix, 1), axis=axis)[1:-1, 1:-1] for axis in (0, 1))
-    i, j = np.nonzero((matrix != 0) | (slope_x != 0) | (slope_z != 0))
-    columns = []
-    for u, v in itertools.product((-1 / 3, 0, 1 / 3), repeat=2):  # pixels from the middle
-        weight = (matrix[i, j] + u * slope_x[i, j] + v * slope_z[i, j]) / 9
-        x, z = -1 + pitch * (i + 0.5 + u), -1 + pitch * (j + 0.5 + v)
-        columns.append(np.stack((x, z, weight, matrix[i, j] * variance / 9)))
-    return np.concatenate(columns, axis=1)
+    height, width = matrix.shape
+    pitch = 2 / max(matrix.shape)
+    side = next((side for side in (3, 2) if side**2 * matrix.size <= _MOST_POINTS), 1)
+    known = np.isfinite(matrix)
+    filled = np.where(known, matrix, 0)
+    slopes = [_slope(matrix, axis) for axis in (0, 1)]
+    i, j = np.nonzero(known & ((filled != 0) | (slopes[0] != 0) | (slopes[1] != 0) | (noise != 0)))
+    content, (slope_x, slope_z) = filled[i, j], (slope[i, j] for slope in slopes)
+    spread = (content * variance + noise) / side**2
+    found = np.empty((4, side**2 * i.size))
+    offsets = (np.arange(side) + 0.5) / side - 0.5  # pixels from the middle
+    for number, (u, v) in enumerate(itertools.product(offsets, repeat=2)):
+        part = found[:, number * i.size : (number + 1) * i.size]
+        part[0] = pitch * (i + (0.5 + u - height / 2))
+        part[1] = pitch * (j + (0.5 + v - width / 2))
+        part[2] = (content + u * slope_x + v * slope_z) / side**2
+        part[3] = spread
+    return found
+
+
+def _slope(matrix: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Return the slope of each pixel's content along an axis [per pixel]; 0 beside pixels that are not known."""
+    padded = np.pad(matrix, [(1, 1) if number == axis else (0, 0) for number in (0, 1)], mode="edge")
+    slope = np.gradient(padded, axis=axis)
+    inner = slope[1:-1] if axis == 0 else slope[:, 1:-1]
+    return np.where(np.isfinite(inner), inner, 0)

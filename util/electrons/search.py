@@ -37,8 +37,8 @@ def detector_of_shards(folder: Path, source: str, asked: SearchSettings) -> Dete
     """
     for path in sorted(folder.glob("final_*_*.npz")):
         facts = read_facts(path)
-        detector = facts.settings.detector
-        if facts.source == source and detector and facts.settings == dataclasses.replace(asked, detector=detector):
+        detector = None if facts.search is None else facts.search.detector
+        if facts.source == source and detector and facts.search == dataclasses.replace(asked, detector=detector):
             return detector
     return None
 

@@ -25,7 +25,7 @@ _DAMAGE = (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zip
 
 @dataclass(frozen=True)
 class Shard:
-    """What was found in a range of frames of one file.
+    """What was found in a range of frames of one file, or imported.
 
     Attributes
     ----------
@@ -35,13 +35,17 @@ class Shard:
     distribution : (1024, 1024) float32
         Sum of weights per pixel; axis 0 is x, axis 1 is z.
     counts : (1024, 1024) int32
-        Number of hits per pixel.
+        Number of hits per pixel; of an image, its electrons rounded.
+    image : (H, W) float32 or None
+        An accumulated image in its own pixels [electrons], axis 0 is x, axis 1 is z, NaN where nothing is known; None
+        where the shard holds none.
     """
 
     facts: ShardFacts
     events: NDArray[np.void] | None
     distribution: NDArray[np.float32]
     counts: NDArray[np.int32]
+    image: NDArray[np.float32] | None = None
 
 
 def shard_path(folder: Path, start: int, stop: int) -> Path:
@@ -68,6 +72,8 @@ def write_shard(path: Path, shard: Shard) -> None:
     arrays: dict[str, Any] = {"distribution": shard.distribution, "counts": shard.counts, "facts": facts}
     if shard.events is not None:
         arrays["events"] = shard.events
+    if shard.image is not None:
+        arrays["image"] = shard.image
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 
@@ -105,7 +111,18 @@ def read_shard(path: Path) -> Shard:
     events = arrays.get("events")
     if events is not None and not {"ImageId", "x", "z", "weight"} <= set(events.dtype.names or ()):
         raise _broken(path, f"expected events with ImageId, x, z, weight, found {events.dtype}")
-    return Shard(facts, events, arrays["distribution"], arrays["counts"])
+    return Shard(facts, events, arrays["distribution"], arrays["counts"], _image(path, facts, arrays.get("image")))
+
+
+def _image(path: Path, facts: ShardFacts, image: NDArray[Any] | None) -> NDArray[np.float32] | None:
+    """Return the image of a shard that says that it holds one, and of no other."""
+    expected = facts.imported.pixels if facts.imported and facts.imported.kind == "image" else None
+    if expected is None:
+        return None
+    found = "no such array" if image is None else f"{image.dtype} of shape {image.shape}"
+    if image is None or image.dtype != np.float32 or image.shape != expected:
+        raise _broken(path, f"expected image as float32 of shape {expected}, found {found}")
+    return image
 
 
 @contextmanager
@@ -175,13 +192,13 @@ def check_together(paths: Sequence[Path], facts: Sequence[ShardFacts], *, partia
     first = facts[0]
     for path, fact in zip(paths, facts, strict=True):
         for same, what in (
-            (fact.source == first.source, "file of frames"),
-            (fact.settings == first.settings, "settings of the finder"),
+            (fact.source == first.source, "file of frames" if first.search else "file"),
+            (fact.settings == first.settings, "settings of the finder" if first.search else "kind of import"),
         ):
             if not same:
                 raise InputError(
                     f"{path}: expected the same {what} as {paths[0].name}, found another; "
-                    "remove the shards that do not belong and run script/gen_finaltest_npy.sh again"
+                    f"remove the shards that do not belong and run {_maker(first)} again"
                 )
     covered = 0
     for path, fact in zip(paths, facts, strict=True):
@@ -191,16 +208,22 @@ def check_together(paths: Sequence[Path], facts: Sequence[ShardFacts], *, partia
                 "another shard too; remove one of them"
             )
         if fact.start > covered and not partial:
-            raise _missing(paths[0].parent, covered, fact.start, first.frames_in_source)
+            raise _missing(paths[0].parent, covered, fact.start, first)
         covered = fact.stop
     if covered < first.frames_in_source and not partial:
-        raise _missing(paths[0].parent, covered, first.frames_in_source, first.frames_in_source)
+        raise _missing(paths[0].parent, covered, first.frames_in_source, first)
 
 
-def _missing(folder: Path, start: int, stop: int, frames: int) -> InputError:
+def _maker(facts: ShardFacts) -> str:
+    """Return the script that makes such shards."""
+    return f"script/import_{facts.imported.kind}.sh" if facts.imported else "script/gen_finaltest_npy.sh"
+
+
+def _missing(folder: Path, start: int, stop: int, facts: ShardFacts) -> InputError:
+    command = f"{_maker(facts)} again" if facts.imported else f"{_maker(facts)} --range {start} {stop}"
     return InputError(
-        f"{folder}: expected shards for all {frames} frames, found none for {start}..{stop}; "
-        f"run script/gen_finaltest_npy.sh --range {start} {stop}, or answer from what is there with --partial"
+        f"{folder}: expected shards for all {facts.frames_in_source} frames, found none for {start}..{stop}; "
+        f"run {command}, or answer from what is there with --partial"
     )
 
 

@@ -12,7 +12,7 @@ from util.frames.folder import files_in
 from util.frames.foreign import READ, foreign_format
 from util.frames.hdf5 import FrameStack
 from util.frames.hdf5_axes import split_axis
-from util.frames.hdf5_names import broken_links, datasets_of, list_contents
+from util.runtime.hdf5_names import broken_links, datasets_of, list_contents
 from util.frames.source import FrameSource, counts_dtype
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import metadata_of, open_hdf5

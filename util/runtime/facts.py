@@ -152,7 +152,7 @@ def _part(content: object, kind: Any, key: str) -> Any:
 
 def _name(kind: Any) -> str:
     if _is_union(kind):
-        return " or ".join(_name(arm) for arm in typing.get_args(kind))
+        return " or ".join(dict.fromkeys(_name(arm) for arm in typing.get_args(kind)))
     if _is_literal(kind):
         return " or ".join(repr(value) for value in typing.get_args(kind))
     return "a table" if dataclasses.is_dataclass(kind) else _NAMES[typing.get_origin(kind) or kind]
@@ -210,6 +210,10 @@ def _union(content: object, kind: Any) -> object:
     if content is None and type(None) in arms:
         return None
     others = [arm for arm in arms if arm is not type(None)]
+    tables: list[Any] = [arm for arm in others if dataclasses.is_dataclass(arm)]
+    if isinstance(content, dict) and len(tables) > 1:
+        # Of several dataclasses, the one that knows most of the keys is meant; the faults are told of that one.
+        return _CONVERTER.structure(content, max(tables, key=lambda arm: len(_keys(arm) & content.keys())))
     for arm in others:
         try:
             return _CONVERTER.structure(content, arm)
@@ -218,6 +222,10 @@ def _union(content: object, kind: Any) -> object:
             if len(others) == 1 or fault.at:
                 raise
     raise _unexpected(_name(kind), content)
+
+
+def _keys(cls: Any) -> set[str]:
+    return {field.name for field in dataclasses.fields(cls)}
 
 
 def _is_list(kind: object) -> bool:

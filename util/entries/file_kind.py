@@ -1,0 +1,87 @@
+"""What kind of file a path is, told by how its content begins, whatever its name says."""
+
+import bz2
+import gzip
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from util.runtime.errors import InputError
+
+Kind = Literal["text", "npy", "zip", "tiff", "hdf5", "png", "parquet"]
+
+_STARTS: dict[bytes, Kind] = {
+    b"\x93NUMPY": "npy",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+    b"\x89HDF": "hdf5",
+    b"\x89PNG": "png",
+    b"PAR1": "parquet",
+}
+_COMPRESSED: dict[bytes, Callable[[Path], object]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+_TEXT = 4096  # bytes at a file's beginning that must look like text
+
+
+def kind_of(path: Path) -> Kind:
+    """Return the kind of a file.
+
+    Raises
+    ------
+    InputError
+        No such file, a folder, an empty file, or one of no kind that is read.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give an existing one (a relative path starts from {Path.cwd()})")
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file, found a folder; name the file in it")
+    try:
+        with open_text(path) as stream:
+            start = stream.read(_TEXT)
+    except (OSError, EOFError) as error:
+        raise damaged(path, error) from None
+    if not start.strip():
+        raise InputError(f"{path}: expected data, found an empty file; give another")
+    for begins, kind in _STARTS.items():
+        if start.startswith(begins):
+            return kind
+    if b"\0" in start:
+        raise InputError(
+            f"{path}: expected text, NPY, NPZ, TIFF, HDF5, PNG or Parquet, found a file that begins with "
+            f"{start[:8]!r}; convert it to one of these"
+        )
+    return "text"
+
+
+def open_text(path: Path) -> BinaryIO:
+    """Open a file for reading, decompressed where it is gzip or bzip2."""
+    with path.open("rb") as stream:
+        start = stream.read(3)
+    for begins, opened in _COMPRESSED.items():
+        if start.startswith(begins):
+            return cast(BinaryIO, opened(path))
+    return path.open("rb")
+
+
+def damaged(path: Path, error: Exception) -> InputError:
+    """Return the message that a file cannot be read, with the reader's own first line."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"{path}: expected a whole file, found one that cannot be read ({reason}); copy it again")
+
+
+def separator_of(line: str) -> str | None:
+    """Return what separates the values of a line of text: a tab, comma or semicolon; None for any white space."""
+    return next((character for character in "\t,;" if character in line.strip()), None)
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 of the contents of files, one after the other."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

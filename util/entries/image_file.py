@@ -1,0 +1,189 @@
+"""Reading an accumulated image: text, NPY, TIFF, HDF5 or PNG."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from util.entries.file_kind import damaged, kind_of, open_text, separator_of
+from util.runtime.errors import InputError
+from util.runtime.hdf5 import describe, open_hdf5
+from util.runtime.hdf5_names import datasets_of
+
+SMALLEST_IMAGE = 16  # pixels along each side
+_GREY = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of PIL
+
+
+def read_image(path: Path, dataset: str | None = None) -> NDArray[np.float64]:
+    """Read an accumulated image.
+
+    Parameters
+    ----------
+    path : Path
+        Text whose values are separated by white space, commas, semicolons or tabs (also .gz, .bz2), NPY, TIFF of one
+        page, HDF5, or grey PNG.
+    dataset : str or None
+        Which dataset of an HDF5 file; None: the only one of two dimensions.
+
+    Returns
+    -------
+    (H, W) float64
+        Axes as in the file. NaN where nothing is known of a pixel; negative values are allowed.
+
+    Raises
+    ------
+    InputError
+        No such file or dataset, or no image in it: too small, a stack, complex, coloured, infinite, all NaN, or nowhere
+        above 0.
+    """
+    kind = kind_of(path)
+    if dataset is not None and kind != "hdf5":
+        raise InputError(f"{path}: --dataset {dataset}: expected an HDF5 file, found {kind}; leave the option out")
+    where = str(path)
+    if kind == "text":
+        found: NDArray[Any] = _read_text(path)
+    elif kind == "npy":
+        found = _read_npy(path)
+    elif kind == "tiff":
+        found = _read_tiff(path)
+    elif kind == "png":
+        found = _read_png(path)
+    elif kind == "hdf5":
+        found, name = _read_hdf5(path, dataset)
+        where = f"{path}: {name}"
+    else:
+        raise InputError(f"{path}: expected an image as text, NPY, TIFF, HDF5 or PNG, found {kind}; convert it")
+    return _checked(where, found)
+
+
+def _checked(where: str, found: NDArray[Any]) -> NDArray[np.float64]:
+    if found.dtype.kind not in "iuf":
+        what = "complex numbers" if found.dtype.kind == "c" else describe(found.dtype)
+        raise InputError(f"{where}: expected integers or real numbers, found {what}; save the counts of each pixel")
+    if found.ndim > 2 and found.shape[0] == 1:
+        found = found[0]
+    if found.ndim == 3:
+        raise _stack(where, found.shape)
+    if found.ndim != 2 or min(found.shape) < SMALLEST_IMAGE:
+        raise InputError(
+            f"{where}: expected an image (H, W) of at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} pixels, found shape "
+            f"{found.shape}; give the accumulated image"
+        )
+    image = found.astype(np.float64)
+    if np.isinf(image).any():
+        raise InputError(
+            f"{where}: expected finite counts, found {np.isinf(image).sum()} infinite pixels; "
+            "write NaN for a pixel of which nothing is known"
+        )
+    if np.isnan(image).all():
+        raise InputError(f"{where}: expected counts, found NaN alone; give an image with counts")
+    highest = np.nanmax(image)
+    if highest <= 0:
+        what = "zeros alone" if highest == 0 == np.nanmin(image) else f"none, the highest is {highest:g}"
+        raise InputError(f"{where}: expected counts above 0, found {what}; give the image as it was accumulated")
+    return image
+
+
+def _stack(where: str, shape: tuple[int, ...]) -> InputError:
+    return InputError(
+        f"{where}: expected one image (H, W), found shape {shape}; search a stack of camera frames with "
+        "script/gen_finaltest_npy.sh, or sum it along the first axis"
+    )
+
+
+def _read_text(path: Path) -> NDArray[np.float64]:
+    try:
+        with open_text(path) as stream:
+            line = next((line for line in stream if line.strip() and not line.lstrip().startswith(b"#")), b"")
+            if not line:
+                raise InputError(f"{path}: expected rows of numbers, found comments alone; give another file")
+            stream.seek(0)
+            separator = separator_of(line.decode("utf-8", "replace"))
+            return np.loadtxt(stream, delimiter=separator, comments="#", ndmin=2, encoding="utf-8")
+    except (OSError, EOFError) as error:
+        raise damaged(path, error) from None
+    except ValueError as error:
+        if re.search(rb"\d[ij]\b", line):
+            raise InputError(
+                f"{path}: expected integers or real numbers, found complex numbers; save the counts of each pixel"
+            ) from None
+        reason = str(error).partition(";")[0].rstrip(".")
+        raise InputError(
+            f"{path}: expected rows of as many numbers each, found otherwise ({reason}); "
+            "begin lines that are no row of the image with #"
+        ) from None
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        with path.open("rb") as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise damaged(path, error) from None
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    try:
+        with tifffile.TiffFile(path) as file:
+            shape = file.series[0].shape
+            pages, page = len(file.pages), file.pages[0].aspage()
+            if page.samplesperpixel > 1 or page.photometric not in (
+                tifffile.PHOTOMETRIC.MINISBLACK,
+                tifffile.PHOTOMETRIC.MINISWHITE,
+            ):
+                seen = getattr(page.photometric, "name", page.photometric)
+                raise InputError(
+                    f"{path}: expected grey values, one per pixel, found {seen} with {page.samplesperpixel}; "
+                    "save the counts, not a picture"
+                )
+            if pages > 1 or len(shape) > 2:
+                raise _stack(str(path), shape if len(shape) > 2 else (pages, *shape))
+            return page.asarray()
+    except InputError:
+        raise
+    except Exception as error:  # whatever tifffile makes of a damaged file
+        raise damaged(path, error) from None
+
+
+def _read_png(path: Path) -> NDArray[Any]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(path) as file:
+                mode = file.mode
+                found = np.array(file) if mode in _GREY else np.zeros(0)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Warning) as error:
+        raise damaged(path, error) from None
+    if mode not in _GREY:
+        raise InputError(f"{path}: expected grey values of 8 or 16 bits, found {mode}; save the counts, not a picture")
+    return found.astype(np.uint8) if found.dtype == bool else found
+
+
+def _read_hdf5(path: Path, dataset: str | None) -> tuple[NDArray[Any], str]:
+    with open_hdf5(path) as file:
+        there = datasets_of(file)
+        shown = ", ".join(f"{name} ({describe(found.dtype)}, shape {found.shape})" for name, found in there.items())
+        if dataset is not None:
+            name = dataset.strip("/")
+            if name not in there:
+                raise InputError(f"{path}: --dataset {dataset}: no such dataset; there are {shown or 'none'}")
+        else:
+            images = [name for name, found in there.items() if found.ndim == 2 and found.dtype.kind in "iuf"]
+            stacks = [found for found in there.values() if found.ndim == 3]
+            if not images and len(stacks) == 1:
+                raise _stack(f"{path}: {stacks[0].name.strip('/')}", stacks[0].shape)
+            if len(images) != 1:
+                raise InputError(
+                    f"{path}: expected one dataset of shape (H, W), found {shown or 'no datasets'}; "
+                    "name the one to take with --dataset"
+                )
+            (name,) = images
+        try:
+            return np.asarray(there[name][()]), name
+        except (OSError, RuntimeError) as error:
+            raise damaged(path, error) from None
