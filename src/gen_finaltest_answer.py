@@ -109,7 +109,9 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     print(learned.report())
     truth = truth_of(options.finaltest, frames.dataset, source, options.few_spheres)
 
-    fitted = summed_frames.fit(frames, spheres=options.few_spheres, order=options.model.highest_order, workers=options.workers)
+    fitted = summed_frames.fit(
+        frames, spheres=options.few_spheres, order=options.model.highest_order, workers=options.workers
+    )
     done = knowledge.apply(fitted, options.knowledge)
 
     warnings, result = (*logged, *done.warnings), done.answer

@@ -257,7 +257,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     blind = "image in the camera's pixels, 0 where the detector is blind, or TOML of [[circle]] and [[rectangle]]"
     add("--mask", type=Path, metavar="FILE", help=blind)
-    add("--efficiency", type=Path, metavar="FILE", help="image in the camera's pixels: relative efficiency of detection")
+    add(
+        "--efficiency", type=Path, metavar="FILE", help="image in the camera's pixels: relative efficiency of detection"
+    )
 
 
 def _spheres(text: str) -> int | str:

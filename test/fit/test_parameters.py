@@ -5,7 +5,13 @@ import pytest
 
 from util.fit.parameters import PIECES, Layout
 
-LAYOUTS = [Layout(), Layout(1, 2), Layout(3, 6, ("background",)), Layout(2, 4, ("background", "blob")), Layout(2, 6, PIECES)]
+LAYOUTS = [
+    Layout(),
+    Layout(1, 2),
+    Layout(3, 6, ("background",)),
+    Layout(2, 4, ("background", "blob")),
+    Layout(2, 6, PIECES),
+]
 
 
 def vector(layout, seed=210):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from support import truth
-from util.physics.pad import legendre_to_power
 from util.physics.image_geometry import ImageGeometry
+from util.physics.pad import legendre_to_power
 from util.physics.polar_map import (
     ODD_IN_X,
     ODD_IN_Z,

@@ -65,7 +65,8 @@ class Detection:
     def _first_cut(self, bins: PolarBins, geometry: ImageGeometry) -> int:
         """Return the first row of bins that the edge of the camera may cut."""
         nearest = min(
-            reach - abs(centre) for reach, centre in zip(self.reach, (geometry.centre_x, geometry.centre_z), strict=True)
+            reach - abs(centre)
+            for reach, centre in zip(self.reach, (geometry.centre_x, geometry.centre_z), strict=True)
         )
         stretch = 1 + np.hypot(geometry.ellipse_1, geometry.ellipse_2)
         return int(np.clip(np.floor(nearest / stretch * bins.n_rho / bins.rho_max), 0, bins.n_rho))

@@ -14,7 +14,16 @@ from scipy.special import xlogy
 
 from util.fit import starting_radii
 from util.fit.detection import Detection
-from util.fit.fisher_scoring import CONVERGED, floor_of, inverse_of_free, is_free, narrowest_in, prior_of, score_map, solve_linear
+from util.fit.fisher_scoring import (
+    CONVERGED,
+    floor_of,
+    inverse_of_free,
+    is_free,
+    narrowest_in,
+    prior_of,
+    score_map,
+    solve_linear,
+)
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece

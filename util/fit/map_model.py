@@ -164,7 +164,9 @@ class MapModel:
         layout = self.layout
         # Where odd betas are fitted, R and sigma_R change an even and an odd part of the image.
         lopsided = [lobe for lobe in self._lobes if lobe.odd.size]
-        owner = np.concatenate((np.arange(layout.size), [i for lobe in lopsided for i in (lobe.R, lobe.sigma_R)])).astype(np.intp)
+        owner = np.concatenate(
+            (np.arange(layout.size), [i for lobe in lopsided for i in (lobe.R, lobe.sigma_R)])
+        ).astype(np.intp)
         parity = np.concatenate((layout.parity, np.full(2 * len(lopsided), ODD_IN_Z)))
         out = np.zeros((owner.size, self.bins.n_rho, self.bins.n_angle))
         for lobe in self._lobes:

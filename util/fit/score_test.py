@@ -108,7 +108,9 @@ class ScoreTest:
         if not known.any():
             return None
         score, scale, left = score[known], scale[known], left[np.ix_(known, known)]
-        inverse = np.linalg.pinv(left / np.outer(scale, scale), rcond=_ABSORBED, hermitian=True) / np.outer(scale, scale)
+        inverse = np.linalg.pinv(left / np.outer(scale, scale), rcond=_ABSORBED, hermitian=True) / np.outer(
+            scale, scale
+        )
         size, covariance = np.zeros(further.size), np.zeros((further.size, further.size))
         size[known] = inverse @ score
         covariance[np.ix_(known, known)] = inverse / self.scale

@@ -8,7 +8,7 @@ It works on merged bins and with PADs of moderate order, which is enough to tell
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,13 @@ from scipy import stats
 from util.fit import radial_spectrum
 from util.fit.detection import Detection
 from util.fit.likelihood import Settled, settle
-from util.fit.map_data import Hits, MapData, fold_hits
+from util.fit.map_data import Hits, fold_hits
 from util.fit.parameters import PIECES, Layout, Piece
 from util.fit.score_test import ScoreTest
 from util.fit.starting_geometry import find_centre, find_ellipse
 from util.physics import pad
 from util.physics.image_geometry import ImageGeometry
-from util.physics.polar_map import EVEN, PolarBins, angular_factors, coarsen, radial_factors
+from util.physics.polar_map import EVEN, PolarBins, angular_factors, radial_factors
 from util.runtime.errors import InputError
 
 MOST_SPHERES = 20

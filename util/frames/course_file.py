@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.frames.hdf5 import HDF5Frames
-from util.runtime.hdf5_names import broken_links, link_texts
 from util.frames.hdf5_rows import DAMAGE
 from util.frames.source import SMALLEST_FRAME, counts_dtype
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import describe
+from util.runtime.hdf5_names import broken_links, link_texts
 
 FRAMES = "FinalImage"
 

@@ -12,10 +12,10 @@ from util.frames.folder import files_in
 from util.frames.foreign import READ, foreign_format
 from util.frames.hdf5 import FrameStack
 from util.frames.hdf5_axes import split_axis
-from util.runtime.hdf5_names import broken_links, datasets_of, list_contents
 from util.frames.source import FrameSource, counts_dtype
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import metadata_of, open_hdf5
+from util.runtime.hdf5_names import broken_links, datasets_of, list_contents
 
 # TIFF and BigTIFF, either byte order.
 _HDF5_START = b"\x89HDF\r\n\x1a\n"

@@ -214,9 +214,7 @@ _gauss = functools.cache(np.polynomial.legendre.leggauss)
 
 
 @functools.lru_cache(maxsize=160)
-def radial_factors(
-    bins: PolarBins, R: float, sigma_R: float, order: int, *, odd: bool = False
-) -> RadialFactors:
+def radial_factors(bins: PolarBins, R: float, sigma_R: float, order: int, *, odd: bool = False) -> RadialFactors:
     """Integrate a sphere's radial functions (`util.physics.projection.radial_functions`) over each bin of rho.
 
     By Gauss-Legendre quadrature, with three points where bins are narrower than sigma_R / 2, else more.

@@ -108,7 +108,7 @@ def radial_functions(
         raise ValueError(f"expected R of at least 0 and sigma_R above 0, found {R} and {sigma_R}")
     rho = np.ascontiguousarray(rho, dtype=float)
     R, sigma_R, powers = float(R), float(sigma_R), order // 2 + 1
-    if R >= _REACH * sigma_R:
+    if _REACH * sigma_R <= R:
         return _radial(rho, R, sigma_R, int(odd), powers, *_RING)
     out = _radial(rho, R, sigma_R, int(odd), powers, *_FULL)
     mirrored = _radial(rho, -R, sigma_R, int(odd), powers, *_FULL)

@@ -81,7 +81,11 @@ def pairs_of_axes(figure: Figure | SubFigure, spheres: int) -> list[tuple[Axes, 
     """Return an upper and a lower panel for each sphere."""
     rows = panels(spheres)
     axes = figure.subplots(2 * len(rows), len(rows[0]), squeeze=False, sharex=True, height_ratios=(1.6, 1) * len(rows))
-    out = [(axes[2 * row, column], axes[2 * row + 1, column]) for row, part in enumerate(rows) for column in range(len(part))]
+    out = [
+        (axes[2 * row, column], axes[2 * row + 1, column])
+        for row, part in enumerate(rows)
+        for column in range(len(part))
+    ]
     for column in range(len(rows[-1]), len(rows[0])):
         axes[-2, column].set_visible(False)
         axes[-1, column].set_visible(False)

@@ -109,7 +109,7 @@ def _radial(figure: Figure, result: FitResult, goodness: Goodness) -> None:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     upper.plot(goodness.rho, goodness.radial, "o", color="0.5", markersize=3, label="electrons found")
     upper.plot(goodness.rho, goodness.radial_model, color="black", linewidth=1, label="all spheres")
-    for s, style in zip(range(len(result.R)), itertools.cycle(("--", ":", "-."))):  # noqa: B905 - endless
+    for s, style in zip(range(len(result.R)), itertools.cycle(("--", ":", "-."))):
         alone = expected(_FINE, result.beta[s], result.R[s], result.sigma_R[s]) * result.electrons[s]
         ring = coarsen(alone, _FINE.n_rho // N_RHO, _FINE.n_angle)[:, 0]
         upper.plot(goodness.rho, ring, style, color="black", label=f"sphere {s + 1}, R = {result.R[s]:.4f}")
