@@ -84,7 +84,8 @@ def read_mask(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.bool
         shapes = settings.load(Shapes, path)
         x, z = np.meshgrid(*(np.arange(size, dtype=np.float64) for size in pixels), indexing="ij")
         seen = np.ones(pixels, dtype=bool)
-        for shape in (*shapes.circle, *shapes.rectangle):
+        blind: tuple[Circle | Rectangle, ...] = (*shapes.circle, *shapes.rectangle)
+        for shape in blind:
             seen &= ~shape.holds(x, z)
         if seen.all():
             raise InputError(f"{path}: expected shapes on the camera's {pixels} pixels, found none of them there")

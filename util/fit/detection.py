@@ -1,4 +1,4 @@
-"""What part of the image the detector shows: the camera's edges, blind spots, efficiency, and the camera's own noise."""
+"""What the detector shows of the image: the camera's edges, blind spots, efficiency, and the camera's own noise."""
 
 import itertools
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class Detection:
         return int(np.clip(np.floor(nearest / stretch * bins.n_rho / bins.rho_max), 0, bins.n_rho))
 
     def pedestal(self, bins: PolarBins) -> NDArray[np.float64] | float:
-        """Return the variance that the camera adds to each bin of a quadrant (4, n_rho, n_angle); 0.0 if it adds none."""
+        """Return the variance that the camera adds to each bin (4, n_rho, n_angle); 0.0 if it adds none."""
         if not self.noise:
             return 0.0
         area = np.diff(bins.rho**2) / 2 * (np.pi / 2 / bins.n_angle)

@@ -84,7 +84,8 @@ class Hits(NamedTuple):
         inside = (rows >= 0) & (rows < pixels) & (columns >= 0) & (columns < pixels)
         place = rows[inside] * pixels + columns[inside]
         squares = self.weight**2 if self.variance is None else self.variance
-        weight, variance = (np.bincount(place, part[inside], pixels**2) for part in (self.weight, squares))
+        sums = (np.bincount(place, part[inside], pixels**2) for part in (self.weight, squares))
+        weight, variance = (np.asarray(part, np.float64) for part in sums)
         filled = np.flatnonzero((weight != 0) | (variance != 0))
         x, z = (2 * (np.array(np.divmod(filled, pixels)) + 0.5) / pixels) - 1
         return Hits(x, z, weight[filled], variance[filled])

@@ -3,7 +3,7 @@
 Peaks of a rough radial spectrum are where spheres begin. Then each round tests every piece that may be added, and a
 further sphere at every radius and of several widths, by what one step of a fit would gain (`util.fit.score_test`); it
 adds what gains most, and fits anew; in the end it takes out what gained nothing: stepwise selection (Efroymson 1960).
-It works on merged bins and with PADs of moderate order, which is enough to tell what is there; the fit comes afterwards.
+It works on merged bins and with PADs of moderate order, enough to tell what is there; the fit comes afterwards.
 """
 
 import functools
@@ -34,7 +34,7 @@ _TOLERANCE, _DECREMENT = 0.1, 0.01  # squared errors that folding anew, and a fu
 _MERGED, _MERGED_FOR_ELLIPSE = 512, 256  # pixels along an axis, where there are more hits than that
 _RADII = np.arange(0.0, 0.985, 0.005)
 _WIDTHS = (0.004, 0.008, 0.016, 0.03)
-# By chance, a sphere (P_0, P_2 and P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
+# By chance a sphere (P_0, P_2, P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
 _CLEAR_SPHERE = 32.0
 _CLEAR_PIECE = 1e-4  # p
 # Of all spheres that are asked for, the clearest peaks are taken at once: those with this part of the clearest's.
@@ -139,12 +139,11 @@ def best_sphere(test: ScoreTest, taken: NDArray[np.float64], *, apart: float) ->
 
 
 class _State:
-    """A selection under way: what is fitted, the fit, and what was said."""
+    """A selection under way: what is fitted to which hits."""
 
     def __init__(self, hits: Hits, wanted: Wanted, detection: Detection) -> None:
         self._hits, self._detection = hits, detection
         self._order = min(wanted.order, _ORDER)
-        self.said: list[str] = []
 
     def fit(
         self, start: Sequence[tuple[float, float]], pieces: Sequence[Piece], geometry: ImageGeometry
@@ -197,7 +196,18 @@ def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
             "--spheres, or say where they are with --start"
         )
     shapes = tuple(shapes_of(found))
-    return Selection(shapes, layout.pieces, layout.geometry_of(found.q), tuple(state.said))
+    return Selection(shapes, layout.pieces, layout.geometry_of(found.q), tuple(_said(layout, wanted)))
+
+
+def _said(layout: Layout, wanted: Wanted) -> list[str]:
+    """Say what was chosen where there was a choice."""
+    out = []
+    if wanted.spheres is None:
+        out.append(f"{layout.spheres} sphere(s), as many as the hits call for")
+    added = [piece for piece in layout.pieces if piece not in wanted.pieces]
+    if added:
+        out.append(f"fitted besides, since the hits call for it: {', '.join(added)} (--fit none leaves it out)")
+    return out
 
 
 def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> Settled:

@@ -1,8 +1,8 @@
 """Where the centre of the image is, and how far from round it is, to begin with.
 
 Rings lie about the centre even where a part of the image is not seen, or where one side is brighter than the other:
-the image and its reflection through a point agree best where that point is the centre. The convolution of the image with
-itself shows it (as PyAbel's ``center="convolution"``): at 2,000 electrons to 0.004, where their mean errs by 0.012.
+the image and its reflection through a point agree best where that point is the centre. The convolution of the image
+with itself shows it (as PyAbel's ``center="convolution"``): at 2,000 electrons to 0.004, where their mean errs by 0.012.
 An ellipse widens all rings: undone, it leaves the sharpest radial profile.
 """
 

@@ -7,8 +7,8 @@ three steps, in polar coordinates (rho, alpha), alpha from +z towards +x:
     alpha -> alpha + rotation,    then the centre is added.
 
 With both shears k = 1 the image is stretched along one direction, as by a tilted camera or pixels that are not square;
-with k = 0 it is so along the radius only, as by an electrostatic lens that is not round. Both numbers e are small: terms
-of second order are left out.
+with k = 0 it is so along the radius only, as by an electrostatic lens that is not round. Both numbers e are small:
+terms of second order are left out.
 """
 
 import math

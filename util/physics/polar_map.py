@@ -238,8 +238,8 @@ def angular_factors(bins: PolarBins, order: int, *, odd: bool = False) -> Angula
     angle = bins.angle_rad[:-1, None] + width / 2 * (1 + nodes)
     sine, cosine, twice_s, twice_c = np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)
     m = np.arange(int(odd), order + 1, 2)[:, None, None]
-    power = cosine**m
-    turn = -m * cosine ** np.maximum(m - 1, 0) * sine
+    power: NDArray[np.float64] = cosine**m
+    turn: NDArray[np.float64] = -m * cosine ** np.maximum(m - 1, 0) * sine
 
     def integral(part: NDArray[np.float64]) -> NDArray[np.float64]:
         out = part @ (4 * weights * width / 2)

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 
-# Gauss-Legendre points over the 16 sigma_R that hold g: relative error below 1e-12. Where these reach r = 0 the integrand
-# is steep: 96 points leave 1e-9 there.
+# Gauss-Legendre points over the 16 sigma_R that hold g: relative error below 1e-12. Where these reach r = 0 the
+# integrand is steep: 96 points leave 1e-9 there.
 _RING, _FULL = np.polynomial.legendre.leggauss(48), np.polynomial.legendre.leggauss(96)
 _REACH = 8.0
 

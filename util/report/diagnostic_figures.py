@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -167,7 +168,11 @@ def _betas(
         for (name, beta), marker in zip(shown.items(), "ovD^x", strict=False):
             told = beta[s][:n]
             place = order[: len(told)] + (0 if name == "truth" else 0.4)
-            style = {"color": "tab:red" if name == "truth" else "tab:blue", "markersize": 4, "label": name}
+            style: dict[str, Any] = {
+                "color": "tab:red" if name == "truth" else "tab:blue",
+                "markersize": 4,
+                "label": name,
+            }
             upper.plot(place, told, marker, fillstyle="none", **style)
             if name != "truth":
                 lower.plot(place, told - base[: len(told)], marker, fillstyle="none", **style)
