@@ -13,8 +13,7 @@ from util.fit import map_data
 from util.fit.constraints import with_orders
 from util.fit.detection import Detection
 from util.fit.goodness import Goodness, assess
-from util.fit.likelihood import fit
-from util.fit.selection import Wanted, select
+from util.fit.selection import Wanted, fit_selected
 from util.runtime.errors import InputError
 
 
@@ -36,19 +35,7 @@ def fit_hits(hits: Hits, shards: Path, model: Model, detection: Detection) -> Fi
     spheres = None if model.spheres == "auto" else model.spheres
     wanted = Wanted(spheres, model.highest_order, model.start, model.pieces, model.optional)
     try:
-        chosen = select(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), wanted, detection)
-        found = fit(
-            hits.x,
-            hits.z,
-            hits.weight,
-            variance=hits.variance,
-            spheres=len(chosen.start),
-            order=model.highest_order,
-            pieces=chosen.pieces,
-            start=chosen.start,
-            geometry=chosen.geometry,
-            detection=detection,
-        )
+        found, chosen = fit_selected(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), wanted, detection)
     except InputError as error:
         raise InputError(f"{shards}: {error}") from None
     if not found.converged:

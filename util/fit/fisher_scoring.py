@@ -28,6 +28,7 @@ _FISHER_STEPS = 8
 _WORST_CONDITION = 1e12
 # Where R is below so many sigma_R, an image no longer tells it from 0, where its derivative vanishes: it is set to 0.
 _NO_RADIUS = 0.05
+_HALVINGS = 12  # of a step that does not rise
 _AT_THE_END = 0.1  # of a step: where no more than that is left of the range of the geometry, the climb ends
 
 
@@ -143,30 +144,19 @@ def score_map(
     widest : float
         Largest sigma_R.
     """
-    floor, counts = floor_of(data), data.counts
-    mean, precision = prior_of(model, data)
-
-    def worth(q: NDArray[np.float64], mu: NDArray[np.float64]) -> float:
-        return objective_of(counts, mu, floor) - float((precision * (q - mean) ** 2).sum()) / 2
-
-    mu = data.expected(model.counts(q))
-    objective = worth(q, mu)
+    hill = _Hill(model, data)
+    low, high = narrowest_in(model.bins), min(widest, model.bins.rho_max / 2)
     in_R, in_sigma_R = model.widths
-    narrowest, widest = narrowest_in(model.bins), min(widest, model.bins.rho_max / 2)
+    mu, objective = hill.at(q)
     for iteration in range(1, _MAX_ITERATIONS + 1):
-        slopes = model.slopes(q)
-        per_count = data.exposure / np.maximum(mu, floor)
-        score = slopes.score(per_count * (counts - mu)) - precision * (q - mean)
-        weight = data.exposure * per_count
-        if iteration > _FISHER_STEPS:
-            weight = data.exposure**2 * _curvature(counts, mu, floor)
+        score, information = hill.slope(q, mu, newton=iteration > _FISHER_STEPS)
         free = is_free(model, q)
         if known_geometry:
             free[model.layout.geometry] = False
         # A width at the end of its range stays there while the score drives it farther.
         width, pull = q[in_sigma_R], score[in_sigma_R]
-        free[in_sigma_R[((width <= narrowest) & (pull < 0)) | ((width >= widest) & (pull > 0))]] = False
-        inverse, condition = inverse_of_free(slopes.gram(weight) + np.diag(precision), free)
+        free[in_sigma_R[((width <= low) & (pull < 0)) | ((width >= high) & (pull > 0))]] = False
+        inverse, condition = inverse_of_free(information, free)
         if condition == np.inf:
             return Scored(q, objective, iteration, False)
         step = inverse @ score
@@ -179,12 +169,11 @@ def score_map(
         if room < _AT_THE_END * length:
             return Scored(q, objective, iteration, True)
         length = min(length, room)
-        for _ in range(12):
+        for _ in range(_HALVINGS):
             trial = q + length * step
-            trial[in_sigma_R] = np.clip(trial[in_sigma_R], narrowest, widest)
+            trial[in_sigma_R] = np.clip(trial[in_sigma_R], low, high)
             trial[in_R] = np.where(trial[in_R] < _NO_RADIUS * trial[in_sigma_R], 0, trial[in_R])
-            trial_mu = data.expected(model.counts(trial))
-            trial_objective = worth(trial, trial_mu)
+            trial_mu, trial_objective = hill.at(trial)
             if trial_objective >= objective:
                 break
             length /= 2
@@ -195,3 +184,28 @@ def score_map(
         if not (1.5 * model.bins.rho_max > q[in_R]).all():
             return Scored(q, objective, iteration, False)
     return Scored(q, objective, _MAX_ITERATIONS, False)
+
+
+class _Hill:
+    """What is climbed: the log likelihood of a map, with the priors of its parameters."""
+
+    def __init__(self, model: MapModel, data: MapData) -> None:
+        self._model, self._data = model, data
+        self._counts, self._floor = data.counts, floor_of(data)
+        self._mean, self._precision = prior_of(model, data)
+
+    def at(self, q: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Return the expected counts (4, n_rho, n_angle) and the height at internal parameters (P,)."""
+        mu = self._data.expected(self._model.counts(q))
+        off = float((self._precision * (q - self._mean) ** 2).sum()) / 2
+        return mu, objective_of(self._counts, mu, self._floor) - off
+
+    def slope(
+        self, q: NDArray[np.float64], mu: NDArray[np.float64], *, newton: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the score (P,) and the information (P, P), expected or, for `newton`, observed."""
+        slopes, exposure = self._model.slopes(q), self._data.exposure
+        per_count = exposure / np.maximum(mu, self._floor)
+        score = slopes.score(per_count * (self._counts - mu)) - self._precision * (q - self._mean)
+        weight = exposure**2 * _curvature(self._counts, mu, self._floor) if newton else exposure * per_count
+        return score, slopes.gram(weight) + np.diag(self._precision)

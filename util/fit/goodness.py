@@ -171,8 +171,9 @@ def assess(
     found = around(data.counts)
     mu = np.maximum(around(data.expected(model.counts(q))), 0)
     spread = s * np.maximum(mu, _FLOOR * mu.mean())
-    refit = _Refit(around(np.asarray(data.exposure * model.slopes(q).quadrants(), np.float64)), spread)
-    drawn = s * rng.poisson(mu / s, (simulations, *mu.shape)) - mu
+    slopes = model.slopes(q).quadrants() * data.exposure
+    refit = _Refit(around(slopes), spread)
+    drawn: NDArray[np.float64] = s * rng.poisson(mu / s, (simulations, *mu.shape)) - mu
     maps = _Maps(found, refit(drawn) + mu, mu, spread, s)
     step = 2 * np.pi / N_PHI
     return Goodness(

@@ -42,8 +42,14 @@ _FEWEST_HITS = 1000
 _FEWEST_PER_BLOCK = 25.0
 
 
-def _start(data: MapData, layout: Layout) -> list[tuple[float, float]]:
-    """Try the candidate radii on merged bins; return R and sigma_R of each sphere of the likeliest."""
+def find_spheres(data: MapData, layout: Layout) -> list[tuple[float, float]]:
+    """Try the candidate radii on merged bins; return R and sigma_R of each sphere of the likeliest.
+
+    Raises
+    ------
+    InputError
+        None were found.
+    """
     # An even background, where there is one, would make spheres of any width.
     simple = Layout(layout.spheres, layout.order, ("background",))
     merged = data.coarser(*_MERGE)
@@ -130,7 +136,7 @@ def fit(
     bins = PolarBins.for_order(order) if bins is None else bins
     geometry = geometry or ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
     if start is None:
-        start = _start(fold_hits(hits, geometry, bins, detection), layout)
+        start = find_spheres(fold_hits(hits, geometry, bins, detection), layout)
     settled = settle(hits, layout, start, geometry, bins, detection)
     return _result(settled, hits.x.size)
 

@@ -16,9 +16,10 @@ from scipy import stats
 
 from util.fit import radial_spectrum
 from util.fit.detection import Detection
-from util.fit.likelihood import Settled, settle
+from util.fit.likelihood import Settled, find_spheres, fit, settle
 from util.fit.map_data import Hits, fold_hits
 from util.fit.parameters import PIECES, Layout, Piece
+from util.fit.result import FitResult
 from util.fit.score_test import ScoreTest
 from util.fit.starting_geometry import find_centre, find_ellipse
 from util.physics import pad
@@ -29,6 +30,7 @@ from util.runtime.errors import InputError
 MOST_SPHERES = 20
 _OF_ELECTRONS = ("background", "blob")  # pieces whose first parameter is a number of electrons
 BINS = PolarBins(250, 24)
+_EXHAUSTIVE = 3  # so many spheres are sought in all combinations
 _ORDER = 12  # of the PADs of a selection
 _TOLERANCE, _DECREMENT = 0.1, 0.01  # squared errors that folding anew, and a further step of the fit, may still move it
 _MERGED, _MERGED_FOR_ELLIPSE = 512, 256  # pixels along an axis, where there are more hits than that
@@ -199,6 +201,25 @@ def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
     return Selection(shapes, layout.pieces, layout.geometry_of(found.q), tuple(_said(layout, wanted)))
 
 
+def fit_selected(
+    hits: Hits, wanted: Wanted, detection: Detection, *, bins: PolarBins | None = None
+) -> tuple[FitResult, Selection]:
+    """Choose spheres and pieces, and fit them; parameters and errors as in `select` and `util.fit.likelihood.fit`."""
+    chosen = select(hits, wanted, detection)
+    found = fit(
+        *hits[:3],
+        variance=hits.variance,
+        spheres=len(chosen.start),
+        order=wanted.order,
+        pieces=chosen.pieces,
+        start=chosen.start,
+        geometry=chosen.geometry,
+        bins=bins,
+        detection=detection,
+    )
+    return found, chosen
+
+
 def _said(layout: Layout, wanted: Wanted) -> list[str]:
     """Say what was chosen where there was a choice."""
     out = []
@@ -225,6 +246,9 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
             pieces.append("ellipse")
     if wanted.start:
         tries = [[(R, width) for R in wanted.start] for width in _WIDTHS]
+    elif wanted.spheres and wanted.spheres <= _EXHAUSTIVE:
+        data = fold_hits(hits, geometry, PolarBins.for_order(wanted.order), detection)
+        tries = [find_spheres(data, Layout(wanted.spheres, wanted.order))]
     else:
         data = fold_hits(hits, geometry, radial_spectrum.BINS, detection)
         exposure = data.exposure if isinstance(data.exposure, float) else data.exposure.mean(axis=0)

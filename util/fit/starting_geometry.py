@@ -2,7 +2,7 @@
 
 Rings lie about the centre even where a part of the image is not seen, or where one side is brighter than the other:
 the image and its reflection through a point agree best where that point is the centre. The convolution of the image
-with itself shows it (as PyAbel's ``center="convolution"``): at 2,000 electrons to 0.004, where their mean errs by 0.012.
+with itself shows it (PyAbel's ``center="convolution"``): of 2,000 electrons to 0.004, where their mean errs by 0.012.
 An ellipse widens all rings: undone, it leaves the sharpest radial profile.
 """
 
