@@ -173,7 +173,7 @@ def assess(
     spread = s * np.maximum(mu, _FLOOR * mu.mean())
     slopes = model.slopes(q).quadrants() * data.exposure
     refit = _Refit(around(slopes), spread)
-    drawn: NDArray[np.float64] = s * rng.poisson(mu / s, (simulations, *mu.shape)) - mu
+    drawn = np.asarray(s * rng.poisson(mu / s, (simulations, *mu.shape)) - mu, np.float64)
     maps = _Maps(found, refit(drawn) + mu, mu, spread, s)
     step = 2 * np.pi / N_PHI
     return Goodness(
