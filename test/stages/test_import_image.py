@@ -38,6 +38,9 @@ def test_the_axis_of_the_polarisation_becomes_the_second_one(tmp_path, image):
     lines = run(save(tmp_path / "a.npy", wide), tmp_path / "along", "--axis", 1)
     assert lines[0].startswith("noise: 3.")
     assert "electrons in 260 x 300 pixels" in lines[-1] and "axis 1" in lines[-1]
+    hint = "the polarisation seems to lie along axis 1: --axis 1"
+    assert hint not in lines
+    assert hint in run(tmp_path / "a.npy", tmp_path / "wrong", "--axis", 0)
     run(save(tmp_path / "b.npy", wide.T), tmp_path / "down")
     along, down = (read_shard(tmp_path / name / "final_0_1.npz") for name in ("along", "down"))
     assert along.image.shape == along.facts.imported.pixels == (260, 300)
