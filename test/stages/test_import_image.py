@@ -51,11 +51,17 @@ def test_the_axis_of_the_polarisation_becomes_the_second_one(tmp_path, image):
         np.testing.assert_allclose(shard.image, wide / G, rtol=1e-5)
 
 
-def test_the_answer_of_an_image_is_the_truth_within_its_errors_and_says_that_there_are_no_frames(tmp_path, image):
-    run(save(tmp_path / "a.npy", image.T), tmp_path / "shards")
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, image):
+    folder = tmp_path_factory.mktemp("image")
+    run(save(folder / "a.npy", image.T), folder / "shards")
+    return folder / "shards"
+
+
+def test_the_answer_of_an_image_is_the_truth_within_its_errors_and_says_that_there_are_no_frames(tmp_path, shards):
     (tmp_path / "finaltest.h5").write_bytes(b"frames of another measurement")
     options = ("--finaltest", tmp_path / "finaltest.h5", "--network", tmp_path)
-    printed = answer(tmp_path / "shards", tmp_path / "final.h5", *options)
+    printed = answer(shards, tmp_path / "final.h5", *options)
     assert "finder's bias not measured: imported data have no frames" in printed
     found = parameters(tmp_path / "final.h5")
     for number, sphere in enumerate(DESIGN, 1):
@@ -66,10 +72,9 @@ def test_the_answer_of_an_image_is_the_truth_within_its_errors_and_says_that_the
 
 
 @pytest.mark.parametrize("option", [("--bias", 500), ("--bootstrap", 2), ("--check-integrated",)])
-def test_what_needs_frames_is_refused_in_one_line(tmp_path, image, option):
-    run(save(tmp_path / "a.npy", image.T), tmp_path / "shards")
+def test_what_needs_frames_is_refused_in_one_line(tmp_path, shards, option):
     with pytest.raises(InputError, match="imported data have no frames") as told:
-        answer(tmp_path / "shards", tmp_path / "final.h5", "--order", 2, "--network", tmp_path, *option)
+        answer(shards, tmp_path / "final.h5", "--order", 2, "--network", tmp_path, *option)
     assert "\n" not in str(told.value)
     assert not (tmp_path / "final.h5").exists()
 
