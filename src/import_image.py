@@ -25,6 +25,7 @@ from util.electrons.shards import shard_path, write_shard
 from util.entries.file_kind import fingerprint
 from util.entries.image_file import read_image
 from util.entries.noise_law import learn_noise
+from util.entries.polarisation_axis import fit_axes
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import as_options, number
 
@@ -84,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{options.file}: {error}") from None
     for line in lines:
         print(line)
+    better = fit_axes(image, law).axis
+    if better not in (None, options.axis):
+        print(f"the polarisation seems to lie along axis {better}: --axis {better}")
     counts = image.T if options.axis == 0 else image  # axis 1 of a shard is along the polarisation
     pixels = counts.shape[0], counts.shape[1]
     settings = ImportSettings("image", pixels, options.axis, law, options.dataset)

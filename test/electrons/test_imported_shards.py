@@ -9,6 +9,7 @@ import pytest
 
 from support.shards import SETTINGS, events_at, shard_of, write
 from util.camera.detector import Detector
+from util.electrons import hits
 from util.electrons.hits import hits_of_pixels, read_hits
 from util.electrons.import_folder import lacking, remove_others
 from util.electrons.imported_image import image_shard, on_standard_grid
@@ -101,16 +102,16 @@ def test_imported_and_searched_shards_do_not_belong_together(tmp_path):
 def test_hits_of_an_image_know_reach_noise_and_blind_pixels(tmp_path, blind):
     write(tmp_path, image_shard(blind, IMAGE, "0123"))
     for weights in ("flux", "unit"):
-        hits = read_hits(tmp_path, hit_weights=weights, partial=False)
-        assert hits.count == round(np.nansum(blind) / 4)
-        assert hits.weight.sum() == pytest.approx(np.nansum(blind) / 4, rel=1e-2)
-        assert hits.reach == (0.5, 1)
-        assert np.abs(hits.x).max() < 0.5 and 0.97 < np.abs(hits.z).max() < 1
-        np.testing.assert_array_equal(hits.blind, np.isnan(blind))
-        assert hits.noise == pytest.approx(2 * 0.8 / 4**2 / 0.05**2)
+        found = read_hits(tmp_path, hit_weights=weights, partial=False)
+        assert found.count == round(np.nansum(blind) / 4)
+        assert found.weight.sum() == pytest.approx(np.nansum(blind) / 4, rel=1e-2)
+        assert found.reach == (0.5, 1)
+        assert np.abs(found.x).max() < 0.5 and 0.97 < np.abs(found.z).max() < 1
+        np.testing.assert_array_equal(found.blind, np.isnan(blind))
+        assert found.noise == pytest.approx(2 * 0.8 / 4**2 / 0.05**2)
         # Two of each electron, and 2 x 0.8 / 16 of the camera in each of 798 pixels.
-        assert hits.variance.sum() == pytest.approx(2 * np.nansum(blind) / 4 + 798 * 0.1, rel=1e-5)
-        assert (hits.search, hits.dataset, hits.events, hits.frames) == (None, None, None, 1)
+        assert found.variance.sum() == pytest.approx(2 * np.nansum(blind) / 4 + 798 * 0.1, rel=1e-5)
+        assert (found.search, found.dataset, found.events, found.frames) == (None, None, None, 1)
     write(tmp_path, image_shard(COUNTS, IMAGE, "0123"))
     assert read_hits(tmp_path, hit_weights="flux", partial=False).blind is None
 
@@ -120,8 +121,8 @@ def test_hits_of_frames_and_events_have_the_reach_of_their_camera(tmp_path):
     searched = dataclasses.replace(SETTINGS, detector=detector)
     for settings, reach in ((SETTINGS, (1, 1)), (searched, (1, 2 / 3)), (EVENTS, (0.5, 1))):
         write(tmp_path, shard_of(events_at([0.1], [0.2]), settings=settings))
-        hits = read_hits(tmp_path, hit_weights="unit", partial=False)
-        assert (hits.reach, hits.noise, hits.blind) == (reach, 0, None)
+        found = read_hits(tmp_path, hit_weights="unit", partial=False)
+        assert (found.reach, found.noise, found.blind) == (reach, 0, None)
 
 
 @pytest.mark.parametrize("shape", [(20, 40), (40, 20), (33, 33)])
@@ -144,8 +145,10 @@ def pitch_of(pixels):
     return 2 / pixels
 
 
-def test_a_large_image_is_spread_over_fewer_points():
-    per_pixel = [hits_of_pixels(np.ones((1, size)), 1.0, 1.0).shape[1] / size for size in (2**20, 2**22, 2**23)]
+def test_a_large_image_is_spread_over_fewer_points(monkeypatch):
+    assert hits._MOST_POINTS * 4 * 8 < 1e9
+    monkeypatch.setattr(hits, "_MOST_POINTS", 2000)
+    per_pixel = [hits_of_pixels(np.ones((2, size)), 1.0, 1.0).shape[1] / (2 * size) for size in (111, 250, 251)]
     assert per_pixel == [9, 4, 1]
 
 

@@ -66,6 +66,12 @@ def test_a_symmetrised_image_says_so_and_its_sums_scatter_as_a_quarter_of_its_el
     assert lines[1].startswith("the image shows the same 4 times (copies: 4)")
 
 
+def test_areas_of_a_symmetrised_image_do_not_lie_across_a_mirror(small):
+    across, apart = (measure_scatter(symmetrised(small), copies) for copies in (1, 4))
+    assert 0.4 * across.cells < apart.cells < 0.95 * across.cells
+    assert apart.gain_error > 1.5 * across.gain_error
+
+
 def test_copies_are_counted_about_the_middle_or_a_pixel_beside_it(small):
     half = small + small[:, ::-1]
     assert [count_copies(image) for image in (small, half, half.T, symmetrised(small))] == [1, 2, 2, 4]
@@ -89,10 +95,12 @@ def test_an_offset_does_not_disturb_the_law_and_is_told(small):
 def test_pixels_of_which_nothing_is_known_do_not_count(small):
     blind = small.copy()
     blind[100:150, 180:260] = np.nan
-    blind[5, 5] = np.nan
+    dotted = np.where(np.random.default_rng(0).random(small.shape) < 0.01, np.nan, small)
     garbage = np.where(np.isnan(blind), 1e6, blind)
-    plain, found, spoilt = (measure_scatter(image) for image in (small, blind, garbage))
+    plain, found, dots, spoilt = (measure_scatter(image) for image in (small, blind, dotted, garbage))
     assert found.gain == pytest.approx(plain.gain, rel=0.1)
+    assert found.cells < 0.97 * plain.cells
+    assert dots.gain == pytest.approx(plain.gain, rel=0.1)
     assert spoilt.gain != pytest.approx(plain.gain, rel=0.1)
 
 

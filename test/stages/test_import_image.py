@@ -38,6 +38,9 @@ def test_the_axis_of_the_polarisation_becomes_the_second_one(tmp_path, image):
     lines = run(save(tmp_path / "a.npy", wide), tmp_path / "along", "--axis", 1)
     assert lines[0].startswith("noise: 3.")
     assert "electrons in 260 x 300 pixels" in lines[-1] and "axis 1" in lines[-1]
+    hint = "the polarisation seems to lie along axis 1: --axis 1"
+    assert hint not in lines
+    assert hint in run(tmp_path / "a.npy", tmp_path / "wrong", "--axis", 0)
     run(save(tmp_path / "b.npy", wide.T), tmp_path / "down")
     along, down = (read_shard(tmp_path / name / "final_0_1.npz") for name in ("along", "down"))
     assert along.image.shape == along.facts.imported.pixels == (260, 300)
@@ -48,11 +51,17 @@ def test_the_axis_of_the_polarisation_becomes_the_second_one(tmp_path, image):
         np.testing.assert_allclose(shard.image, wide / G, rtol=1e-5)
 
 
-def test_the_answer_of_an_image_is_the_truth_within_its_errors_and_says_that_there_are_no_frames(tmp_path, image):
-    run(save(tmp_path / "a.npy", image.T), tmp_path / "shards")
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, image):
+    folder = tmp_path_factory.mktemp("image")
+    run(save(folder / "a.npy", image.T), folder / "shards")
+    return folder / "shards"
+
+
+def test_the_answer_of_an_image_is_the_truth_within_its_errors_and_says_that_there_are_no_frames(tmp_path, shards):
     (tmp_path / "finaltest.h5").write_bytes(b"frames of another measurement")
     options = ("--finaltest", tmp_path / "finaltest.h5", "--network", tmp_path)
-    printed = answer(tmp_path / "shards", tmp_path / "final.h5", *options)
+    printed = answer(shards, tmp_path / "final.h5", *options)
     assert "finder's bias not measured: imported data have no frames" in printed
     found = parameters(tmp_path / "final.h5")
     for number, sphere in enumerate(DESIGN, 1):
@@ -63,10 +72,9 @@ def test_the_answer_of_an_image_is_the_truth_within_its_errors_and_says_that_the
 
 
 @pytest.mark.parametrize("option", [("--bias", 500), ("--bootstrap", 2), ("--check-integrated",)])
-def test_what_needs_frames_is_refused_in_one_line(tmp_path, image, option):
-    run(save(tmp_path / "a.npy", image.T), tmp_path / "shards")
+def test_what_needs_frames_is_refused_in_one_line(tmp_path, shards, option):
     with pytest.raises(InputError, match="imported data have no frames") as told:
-        answer(tmp_path / "shards", tmp_path / "final.h5", "--order", 2, "--network", tmp_path, *option)
+        answer(shards, tmp_path / "final.h5", "--order", 2, "--network", tmp_path, *option)
     assert "\n" not in str(told.value)
     assert not (tmp_path / "final.h5").exists()
 

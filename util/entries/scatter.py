@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, map_coordinates, spline_filter
+from scipy.ndimage import binary_dilation, correlate, map_coordinates, spline_filter
 from scipy.optimize import least_squares
 from scipy.signal import fftconvolve, savgol_coeffs
 from scipy.special import erf
@@ -31,6 +31,7 @@ _USUAL = ((0.3, 0.3), (1.0, 1.0))
 _SURE = 0.15  # relative error of a law from larger cells that replaces another
 _UNSURE = 0.3  # the same of a law that is fitted again with the usual spot
 _WIDEST_SPOT = 0.5  # standard deviation, of the smallest cell's side
+_FEWEST_NEIGHBOURS = 6  # of eight that are known
 _FEWEST_CELLS = 150
 _LEVELS = 40  # of brightness, at which the variance is averaged
 _FAINT = 0.05  # quantile
@@ -88,6 +89,8 @@ def measure_scatter(image: NDArray[np.float64], copies: int = 1) -> Scatter | No
     copies : int
         How many times the image shows the same (`count_copies`); where it does, no area may lie across a mirror.
     """
+    image = _mended(image)
+    # Four pixels away, a spline does not feel the 0 in place of what is not known.
     blind = binary_dilation(~np.isfinite(image), iterations=4)
     spline = spline_filter(np.where(np.isfinite(image), image, 0), order=3)
     centre = centre_of(image)
@@ -107,6 +110,15 @@ def measure_scatter(image: NDArray[np.float64], copies: int = 1) -> Scatter | No
         if spot <= _WIDEST_SPOT * by * min(_SIZES):
             break
     return found
+
+
+def _mended(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an image with the mean of the neighbours in pixels that alone are not known, or with one or two others."""
+    known = np.isfinite(image)
+    around = np.ones((3, 3))
+    neighbours = correlate(known.astype(float), around, mode="constant")
+    total = correlate(np.where(known, image, 0), around, mode="constant")
+    return np.where(~known & (neighbours >= _FEWEST_NEIGHBOURS), total / np.maximum(neighbours, 1), image)
 
 
 class _Band(NamedTuple):
