@@ -61,6 +61,10 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     truth = truth_of(finaltest, hits.dataset, hits.source, spheres)
     detection = detection_of(hits, options.model)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
+    if hits.search is None and (simulation.bias or simulation.bootstrap or options.check_integrated):
+        raise InputError(
+            "--bias, --bootstrap, --check-integrated: expected shards of frames, found imported data; leave these out"
+        )
 
     fitted = fit_hits(hits, options.shards, options.model, detection)
     if truth is not None and len(truth) != fitted.answer.layout.spheres:

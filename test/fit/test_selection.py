@@ -124,8 +124,7 @@ def test_what_is_asked_for_is_fitted_though_nothing_calls_for_it():
 DETECTORS = {
     "a camera that cuts off the sides": Detection((0.7, 1.0)),
     "a dead spot": Detection(
-        efficiency=1.0
-        * (np.hypot(*(np.indices((512, 512)) - np.array([371, 332])[:, None, None])) > 0.12 * 256)
+        efficiency=1.0 * (np.hypot(*(np.indices((512, 512)) - np.array([371, 332])[:, None, None])) > 0.12 * 256)
     ),
 }
 

@@ -20,6 +20,7 @@ _RADII = np.arange(0.02, 0.99, _STEP)
 _WIDTH = 0.005
 _WIDEST = 0.03  # sigma_R of a sphere that a peak may stand for; a wider one holds several
 _ORDER = 6
+_DEGREES = _ORDER // 2 + 1
 _SMOOTH = 0.03  # penalty of roughness to begin with, of the mean squared weight of a function
 _ROUGHNESS = 100.0  # then: second differences are about a tenth of the highest peak
 _CLEAR = 6.0  # errors by which a peak stands above the higher of the valleys beside it
@@ -27,14 +28,15 @@ _CLEAR = 6.0  # errors by which a peak stands above the higher of the valleys be
 
 @functools.cache
 def _basis() -> NDArray[np.float64]:
-    """Return maps (radii, degrees, bins) of one electron each."""
+    """Return maps (radii * degrees + 1, bins) of one electron each; the last is spread evenly over the disc."""
     to_power = pad.legendre_to_power(_ORDER // 2) * ([0.5] + [1.0] * (_ORDER // 2))
     angular = angular_factors(BINS, _ORDER).value
     maps = []
     for R in _RADII:
         radial = radial_factors(BINS, float(R), _WIDTH, _ORDER).value
         maps.append(np.einsum("kr,ki,ka->ira", radial, to_power, angular, optimize=True))
-    return np.array(maps).reshape(_RADII.size, _ORDER // 2 + 1, -1)
+    even = np.repeat(np.diff(BINS.rho**2) / BINS.n_angle, BINS.n_angle)
+    return np.concatenate((np.array(maps).reshape(_RADII.size * _DEGREES, -1), even[None]))
 
 
 def peaks(
@@ -58,19 +60,20 @@ def peaks(
     per_electron = float(variance.sum() / weight.sum())
     spread = np.sqrt(np.maximum(variance, per_electron)).ravel()
     seen = np.broadcast_to(exposure, weight.shape).ravel()
-    design = basis.reshape(-1, weight.size) * (seen / spread)
+    design = basis * (seen / spread)
     system, right = design @ design.T, design @ (weight.ravel() / spread)
     # Neighbours in radius are alike, degree by degree.
     second = np.diff(np.eye(_RADII.size), 2, axis=0)
-    rough = np.kron(second.T @ second, np.eye(basis.shape[1]))
+    rough = np.zeros((len(basis), len(basis)))
+    rough[:-1, :-1] = np.kron(second.T @ second, np.eye(_DEGREES))
     # The more electrons, the finer the detail: roughness is weighed against the highest peak, found with much of it.
     penalty = _SMOOTH * np.diag(system).mean()
     for _ in range(2):
         factor = linalg.cho_factor(system + penalty * rough + 1e-9 * np.diag(np.diag(system)))
-        electrons = linalg.cho_solve(factor, right)[:: basis.shape[1]]
+        electrons = linalg.cho_solve(factor, right)[:-1:_DEGREES]
         penalty = _ROUGHNESS / electrons.max() ** 2
     inverse = linalg.cho_solve(factor, np.eye(len(system)))
-    error = np.sqrt(np.einsum("ij,ij->i", inverse @ system, inverse))[:: basis.shape[1]]
+    error = np.sqrt(np.einsum("ij,ij->i", inverse @ system, inverse))[:-1:_DEGREES]
     padded = np.concatenate(([0], electrons, [0]))
     places, found = signal.find_peaks(padded, prominence=0, width=0, rel_height=0.5)
     at = places - 1

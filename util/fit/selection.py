@@ -145,20 +145,21 @@ class _State:
 
     def __init__(self, hits: Hits, wanted: Wanted, detection: Detection) -> None:
         self._hits, self._detection = hits, detection
-        self._order = min(wanted.order, _ORDER)
+        self._order, self._required = min(wanted.order, _ORDER), wanted.pieces
 
     def fit(
         self, start: Sequence[tuple[float, float]], pieces: Sequence[Piece], geometry: ImageGeometry
     ) -> Settled | None:
         """Return the fit of these spheres and pieces; None where it does not come to a sound end.
 
-        Spheres, a background or a blob of less than no electrons are left out.
+        Spheres, and a background or a blob that nobody asked for, of less than no electrons are left out.
         """
         layout = Layout(len(start), self._order, tuple(pieces))
         options = {"tolerance": _TOLERANCE, "decrement": _DECREMENT, "widest": _WIDEST}
         found = settle(self._hits, layout, start, geometry, BINS, self._detection, **options)
         there = (found.q[layout.N] > 0) & (found.q[layout.R] < BINS.rho_max)
-        none = [piece for piece in layout.pieces if piece in _OF_ELECTRONS and found.q[layout.of_piece(piece)[0]] <= 0]
+        may_miss = [piece for piece in layout.pieces if piece in _OF_ELECTRONS and piece not in self._required]
+        none = [piece for piece in may_miss if found.q[layout.of_piece(piece)[0]] <= 0]
         if there.all() and not none:
             return found
         kept = [shape for shape, is_there in zip(shapes_of(found), there, strict=True) if is_there]
