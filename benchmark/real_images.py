@@ -1,0 +1,202 @@
+"""Accumulated images of the field, answered unaided: radii, betas, errors and seconds, beside a peer.
+
+usage: .venv/bin/python -m benchmark.real_images FOLDER [--images NAME ..] [--spheres N|auto] [--order 4] [--axis 0]
+           [--peer] [--json data/benchmark/real_images.json]
+
+Every image in FOLDER that script/import_image.sh reads (or those named) goes through the import and the answer, as its
+user would have it: nothing is told but the axis of the polarisation. With --peer, PyAbel's rbasex inverts the same
+image about the same centre in the same run (benchmark/requirements.txt), once for each of its regularisations at its
+customary strength; its betas are the means over each peak, weighted by intensity. Betas are in the field's
+normalisation, 1 + sum beta P; radii in pixels. Seconds are of one core.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from src import import_image
+from util.electrons.hits import Hits, read_hits
+from util.entries.image_file import read_image
+from util.fit import map_data
+from util.fit.detection import Detection
+from util.fit.goodness import assess
+from util.fit.result import FitResult
+from util.fit.selection import Wanted, fit_selected
+from util.physics import pad
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
+from util.runtime.options import as_options, number
+
+ROOT = Path(__file__).resolve().parents[1]
+SUFFIXES = (".txt", ".csv", ".gz", ".bz2", ".npy", ".tif", ".tiff", ".png", ".h5", ".hdf5")
+REGULARISATIONS: dict[str, Any] = {
+    "none": None,
+    "L2": ("L2", 100),
+    "diff": ("diff", 100),
+    "SVD": ("SVD", 0.05),
+    "pos": "pos",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    folder: Path
+    images: tuple[str, ...]
+    spheres: int | Literal["auto"]
+    order: int
+    axis: int
+    peer: bool
+    json: Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to an image, how it was come by, and seconds by step."""
+
+    result: FitResult
+    hits: Hits
+    said: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+def answer(path: Path, options: Options) -> Answer:
+    """Import an image and answer it, as the stages do."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        import_image.main([str(path), "--output", folder, "--axis", str(options.axis)])
+        hits = read_hits(Path(folder), hit_weights="flux", partial=False)
+        seconds = {"import": time.perf_counter() - begin}
+    seen = None if hits.blind is None else (~hits.blind).astype(float)
+    detection = Detection(hits.reach, seen, max(hits.noise, 0.0))
+    spheres = None if options.spheres == "auto" else options.spheres
+    begin = time.perf_counter()
+    points = map_data.Hits(hits.x, hits.z, hits.weight, hits.variance)
+    result, chosen = fit_selected(points, Wanted(spheres, options.order), detection)
+    seconds["fit"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    rng = np.random.default_rng(1)
+    goodness = assess(*points[:3], result, rng=rng, variance=hits.variance, detection=detection)
+    seconds["tests"] = time.perf_counter() - begin
+    return Answer(result, hits, chosen.said, tuple(goodness.warnings), seconds)
+
+
+def by_peer(
+    image: NDArray[np.float64], centre_px: tuple[float, float], radii_px: NDArray[np.float64], order: int, how: object
+) -> tuple[NDArray[np.float64], float]:
+    """Return the betas (rings, order/2), field normalisation, that rbasex gives at radii, and its seconds.
+
+    Parameters
+    ----------
+    image : (H, W)
+        Polarisation along axis 0.
+    centre_px : (row, column)
+    radii_px : (rings,)
+    order : int
+    how : object
+        rbasex's ``reg``.
+    """
+    from abel.rbasex import rbasex_transform
+
+    origin = tuple(round(place) for place in centre_px)
+    begin = time.perf_counter()
+    _, distribution = rbasex_transform(np.nan_to_num(image), origin=origin, rmax="MAX", order=order, reg=how, out=None)
+    seconds = time.perf_counter() - begin
+    r, intensity, *betas = distribution.rIbeta()
+    out = []
+    for radius in radii_px:
+        near = np.abs(r - radius) <= 2
+        weight = np.maximum(intensity[near], 0)
+        out.append([np.average(beta[near], weights=weight) if weight.any() else np.nan for beta in betas])
+    return np.array(out), seconds
+
+
+def rows_of(answer: Answer, peers: dict[str, NDArray[np.float64]]) -> dict[str, list[object]]:
+    """Return columns of the table: one row per ring."""
+    result, scale = answer.result, max(answer.hits.pixels or (2, 2)) / 2
+    layout, errors = result.layout, result.errors
+    columns: dict[str, list[object]] = {
+        "R [px]": [f"{value:.2f}" for value in scale * result.R],
+        "error": [f"{value:.3f}" for value in scale * errors[layout.R]],
+        "sigma_R": [f"{value:.2f}" for value in scale * result.sigma_R],
+        "electrons": [f"{value:.0f}" for value in result.electrons],
+    }
+    for k, degree in enumerate(layout.degrees[:2]):
+        columns[f"beta_{degree}"] = [f"{value:.3f}" for value in pad.to_field(result.beta[:, k])]
+        columns[f"error_{degree}"] = [f"{value:.3f}" for value in pad.to_field(errors[layout.beta[:, k]])]
+        for name, betas in peers.items():
+            columns[f"{name} {degree}"] = [f"{value:.3f}" for value in betas[:, k]]
+    return columns
+
+
+def measure(path: Path, options: Options) -> dict[str, object]:
+    """Answer one image, print what was found, and return it for the JSON file."""
+    found = answer(path, options)
+    result = found.result
+    peers: dict[str, NDArray[np.float64]] = {}
+    if options.peer:
+        image = read_image(path)
+        image = image if options.axis == 0 else image.T
+        scale, (height, width) = max(image.shape) / 2, image.shape
+        centre = height / 2 - 0.5 + scale * result.centre[1], width / 2 - 0.5 + scale * result.centre[0]
+        for name, how in REGULARISATIONS.items():
+            peers[name], found.seconds[f"rbasex {name}"] = by_peer(image, centre, scale * result.R, options.order, how)
+    columns = rows_of(found, peers)
+    print(tabulate(columns, headers="keys", tablefmt="plain", disable_numparse=True))
+    for name in result.layout.nuisances:
+        index = result.layout.index(name)
+        print(f"{name} {result.values[index]:.5g} +- {result.errors[index]:.2g}")
+    print(f"deviance {result.deviance:.0f} for {result.dof}; " + "; ".join((*found.said, *found.warnings)))
+    print("seconds: " + ", ".join(f"{step} {seconds:.1f}" for step, seconds in found.seconds.items()) + "\n")
+    return {"image": path.name, "rings": columns, "seconds": found.seconds, "said": [*found.said, *found.warnings]}
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER")
+    add("--images", nargs="+", default=(), metavar="NAME", help="files of FOLDER (default: all that are images)")
+    add("--spheres", type=lambda text: text if text == "auto" else number(int, 1)(text), default="auto", metavar="N")
+    add("--order", type=int, choices=range(2, 25, 2), default=4, metavar="L", help="(default %(default)s)")
+    add("--axis", type=int, choices=(0, 1), default=0, help="of the polarisation (default %(default)s)")
+    add("--peer", action="store_true", help="measure PyAbel's rbasex beside it")
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "real_images.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    options = parse_args(argv)
+    paths = [options.folder / name for name in options.images] or sorted(
+        path for path in options.folder.iterdir() if path.suffix in SUFFIXES
+    )
+    if not paths:
+        raise InputError(f"{options.folder}: expected images ({', '.join(SUFFIXES)}), found none; name another folder")
+    rows = []
+    for path in paths:
+        print(f"== {path.name}")
+        try:
+            rows.append(measure(path, options))
+        except InputError as error:
+            print(f"not answered: {error}\n")
+            rows.append({"image": path.name, "error": str(error)})
+    machine = {"platform": platform.platform(), "processor": platform.processor(), "python": platform.python_version()}
+    with replacing(options.json) as temporary:
+        temporary.write_text(json.dumps({"machine": machine, "images": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_program(main)
