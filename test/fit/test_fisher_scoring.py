@@ -43,6 +43,7 @@ def with_everything() -> tuple[MapModel, NDArray[np.float64]]:
         elif name.startswith(("N_", "background")):
             q[layout.index(name)] = 1e6 + value
     q[layout.blob] = 1e5, 0.06, 0.04, 3e4
+    q[layout.line] = (0.3, -0.2), (-0.1, 0.4)
     return model, q
 
 

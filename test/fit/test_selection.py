@@ -1,4 +1,4 @@
-"""What real detectors do is found unaided, named, and taken out: spheres and pieces of the model as the hits have them."""
+"""What real detectors do is found unaided, named, and taken out; and as many spheres are found as there are."""
 
 from dataclasses import replace
 
@@ -56,6 +56,10 @@ EFFECTS = {
     "radial ellipse": (lambda: effects.swollen(*sound(), 0.03, 25.0), "ellipse"),
     "blob": (lambda: with_blob(0.0, 0.05), "blob"),
     "ring-like blob": (lambda: with_blob(0.076, 0.03), "blob"),
+    "skewed lines": (
+        lambda: effects.doublets(truth.DESIGN, (ELECTRONS // 2,) * 2, 0.02, 0.25, rng=np.random.default_rng(406)),
+        "shape",
+    ),
     "forward": (
         lambda: effects.lopsided(truth.DESIGN, (ELECTRONS // 2,) * 2, 0.1, rng=np.random.default_rng(403)),
         "odd",

@@ -12,6 +12,16 @@ def blob(electrons, R, sigma_R, *, rng):
     return np.stack(project(speed, cosine, rng=rng))
 
 
+def doublets(spheres, electrons, apart, share, *, rng):
+    """Positions (2, n) of spheres whose lines are two, `apart` from each other; the faster holds `share`."""
+    out = []
+    for sphere, n in zip(spheres, electrons, strict=True):
+        speed, cosine = sample_sphere(sphere.beta, sphere.R, sphere.sigma_R, n, rng=rng)
+        fast = rng.random(n) < share
+        out.append(project(speed + np.where(fast, (1 - share) * apart, -share * apart), cosine, rng=rng))
+    return np.concatenate(out, axis=1)
+
+
 def lopsided(spheres, electrons, share, *, rng):
     """Positions (2, n) of spheres that emit `share` more electrons forwards along their axis, (1 + share c) I(c)."""
     out = []

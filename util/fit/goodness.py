@@ -297,10 +297,19 @@ def _odd(lack: Lack, result: FitResult) -> tuple[float, float, str]:
     return *beta, f"forward and backward differ, {name} is about {shorthand(*beta)}"
 
 
+def _shape(lack: Lack, result: FitResult) -> tuple[float, float, str]:
+    layout = Layout(result.layout.spheres, result.layout.order, ("shape",))
+    pulls = np.abs(lack.size / np.where(lack.error > 0, lack.error, np.inf))
+    clearest = int(pulls.argmax())
+    found = float(lack.size[clearest]), float(lack.error[clearest])
+    return *found, f"the lines are not Gaussian, {layout.nuisances[clearest]} is about {shorthand(*found)}"
+
+
 _TEXTS: dict[Piece, Callable[[Lack, FitResult], tuple[float, float, str]]] = {
     "background": _background,
     "rotation": _rotation,
     "ellipse": _ellipse,
     "blob": _blob,
     "odd": _odd,
+    "shape": _shape,
 }

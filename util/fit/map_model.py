@@ -4,6 +4,7 @@ As in pBasex (Garcia, Nahon & Powis 2004, Rev. Sci. Instrum. 75, 4989) the image
 terms in polar bins. Here the radial part of a sphere is one Gaussian, so that the model is fitted, not inverted.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from util.physics.polar_map import (
     PolarBins,
     RadialFactors,
     angular_factors,
+    hermite_factors,
     radial_factors,
 )
 
@@ -31,15 +33,19 @@ _RING = 3.0  # R over sigma_R of a sphere that tells where the centre is
 _BLOB = (0.05, 0.05)  # R and sigma_R to start from
 
 
+_NONE = np.zeros(0, dtype=np.intp)
+
+
 @dataclass(frozen=True)
 class _Lobe:
-    """A sphere, or the blob: indices of its N, R, sigma_R, N beta_2 .. and, where they are fitted, N beta_1 .."""
+    """A sphere, or the blob: indices of its N, R, sigma_R, N beta_2 ..; where fitted, N beta_1 .. and its line's."""
 
     N: np.intp
     R: np.intp
     sigma_R: np.intp
     betas: NDArray[np.intp]
     odd: NDArray[np.intp]
+    line: NDArray[np.intp]
 
     @property
     def order(self) -> int:
@@ -86,11 +92,11 @@ class MapModel:
         origin: ImageGeometry = ImageGeometry(),  # noqa: B008 - frozen
     ) -> None:
         self.bins, self.layout, self.origin = bins, layout, origin
-        own = zip(layout.N, layout.R, layout.sigma_R, layout.beta, layout.odd_beta, strict=True)
+        own = zip(layout.N, layout.R, layout.sigma_R, layout.beta, layout.odd_beta, layout.line, strict=True)
         self._lobes = [_Lobe(*indices) for indices in own]
         if layout.blob.size:
             N, R, sigma_R, *beta = layout.blob
-            self._lobes.append(_Lobe(N, R, sigma_R, np.array(beta), np.zeros(0, dtype=np.intp)))
+            self._lobes.append(_Lobe(N, R, sigma_R, np.array(beta), _NONE, _NONE))
         area = np.diff(bins.rho**2) / bins.rho_max**2
         self.background = np.repeat(area[:, None] / bins.n_angle, bins.n_angle, axis=1)
 
@@ -109,7 +115,9 @@ class MapModel:
 
     def linear(self) -> NDArray[np.intp]:
         """Return the indices of the parameters in which the counts are linear."""
-        return np.setdiff1d(np.arange(self.layout.size), np.concatenate((*self.widths, self.layout.geometry)))
+        return np.setdiff1d(
+            np.arange(self.layout.size), np.concatenate((*self.widths, self.layout.geometry, self.layout.line.ravel()))
+        )
 
     @property
     def origin_values(self) -> NDArray[np.float64]:
@@ -132,7 +140,23 @@ class MapModel:
 
     def _radial(self, q: NDArray[np.float64], lobe: _Lobe, *, odd: bool = False) -> RadialFactors:
         order = 2 * lobe.odd.size - 1 if odd else lobe.order
-        return radial_factors(self.bins, q[lobe.R], q[lobe.sigma_R], order, odd=odd)
+        radial = radial_factors(self.bins, q[lobe.R], q[lobe.sigma_R], order, odd=odd)
+        if not lobe.line.size:
+            return radial
+        # The line's own shape, and its derivatives: d(g He_j)/dR = g He_(j + 1) / sigma_R, and so on.
+        H = hermite_factors(self.bins, q[lobe.R], q[lobe.sigma_R], order, odd=odd)
+        skewness, kurtosis, sigma_R = q[lobe.line[0]] / 6, q[lobe.line[1]] / 24, q[lobe.sigma_R]
+        return radial._replace(
+            value=H[0] + skewness * H[3] + kurtosis * H[4],
+            by_R=(H[1] + skewness * H[4] + kurtosis * H[5]) / sigma_R,
+            by_sigma_R=(H[2] + skewness * (3 * H[3] + H[5]) + kurtosis * (4 * H[4] + H[6])) / sigma_R,
+        )
+
+    def _by_line(self, q: NDArray[np.float64], lobe: _Lobe, *, odd: bool = False) -> list[NDArray[np.float64]]:
+        """Return the radial factors' derivatives in skewness and kurtosis."""
+        order = 2 * lobe.odd.size - 1 if odd else lobe.order
+        H = hermite_factors(self.bins, q[lobe.R], q[lobe.sigma_R], order, odd=odd)
+        return [H[3] / 6, H[4] / 24]
 
     def _angular(self, lobe: _Lobe, *, odd: bool = False) -> AngularFactors:
         return angular_factors(self.bins, 2 * lobe.odd.size - 1 if odd else lobe.order, odd=odd)
@@ -164,10 +188,9 @@ class MapModel:
         layout = self.layout
         # Where odd betas are fitted, R and sigma_R change an even and an odd part of the image.
         lopsided = [lobe for lobe in self._lobes if lobe.odd.size]
-        owner = np.concatenate(
-            (np.arange(layout.size), [i for lobe in lopsided for i in (lobe.R, lobe.sigma_R)])
-        ).astype(np.intp)
-        parity = np.concatenate((layout.parity, np.full(2 * len(lopsided), ODD_IN_Z)))
+        again = [i for lobe in lopsided for i in (lobe.R, lobe.sigma_R, *lobe.line)]
+        owner = np.array([*range(layout.size), *again], dtype=np.intp)
+        parity = np.concatenate((layout.parity, np.full(len(again), ODD_IN_Z)))
         out = np.zeros((owner.size, self.bins.n_rho, self.bins.n_angle))
         for lobe in self._lobes:
             radial, angular = self._radial(q, lobe), self._angular(lobe).value
@@ -176,13 +199,17 @@ class MapModel:
             shape = lobe.power(q) * angular
             np.matmul(radial.by_R.T, shape, out=out[lobe.R])
             np.matmul(radial.by_sigma_R.T, shape, out=out[lobe.sigma_R])
-        for k, lobe in enumerate(lopsided):
+            for row, factor in zip(lobe.line, self._by_line(q, lobe) if lobe.line.size else (), strict=True):
+                np.matmul(factor.T, shape, out=out[row])
+        row_after = itertools.count(layout.size)
+        for lobe in lopsided:
             radial, angular = self._radial(q, lobe, odd=True), self._angular(lobe, odd=True).value
             for power, row in zip(lobe.odd_to_power.T, lobe.odd, strict=True):
                 np.matmul(radial.value.T, power[:, None] * angular, out=out[row])
             shape = (lobe.odd_to_power @ q[lobe.odd])[:, None] * angular
-            np.matmul(radial.by_R.T, shape, out=out[layout.size + 2 * k])
-            np.matmul(radial.by_sigma_R.T, shape, out=out[layout.size + 2 * k + 1])
+            line = self._by_line(q, lobe, odd=True) if lobe.line.size else []
+            for factor in (radial.by_R, radial.by_sigma_R, *line):
+                np.matmul(factor.T, shape, out=out[next(row_after)])
         if "background" in layout.pieces:
             out[layout.index("background")] = self.background
         for i in layout.geometry:

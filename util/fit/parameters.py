@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import EVEN, ODD_IN_BOTH, ODD_IN_X, ODD_IN_Z
 
-Piece = Literal["odd", "background", "rotation", "ellipse", "blob"]
+Piece = Literal["odd", "shape", "background", "rotation", "ellipse", "blob"]
 _CENTRE = ("centre_x", "centre_z")
 # Parity (`util.physics.polar_map.SIGNS`) of what a change of the geometry does to the image.
 _GEOMETRY = {
@@ -29,7 +29,8 @@ _GEOMETRY = {
     "shear_1": EVEN,
     "shear_2": ODD_IN_BOTH,
 }
-# What can be fitted besides spheres and centre. "odd" has parameters of each sphere; those of the others are these.
+# What can be fitted besides spheres and centre. "odd" and "shape" have parameters of each sphere; those of the others
+# are these.
 PIECES: tuple[Piece, ...] = get_args(Piece)
 _OF_PIECE: dict[Piece, tuple[str, ...]] = {
     "background": ("background",),
@@ -94,11 +95,16 @@ class Layout:
         """Odd Legendre degrees (n,) of the betas of each sphere; none where "odd" is no piece."""
         return tuple(range(1, self.order, 2)) if "odd" in self.pieces else ()
 
+    @property
+    def _of_line(self) -> tuple[str, ...]:
+        return ("skewness", "kurtosis") if "shape" in self.pieces else ()
+
     @cached_property
     def nuisances(self) -> tuple[str, ...]:
         """Names of the parameters of all pieces."""
         odd = (f"beta_{degree}_{s + 1}" for s in range(self.spheres) for degree in self.odd_degrees)
-        return (*odd, *(name for piece in self.pieces for name in _OF_PIECE.get(piece, ())))
+        shape = (f"{name}_{s + 1}" for s in range(self.spheres) for name in self._of_line)
+        return (*odd, *shape, *(name for piece in self.pieces for name in _OF_PIECE.get(piece, ())))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -160,6 +166,12 @@ class Layout:
         return self.blocks.size + np.arange(self.spheres * each).reshape(self.spheres, each)
 
     @property
+    def line(self) -> NDArray[np.intp]:
+        """Indices (S, 2) of skewness and excess kurtosis of each sphere's line; (S, 0) where these are not fitted."""
+        each = len(self._of_line)
+        return self.blocks.size + self.odd_beta.size + np.arange(self.spheres * each).reshape(self.spheres, each)
+
+    @property
     def blob(self) -> NDArray[np.intp]:
         """Indices (4,) of N, R, sigma_R and beta_2 of the blob; (0,) where none is fitted."""
         if "blob" not in self.pieces:
@@ -210,7 +222,7 @@ class Layout:
         """Return the permutation (P,) that puts the spheres of a vector (P,) in the order of their R."""
         by_R = np.argsort(values[self.R], kind="stable")
         permutation = np.arange(self.size)
-        for own in (self.blocks, self.odd_beta):
+        for own in (self.blocks, self.odd_beta, self.line):
             permutation[own] = own[by_R]
         return permutation
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 from util.physics.image_geometry import ImageGeometry, undistorted
-from util.physics.projection import radial_functions
+from util.physics.projection import hermite_functions, radial_functions
 
 EVEN, ODD_IN_X, ODD_IN_Z = 0, 1, 2
 ODD_IN_BOTH = ODD_IN_X | ODD_IN_Z
@@ -210,6 +210,23 @@ class AngularFactors(NamedTuple):
     sheared: tuple[NDArray[np.float64], NDArray[np.float64]]  # of (-s2 C)' and (c2 C)'
 
 
+@functools.lru_cache(maxsize=64)
+def hermite_factors(bins: PolarBins, R: float, sigma_R: float, order: int, *, odd: bool = False) -> NDArray[np.float64]:
+    """Integrate rho `util.physics.projection.hermite_functions` over each bin of rho: (7, powers, n_rho), read-only."""
+    rho, weights = _nodes(bins, sigma_R)
+    N = rho.ravel() * hermite_functions(rho.ravel(), R, sigma_R, order, odd=odd)
+    factors = N.reshape(*N.shape[:2], *rho.shape) @ weights
+    factors.flags.writeable = False
+    return factors
+
+
+def _nodes(bins: PolarBins, sigma_R: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where to evaluate in each bin of rho (n_rho, n), and weights (n,) that integrate over it."""
+    width = bins.rho_max / bins.n_rho
+    nodes, weights = _gauss(2 + math.ceil(2 * width / sigma_R))
+    return bins.rho[:-1, None] + width / 2 * (1 + nodes), weights * width / 2
+
+
 _gauss = functools.cache(np.polynomial.legendre.leggauss)
 
 
@@ -219,12 +236,11 @@ def radial_factors(bins: PolarBins, R: float, sigma_R: float, order: int, *, odd
 
     By Gauss-Legendre quadrature, with three points where bins are narrower than sigma_R / 2, else more.
     """
-    width = bins.rho_max / bins.n_rho
-    nodes, weights = _gauss(2 + math.ceil(2 * width / sigma_R))
-    rho = (bins.rho[:-1, None] + width / 2 * (1 + nodes)).ravel()
+    places, weights = _nodes(bins, sigma_R)
+    rho = places.ravel()
     N, by_R, by_sigma_R, by_rho = radial_functions(rho, R, sigma_R, order, odd=odd)
     integrand = np.stack((rho * N, rho * by_R, rho * by_sigma_R, rho * by_rho, N, rho * (2 * N + rho * by_rho)))
-    factors = integrand.reshape(*integrand.shape[:2], bins.n_rho, nodes.size) @ (weights * width / 2)
+    factors = integrand.reshape(*integrand.shape[:2], *places.shape) @ weights
     # A fit asks for the same spheres several times: for the counts, their derivatives, and the geometry.
     factors.flags.writeable = False
     return RadialFactors(*factors)

@@ -21,6 +21,7 @@ from util.physics import pad
 # integrand is steep: 96 points leave 1e-9 there.
 _RING, _FULL = np.polynomial.legendre.leggauss(48), np.polynomial.legendre.leggauss(96)
 _REACH = 8.0
+HERMITES = 7
 
 
 # Sums may be reordered, so that they run on vector units; always in the same order, so results repeat.
@@ -115,6 +116,71 @@ def radial_functions(
     mirrored[1] *= -1
     # Reversed, a direction keeps its even powers and changes the sign of its odd ones.
     return out - mirrored if odd else out + mirrored
+
+
+@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _moments(
+    rho: NDArray[np.float64],
+    R: float,
+    sigma: float,
+    first: int,
+    n_power: int,
+    nodes: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    # As _radial, with Hermite polynomials of t = (r - R) / sigma in front of g.
+    out = np.zeros((HERMITES, n_power, rho.size))
+    value, ratio2 = np.empty((2, nodes.size))
+    hermite = np.ones((HERMITES, nodes.size))
+    bottom, top = max(R - _REACH * sigma, 0.0), R + _REACH * sigma
+    for j in range(rho.size):
+        if rho[j] >= top:
+            continue
+        inner = max(rho[j], 1e-4 * sigma) if bottom == 0 else rho[j]
+        low = math.sqrt(max(bottom - inner, 0.0))
+        half = (math.sqrt(top - inner) - low) / 2
+        scale = half * 2 / (math.pi * sigma * math.sqrt(2 * math.pi))
+        for q in range(nodes.size):
+            r = inner + (low + half * (1 + nodes[q])) ** 2
+            t = (r - R) / sigma
+            value[q] = weights[q] * scale * math.exp(-t * t / 2) / (r * math.sqrt(r + inner))
+            if first:
+                value[q] *= inner / r
+            ratio2[q] = (inner / r) ** 2
+            hermite[1, q] = t
+            for h in range(2, HERMITES):
+                hermite[h, q] = t * hermite[h - 1, q] - (h - 1) * hermite[h - 2, q]
+        for k in range(n_power):
+            for h in range(HERMITES):
+                total = 0.0
+                for q in range(nodes.size):
+                    total += value[q] * hermite[h, q]
+                out[h, k, j] = total
+            for q in range(nodes.size):
+                value[q] *= ratio2[q]
+    return out
+
+
+def hermite_functions(
+    rho: ArrayLike, R: float, sigma_R: float, order: int = 24, *, odd: bool = False
+) -> NDArray[np.float64]:
+    """Return N_k(rho) of a line g(r) He_j((r - R) / sigma_R), j = 0 .. 6, in place of g(r).
+
+    Of these a line shape is made that is not Gaussian: the Gram-Charlier series (Charlier 1905) of skewness and excess
+    kurtosis is g (1 + skewness / 6 He_3 + kurtosis / 24 He_4).
+
+    Parameters
+    ----------
+    rho, R, sigma_R, order, odd
+        As in `radial_functions`; R well above sigma_R.
+
+    Returns
+    -------
+    array (7, order//2 + 1, n)
+    """
+    rho = np.ascontiguousarray(rho, dtype=float)
+    nodes = _FULL if _REACH * sigma_R > R else _RING
+    return _moments(rho, float(R), float(sigma_R), int(odd), order // 2 + 1, *nodes)
 
 
 def density_gradient(
