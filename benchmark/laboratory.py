@@ -128,13 +128,15 @@ def image_of(at: NDArray[np.float64], pixels: int, rng: np.random.Generator) -> 
     return spread + rng.normal(0, CAMERA, spread.shape)
 
 
-def pulls_of(result: FitResult, spheres: Sequence[Sphere]) -> dict[str, float]:
-    """Return the pull of R, sigma_R and every beta of the spheres that lie nearest to the true ones."""
+def pulls_of(result: FitResult, spheres: Sequence[Sphere], *, of_radii: bool = True) -> dict[str, float]:
+    """Return the pull of R and sigma_R, if `of_radii`, and of every beta of the spheres nearest to the true ones."""
     layout, out = result.layout, {}
     for number_, sphere in enumerate(spheres, 1):
         s = int(np.abs(result.R - sphere.R).argmin())
         beta = np.resize([*sphere.beta, *[0.0] * len(layout.degrees)], len(layout.degrees))
-        for index, wanted in zip(layout.blocks[s][1:], (sphere.R, sphere.sigma_R, *beta), strict=True):
+        first = 0 if of_radii else 2
+        told = (sphere.R, sphere.sigma_R, *beta)
+        for index, wanted in zip(layout.blocks[s][1 + first :], told[first:], strict=True):
             pull = (result.values[index] - wanted) / result.errors[index]
             out[f"{layout.names[index].rpartition('_')[0]}_{number_}"] = float(pull)
     return out
@@ -148,9 +150,8 @@ def row_of_effect(case: str, electrons: int, seed: int) -> dict[str, object]:
     index = result.layout.beta[-2:].ravel()
     floor = result.floor_covariance[np.ix_(index, index)]
     distance = float(pad.distance(result.beta[-2:], [sphere.beta for sphere in design()]))
-    pulls = pulls_of(result, design())
-    if case in ("stretch", "ellipse"):  # the mean radius is that of the image, as it is
-        pulls = {name: pull for name, pull in pulls.items() if not name.startswith(("R", "sigma"))}
+    # Of a stretched image the mean radius is the image's own.
+    pulls = pulls_of(result, design(), of_radii=case != "stretch")
     return {
         "floors": distance / floor_distance(floor, 1000, np.random.default_rng(0)),
         "chosen": list(chosen.pieces),

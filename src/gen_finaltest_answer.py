@@ -63,7 +63,8 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
     if hits.search is None and (simulation.bias or simulation.bootstrap or options.check_integrated):
         raise InputError(
-            "--bias, --bootstrap, --check-integrated: expected shards of frames, found imported data; leave these out"
+            "--bias, --bootstrap, --check-integrated: imported data have no frames, which could be simulated and "
+            "searched; leave these out"
         )
 
     fitted = fit_hits(hits, options.shards, options.model, detection)

@@ -28,7 +28,7 @@ README = TEXTS["README.md"]
 
 MOST_LINES = 150
 LARGEST_PICTURE = 150_000
-LANGUAGES = {"bash", "python", "text"}
+LANGUAGES = {"bash", "python", "text", "toml"}
 REPOSITORY_PATH = re.compile(
     r"(?<![\w/.$-])(?:(?:benchmark|data/sample|doc|param|script|src|test|util)/[\w./*-]*[\w*]|[\w-]+\.(?:md|ipynb))"
 )
@@ -87,7 +87,7 @@ def test_a_sound_command_passes(line):
         ("bash gen_events_h5.sh", "gen_events_h5.sh: no such script"),
         ("gen_finaltest_npy.sh --range 0", "expected 2 arguments"),
         ("METHOD=guess bash script/gen_finaltest_answer.sh", "invalid choice: 'guess'"),
-        ("bash script/gen_finaltest_answer.sh --spheres 9", "invalid choice: 9"),
+        ("bash script/gen_finaltest_answer.sh --spheres 99", "at most 20, found"),
         ("FINAL_TEST=a bash script/gen_events_h5.sh", "FINAL_TEST: no setting"),
         ("REPORT=a bash script/gen_events_h5.sh", "REPORT: no setting"),
         ("export FINAL_TEST=a", "FINAL_TEST: no such setting"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from util.answer.made_by import AnswerSettings, MadeBy, Method, Orders, SubtractBias
 from util.electrons.hits import HitWeights
-from util.fit.parameters import PIECES, Piece
+from util.fit.parameters import AUTOMATIC, PIECES, Piece
 from util.fit.selection import MOST_SPHERES
 from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.options import number, option_name
@@ -99,7 +99,7 @@ class Model:
     @property
     def optional(self) -> tuple[Piece, ...]:
         """What is fitted where the hits call for it."""
-        return tuple(piece for piece in PIECES if piece not in self.fit) if "auto" in self.fit else ()
+        return tuple(piece for piece in AUTOMATIC if piece not in self.fit) if "auto" in self.fit else ()
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=Model.fit,
         metavar="PIECE",
-        help=f"what else to fit: any of {', '.join(PIECES)}; auto: what the hits call for; none (default auto)",
+        help=f"what else to fit: any of {', '.join(PIECES)}; auto (default): what the hits call for, but for shape; none",
     )
     blind = "image in the camera's pixels, 0 where the detector is blind, or TOML of [[circle]] and [[rectangle]]"
     add("--mask", type=Path, metavar="FILE", help=blind)

@@ -33,6 +33,8 @@ MADE_BY = MadeBy(
         check_integrated=False,
         seed=0,
         prior=None,
+        orders_of_spheres=(24,),
+        fit=("auto",),
     ),
     {"python": "3.11"},
     "0123",

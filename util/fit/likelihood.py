@@ -131,7 +131,7 @@ def fit(
     InputError
         Too few hits; spheres that cannot be told apart.
     """
-    hits = Hits(*_checked(x, z, weight, spheres), variance)
+    hits = check_hits(x, z, weight, variance, spheres=spheres)
     layout = Layout(spheres, order, pieces)
     bins = PolarBins.for_order(order) if bins is None else bins
     geometry = geometry or ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
@@ -196,10 +196,21 @@ def settle(
     return Settled(model, data, q[layout.ascending(q)], objective, iterations, converged)
 
 
-def _checked(
-    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64] | None, spheres: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return positions and weights (n,), if they can be fitted."""
+def check_hits(
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    weight: NDArray[np.float64] | None,
+    variance: NDArray[np.float64] | None = None,
+    *,
+    spheres: int,
+) -> Hits:
+    """Return hits as `fit` takes them, if so many spheres can be fitted to them.
+
+    Raises
+    ------
+    InputError
+        Too few, without weight, or not finite.
+    """
     x, z = np.asarray(x, dtype=float), np.asarray(z, dtype=float)
     weight = np.ones(x.shape) if weight is None else np.asarray(weight, dtype=float)
     fewest = _FEWEST_HITS * spheres
@@ -210,7 +221,7 @@ def _checked(
         raise InputError(f"the weights of the hits sum to {total}, expected a number above 0; check the hit finder")
     if not (np.isfinite(x).all() and np.isfinite(z).all()):
         raise InputError("some hits have positions that are not finite; leave those out or check the hit finder")
-    return x, z, weight
+    return Hits(x, z, weight, variance)
 
 
 def _moved(model: MapModel, data: MapData, q: NDArray[np.float64]) -> float:

@@ -32,6 +32,8 @@ _GEOMETRY = {
 # What can be fitted besides spheres and centre. "odd" and "shape" have parameters of each sphere; those of the others
 # are these.
 PIECES: tuple[Piece, ...] = get_args(Piece)
+# What may be fitted unasked: not a line's shape, which describes in part whatever is amiss about a sphere.
+AUTOMATIC: tuple[Piece, ...] = tuple(piece for piece in PIECES if piece != "shape")
 _OF_PIECE: dict[Piece, tuple[str, ...]] = {
     "background": ("background",),
     "rotation": ("rotation_rad",),

@@ -16,9 +16,9 @@ from scipy import stats
 
 from util.fit import radial_spectrum
 from util.fit.detection import Detection
-from util.fit.likelihood import Settled, find_spheres, fit, settle
+from util.fit.likelihood import Settled, check_hits, find_spheres, fit, settle
 from util.fit.map_data import Hits, fold_hits
-from util.fit.parameters import PIECES, Layout, Piece
+from util.fit.parameters import AUTOMATIC, PIECES, Layout, Piece
 from util.fit.result import FitResult
 from util.fit.score_test import ScoreTest
 from util.fit.starting_geometry import find_centre, find_ellipse
@@ -33,7 +33,7 @@ BINS = PolarBins(250, 24)
 _EXHAUSTIVE = 3  # so many spheres are sought in all combinations
 _ORDER = 12  # of the PADs of a selection
 _TOLERANCE, _DECREMENT = 0.1, 0.01  # squared errors that folding anew, and a further step of the fit, may still move it
-_MERGED, _MERGED_FOR_ELLIPSE = 512, 256  # pixels along an axis, where there are more hits than that
+_MERGED, _MERGED_FOR_ELLIPSE = 1024, 256  # pixels along an axis, where there are more hits than that
 _RADII = np.arange(0.0, 0.985, 0.005)
 _WIDTHS = (0.004, 0.008, 0.016, 0.03)
 # By chance a sphere (P_0, P_2, P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
@@ -90,7 +90,7 @@ class Wanted:
     order: int
     start: tuple[float, ...] = ()
     pieces: tuple[Piece, ...] = ()
-    optional: tuple[Piece, ...] = PIECES
+    optional: tuple[Piece, ...] = AUTOMATIC
 
 
 @functools.cache
@@ -187,7 +187,7 @@ def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
     InputError
         There are not as many spheres, or none at all.
     """
-    merged = hits.merged(_MERGED)
+    merged = check_hits(*hits, spheres=wanted.spheres or max(1, len(wanted.start))).merged(_MERGED)
     state = _State(merged, wanted, detection)
     found = _begin(state, merged, wanted, detection)
     found = _grow(state, found, wanted)
