@@ -253,7 +253,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=Model.fit,
         metavar="PIECE",
-        help=f"what else to fit: any of {', '.join(PIECES)}; auto (default): what the hits call for, but for shape; none",
+        help=f"what else to fit: any of {', '.join(PIECES)}; auto (default): what is called for, but for shape; none",
     )
     blind = "image in the camera's pixels, 0 where the detector is blind, or TOML of [[circle]] and [[rectangle]]"
     add("--mask", type=Path, metavar="FILE", help=blind)
