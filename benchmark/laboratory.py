@@ -1,6 +1,7 @@
 """What a laboratory's detector and data do to an answer, once each is found unaided and fitted.
 
-usage: .venv/bin/python -m benchmark.laboratory CASE [--experiments 40] [--electrons N] [--workers 1] [--json FILE]
+usage: .venv/bin/python -m benchmark.laboratory CASE [--experiments 40] [--electrons N] [--workers 1] [--keep FILE]
+           [--json FILE]
 
 CASE  ideal, background, rotation, stretch, ellipse, dead, cut, blob, third, forward
               the two spheres of param/experiment.toml, and one effect each: the distance over the floor of the case,
@@ -10,15 +11,18 @@ CASE  ideal, background, rotation, stretch, ellipse, dead, cut, blob, third, for
       smooth  spheres so wide that they make one smooth profile: how often a ring is invented
       speed   4.3 million electrons of 12 spheres with background, ellipse and rotation: seconds of one core
 
+--keep writes the first image of `image` as NPY, the polarisation along axis 1, and does no more.
+
 Nothing of the truth reaches the fit but, for an effect, that there are two spheres. Experiments that --json holds are
 not done again.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +74,12 @@ class Options:
     experiments: int
     electrons: int
     workers: int
+    keep: Path | None
     json: Path
+
+    def __post_init__(self) -> None:
+        if self.keep and self.case != "image":
+            raise ValueError(f"--keep: expected the case image, found {self.case}; leave it out")
 
 
 def design() -> tuple[Sphere, ...]:
@@ -128,6 +137,12 @@ def image_of(at: NDArray[np.float64], pixels: int, rng: np.random.Generator) -> 
     return spread + rng.normal(0, CAMERA, spread.shape)
 
 
+def simulated_image(electrons: int, seed: int) -> NDArray[np.float64]:
+    """Return an accumulated image (1024, 1024) of `RINGS`, axis 0 is x, axis 1 is z."""
+    rng = np.random.default_rng([910, seed])
+    return image_of(drawn(RINGS, electrons * np.array(SHARES), rng) + CENTRE, 1024, rng)
+
+
 def pulls_of(result: FitResult, spheres: Sequence[Sphere], *, of_radii: bool = True) -> dict[str, float]:
     """Return the pull of R and sigma_R, if `of_radii`, and of every beta of the spheres nearest to the true ones."""
     layout, out = result.layout, {}
@@ -161,15 +176,15 @@ def row_of_effect(case: str, electrons: int, seed: int) -> dict[str, object]:
 
 def row_of_image(electrons: int, seed: int) -> dict[str, object]:
     """Return what one accumulated image says, of which nothing is told."""
-    rng = np.random.default_rng([910, seed])
-    at = drawn(RINGS, electrons * np.array(SHARES), rng) + CENTRE
-    image = image_of(at, 1024, rng)
+    image = simulated_image(electrons, seed)
     law = learn_noise(image)
     points = hits_of_pixels(image / law.counts_per_electron, law.variance_per_electron, law.pixel_noise)
     detection = Detection(noise=law.pixel_noise / (2 / 1024) ** 2)
     result, chosen = fit_selected(Hits(*points), Wanted(None, 4), detection)
     off = [float(np.abs(result.R - ring.R).min()) for ring in RINGS]
-    return {"spheres": len(result.R), "off": off, "chosen": list(chosen.pieces), "pulls": pulls_of(result, RINGS)}
+    # The widths of an image are those that it shows: the spot's is in them.
+    shown = [replace(ring, sigma_R=math.hypot(ring.sigma_R, SPOT * 2 / 1024)) for ring in RINGS]
+    return {"spheres": len(result.R), "off": off, "chosen": list(chosen.pieces), "pulls": pulls_of(result, shown)}
 
 
 def row_of_rings(case: str, electrons: int, seed: int) -> dict[str, object]:
@@ -267,6 +282,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--experiments", type=number(int, 1), default=40, metavar="N", help="(default %(default)s)")
     add("--electrons", type=number(int, 10_000), metavar="N", help="(default 400000; speed: 4300000)")
     add("--workers", type=number(int, 1), default=1, metavar="N", help="(default %(default)s)")
+    add("--keep", type=Path, metavar="FILE", help="write the first image there, and do no more")
     add("--json", type=Path, metavar="FILE", help="(default: data/benchmark/laboratory_CASE.json)")
     args = parser.parse_args(argv)
     args.electrons = args.electrons or (4_300_000 if args.case == "speed" else 400_000)
@@ -277,7 +293,11 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse_args(argv)
-    report(options.case, run(options))
+    if options.keep:
+        with replacing(options.keep) as temporary, temporary.open("wb") as file:
+            np.save(file, simulated_image(options.electrons, 0).astype(np.float32))
+    else:
+        report(options.case, run(options))
 
 
 if __name__ == "__main__":

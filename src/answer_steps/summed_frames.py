@@ -119,8 +119,12 @@ def check(
     except InputError as error:
         return Step(result, warnings=(f"the summed frames could not check the answer: {error}",))
     block = np.array([summed.block_of[image_id] for image_id in hits.events["ImageId"].tolist()])
-    moved = Influence(result).by_group(hits.x, hits.z, hits.weight, block, len(summed.sums)) - found.moved
-    agreement = compare(result, found.result, moved, found.of_spot + (0 if further is None else further))
+    # The sum knows spheres and centre alone.
+    spheres_alone = result.of_spheres()
+    index = np.array([result.layout.index(name) for name in spheres_alone.names])
+    moved = Influence(result).by_group(hits.x, hits.z, hits.weight, block, len(summed.sums))[:, index] - found.moved
+    of_both = found.of_spot + (0 if further is None else further[np.ix_(index, index)])
+    agreement = compare(spheres_alone, found.result, moved, of_both)
     against = f"the summed frames give another answer (p = {agreement.p:.1g}); one of the two is wrong"
     return Step(
         result,

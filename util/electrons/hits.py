@@ -15,7 +15,7 @@ from util.finder.weighting import weight_hits
 HitWeights = Literal["flux", "unit"]
 
 _LATTICES = ((13, 8), (8, 5), (5, 3), (3, 2))  # points in a pixel, and the step between neighbours
-_MOST_POINTS = 20e6  # that the pixels of an image are spread over, if they can be
+_MOST_POINTS = 8e6  # that the pixels of an image are spread over, if they can be
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +183,8 @@ def _hits_of_image(shard: Shard, checksums: dict[str, str]) -> Hits:
 def hits_of_pixels(matrix: NDArray[np.float64], variance: float, noise: float) -> NDArray[np.float64]:
     """Spread each pixel's content over points in it, sloping like its neighbours; the same points every time.
 
-    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. A pixel has 13 points, fewer
-    where the image is so large that they would take more than a gigabyte.
+    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. A pixel has 13 points (1024 x 1024 pixels: 5), fewer
+    where the image is so large that they would take long.
 
     Parameters
     ----------
