@@ -10,21 +10,11 @@ from support import truth
 from util.fit.circle_map import N_PHI, N_RHO, around
 from util.fit.goodness import assess
 from util.fit.likelihood import fit
+from util.fit.parameters import PIECES
 from util.physics.polar_map import PolarBins
 
 BINS = PolarBins(500, 96)
-NAMES = (
-    "deviance",
-    "radial profile",
-    "angular profile",
-    "worst region",
-    "odd",
-    "background",
-    "rotation",
-    "ellipse",
-    "blob",
-    "centre of 2",
-)
+NAMES = ("deviance", "radial profile", "angular profile", "worst region", *PIECES, "centre of 2")
 START = [(sphere.R, sphere.sigma_R) for sphere in truth.DESIGN]
 ELECTRONS = (100_000, 100_000)
 
