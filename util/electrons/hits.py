@@ -183,8 +183,8 @@ def _hits_of_image(shard: Shard, checksums: dict[str, str]) -> Hits:
 def hits_of_pixels(matrix: NDArray[np.float64], variance: float, noise: float) -> NDArray[np.float64]:
     """Spread each pixel's content over points in it, sloping like its neighbours; the same points every time.
 
-    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. A pixel has 13 points (1024 x 1024 pixels: 5), fewer
-    where the image is so large that they would take long.
+    Spread evenly, it would blur the image by pitch^2 / 6 and widen sigma_R by 3e-5. A pixel has 13 points (of 1024 x
+    1024 pixels: 5), fewer where the image is so large that they would take long.
 
     Parameters
     ----------

@@ -103,7 +103,8 @@ def draw_maps(
     block = distribution.shape[0] // CELLS
     found = distribution.reshape(CELLS, block, CELLS, block).sum(axis=(1, 3), dtype=float)
     model = expected_map(result, detection)
-    pulls = (found - model) / np.sqrt(np.maximum(model, 0.5) * mean_square_weight)
+    camera = detection.noise * (2 / CELLS) ** 2
+    pulls = (found - model) / np.sqrt(np.maximum(model, 0.5) * mean_square_weight + camera)
     axes = figure.subplots(1, 3)
     top = np.percentile(model, 99.5)
     for ax, values, title in zip(axes[:2], (found, model), ("electrons found", "model"), strict=True):
@@ -127,6 +128,7 @@ def _show(
 
 def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sphere] | None) -> None:
     """Draw the PAD of each sphere and, below it, the 1- and 2-sigma bands about the truth or about the answer."""
+    few = len(result.R) <= 2  # panels wide enough for legends
     # Both ends of an order-24 series move within 1/24 of the poles: points uniform in theta.
     c = np.cos(np.linspace(np.pi, 0, 801))
     # I(c) is linear in beta: its derivatives are the Legendre polynomials.
@@ -150,9 +152,11 @@ def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sph
         lower.axhline(0, color="tab:red" if truth is not None else "black", linestyle="--", linewidth=0.8)
         # The errors at the very poles are several times those elsewhere and would hide these.
         reach = 1.3 * np.percentile(np.abs(middle) + 2 * sigma, 85)
-        lower.set(xlabel="cos θ", ylabel=what if truth is not None else "error", ylim=(-reach, reach))
+        named = what if truth is not None else "error" if few else "error: 1 and 2\nstandard deviations"
+        lower.set(xlabel="cos θ", ylabel=named, ylim=(-reach, reach))
         radius = shorthand(result.R[s], result.errors[result.layout.R[s]])
-        upper.set(title=f"PAD of sphere {s + 1}: R = {radius}", ylabel="I(cos θ)", xlim=(-1, 1))
+        upper.set(title=f"{'PAD of sphere ' if few else ''}{s + 1}: R = {radius}", ylabel="I(cos θ)", xlim=(-1, 1))
         upper.set_ylim(bottom=min(0, value.min()))
-        upper.legend(frameon=False)
-        lower.legend(frameon=False, fontsize=7, ncols=3, loc="lower center")
+        if few:
+            upper.legend(frameon=False)
+            lower.legend(frameon=False, fontsize=7, ncols=3, loc="lower center")
