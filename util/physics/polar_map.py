@@ -7,6 +7,7 @@ z: its parity is a number of two bits, `ODD_IN_X` and `ODD_IN_Z`, and that of a 
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -16,13 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from util.physics import pad
 from util.physics.image_geometry import ImageGeometry, undistorted
-from util.physics.projection import hermite_functions, radial_functions
+from util.physics.projection import REACH, hermite_functions, radial_functions
 
 EVEN, ODD_IN_X, ODD_IN_Z = 0, 1, 2
 ODD_IN_BOTH = ODD_IN_X | ODD_IN_Z
 # SIGNS[parity, quadrant]: what a quantity is multiplied by there; quadrants: (+x, +z), (-x, +z), (+x, -z), (-x, -z).
 SIGNS = np.array([[(-1.0) ** (parity & quadrant).bit_count() for quadrant in range(4)] for parity in range(4)])
 
+_SMOOTH = 9.0  # widths inside R, from where on a sphere varies slowly
 _Float = TypeVar("_Float", bound=np.floating)
 
 
@@ -213,18 +215,35 @@ class AngularFactors(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def hermite_factors(bins: PolarBins, R: float, sigma_R: float, order: int, *, odd: bool = False) -> NDArray[np.float64]:
     """Integrate rho `util.physics.projection.hermite_functions` over each bin of rho: (7, powers, n_rho), read-only."""
-    rho, weights = _nodes(bins, sigma_R)
-    N = rho.ravel() * hermite_functions(rho.ravel(), R, sigma_R, order, odd=odd)
-    factors = N.reshape(*N.shape[:2], *rho.shape) @ weights
+    factors = _integrate(bins, R, sigma_R, lambda rho: rho * hermite_functions(rho, R, sigma_R, order, odd=odd))
     factors.flags.writeable = False
     return factors
 
 
-def _nodes(bins: PolarBins, sigma_R: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where to evaluate in each bin of rho (n_rho, n), and weights (n,) that integrate over it."""
+def _integrate(
+    bins: PolarBins, R: float, sigma_R: float, integrand: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Integrate what a sphere puts at rho, (n,) to (.., n), over each bin of rho: (.., n_rho).
+
+    By Gauss-Legendre quadrature: near R with three points where bins are narrower than sigma_R / 2, else more; well
+    inside, where all is smooth, with fewer; beyond the sphere there is nothing.
+    """
     width = bins.rho_max / bins.n_rho
-    nodes, weights = _gauss(2 + math.ceil(2 * width / sigma_R))
-    return bins.rho[:-1, None] + width / 2 * (1 + nodes), weights * width / 2
+    inner, outer = (
+        int(np.clip(place / width, 0, bins.n_rho)) for place in (R - _SMOOTH * sigma_R, R + REACH * sigma_R)
+    )
+    outer = min(outer + 1, bins.n_rho)
+    parts = []
+    for first, last, points in (
+        (0, inner, 2 if width <= sigma_R / 2 else 3),
+        (inner, outer, 2 + math.ceil(2 * width / sigma_R)),
+    ):
+        nodes, weights = _gauss(points)
+        rho = bins.rho[first:last, None] + width / 2 * (1 + nodes)
+        found = integrand(rho.ravel())
+        parts.append(found.reshape(*found.shape[:-1], *rho.shape) @ (weights * width / 2))
+    parts.append(np.zeros((*parts[0].shape[:-1], bins.n_rho - outer)))
+    return np.concatenate(parts, axis=-1)
 
 
 _gauss = functools.cache(np.polynomial.legendre.leggauss)
@@ -232,15 +251,13 @@ _gauss = functools.cache(np.polynomial.legendre.leggauss)
 
 @functools.lru_cache(maxsize=160)
 def radial_factors(bins: PolarBins, R: float, sigma_R: float, order: int, *, odd: bool = False) -> RadialFactors:
-    """Integrate a sphere's radial functions (`util.physics.projection.radial_functions`) over each bin of rho.
+    """Integrate a sphere's radial functions (`util.physics.projection.radial_functions`) over each bin of rho."""
 
-    By Gauss-Legendre quadrature, with three points where bins are narrower than sigma_R / 2, else more.
-    """
-    places, weights = _nodes(bins, sigma_R)
-    rho = places.ravel()
-    N, by_R, by_sigma_R, by_rho = radial_functions(rho, R, sigma_R, order, odd=odd)
-    integrand = np.stack((rho * N, rho * by_R, rho * by_sigma_R, rho * by_rho, N, rho * (2 * N + rho * by_rho)))
-    factors = integrand.reshape(*integrand.shape[:2], *places.shape) @ weights
+    def integrand(rho: NDArray[np.float64]) -> NDArray[np.float64]:
+        N, by_R, by_sigma_R, by_rho = radial_functions(rho, R, sigma_R, order, odd=odd)
+        return np.stack((rho * N, rho * by_R, rho * by_sigma_R, rho * by_rho, N, rho * (2 * N + rho * by_rho)))
+
+    factors = _integrate(bins, R, sigma_R, integrand)
     # A fit asks for the same spheres several times: for the counts, their derivatives, and the geometry.
     factors.flags.writeable = False
     return RadialFactors(*factors)

@@ -20,7 +20,7 @@ from util.physics import pad
 # Gauss-Legendre points over the 16 sigma_R that hold g: relative error below 1e-12. Where these reach r = 0 the
 # integrand is steep: 96 points leave 1e-9 there.
 _RING, _FULL = np.polynomial.legendre.leggauss(48), np.polynomial.legendre.leggauss(96)
-_REACH = 8.0
+REACH = 8.0  # widths within which g lies
 HERMITES = 7
 
 
@@ -37,8 +37,8 @@ def _radial(
 ) -> NDArray[np.float64]:
     out = np.zeros((4, n_power, rho.size))
     value, ratio2, by_R, by_rho, by_power = np.empty((5, nodes.size))
-    bottom = max(R - _REACH * sigma, 0.0)
-    top = R + _REACH * sigma
+    bottom = max(R - REACH * sigma, 0.0)
+    top = R + REACH * sigma
     for j in range(rho.size):
         if rho[j] >= top:
             continue
@@ -109,7 +109,7 @@ def radial_functions(
         raise ValueError(f"expected R of at least 0 and sigma_R above 0, found {R} and {sigma_R}")
     rho = np.ascontiguousarray(rho, dtype=float)
     R, sigma_R, powers = float(R), float(sigma_R), order // 2 + 1
-    if _REACH * sigma_R <= R:
+    if REACH * sigma_R <= R:
         return _radial(rho, R, sigma_R, int(odd), powers, *_RING)
     out = _radial(rho, R, sigma_R, int(odd), powers, *_FULL)
     mirrored = _radial(rho, -R, sigma_R, int(odd), powers, *_FULL)
@@ -132,7 +132,7 @@ def _moments(
     out = np.zeros((HERMITES, n_power, rho.size))
     value, ratio2 = np.empty((2, nodes.size))
     hermite = np.ones((HERMITES, nodes.size))
-    bottom, top = max(R - _REACH * sigma, 0.0), R + _REACH * sigma
+    bottom, top = max(R - REACH * sigma, 0.0), R + REACH * sigma
     for j in range(rho.size):
         if rho[j] >= top:
             continue
@@ -179,7 +179,7 @@ def hermite_functions(
     array (7, order//2 + 1, n)
     """
     rho = np.ascontiguousarray(rho, dtype=float)
-    nodes = _FULL if _REACH * sigma_R > R else _RING
+    nodes = _FULL if REACH * sigma_R > R else _RING
     return _moments(rho, float(R), float(sigma_R), int(odd), order // 2 + 1, *nodes)
 
 
