@@ -177,7 +177,7 @@ def row_of_effect(case: str, electrons: int, seed: int) -> dict[str, object]:
 def row_of_image(electrons: int, seed: int) -> dict[str, object]:
     """Return what one accumulated image says, of which nothing is told."""
     image = simulated_image(electrons, seed)
-    law = learn_noise(image, None)
+    law, _ = learn_noise(image, None)
     points = hits_of_pixels(image / law.counts_per_electron, law.variance_per_electron, law.pixel_noise)
     detection = Detection(noise=law.pixel_noise / (2 / 1024) ** 2)
     result, chosen = fit_selected(Hits(*points), Wanted(None, 4), detection)
