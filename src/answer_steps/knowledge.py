@@ -135,8 +135,10 @@ def _mean_square(result: FitResult) -> float:
 
 def _nonnegative(result: FitResult) -> Step:
     after = nonnegative(result)
+    odd = ("--nonnegative: odd betas were fitted too; I(c) >= 0 holds for their even part alone",)
+    warnings = odd if result.layout.odd_degrees else ()
     if after is result:
-        return Step(result, ("I(c) >= 0: so it is already",))
+        return Step(result, ("I(c) >= 0: so it is already",), warnings)
     dips = ", ".join(f"{float(pad.minimum(beta)):.3g}" for beta in result.beta)
     moved = float(pad.distance(after.beta, result.beta))
-    return Step(after, (f"I(c) >= 0: lowest values {dips} before; the answer moves by {moved:.4f}",))
+    return Step(after, (f"I(c) >= 0: lowest values {dips} before; the answer moves by {moved:.4f}",), warnings)

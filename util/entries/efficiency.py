@@ -10,6 +10,8 @@ from util.entries.image_file import read_image
 from util.runtime import settings
 from util.runtime.errors import InputError
 
+_BEST = 0.99  # quantile of the pixels' efficiencies: a single pixel may be an outlier
+
 
 @dataclass(frozen=True)
 class Circle:
@@ -98,15 +100,15 @@ def read_mask(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.bool
 
 
 def read_efficiency(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.float64]:
-    """Read how well the detector sees: float64 `pixels`, at most 1; parameters and errors as in `read_mask`.
+    """Read how well the detector sees: float64 `pixels`; parameters and errors as in `read_mask`.
 
-    Only ratios matter: the largest becomes 1. NaN: blind.
+    Only ratios matter: what all but the best hundredth of the seeing pixels stay below becomes 1. NaN: blind.
     """
     image = np.nan_to_num(_image_of(path, pixels, axis), nan=0.0)
     lowest = float(image.min())
     if lowest < 0:
         raise InputError(f"{path}: expected efficiencies of at least 0, found {lowest:g}; correct the image")
-    return image / image.max()
+    return image / np.quantile(image[image > 0], _BEST)
 
 
 def _image_of(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.float64]:

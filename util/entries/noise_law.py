@@ -80,8 +80,12 @@ def learn_noise(image: NDArray[np.float64], counts_per_electron: float | None) -
     Raises
     ------
     InputError
-        The scatter does not tell how many counts an electron adds, and the user does not either. It names no file.
+        Counts that sum to nothing, or whose scatter does not tell how many an electron adds when the user does not
+        either. It names no file.
     """
+    total = float(np.nansum(image))
+    if not total > 0:
+        raise InputError(f"expected an image whose counts sum to more than 0, found {total:.4g}; subtract less from it")
     copies = count_copies(image)
     found = measure_scatter(image, copies)
     clear = found is not None and found.gain > _CLEAR * found.gain_error
@@ -123,7 +127,10 @@ def _describe(law: NoiseLaw, found: Scatter | None, gain: float) -> str:
         how = f"learnt from the scatter of {found.cells} areas along circles"
         if gain == 1:
             how = f"electrons are counted: variance over mean is {found.gain:.3f} +- {found.gain_error:.3f}"
-    parts = [f"noise: {law.counts_per_electron:.4g} counts per electron"]
+    per_electron = f"{law.counts_per_electron:.4g}"
+    if law.learnt and found is not None and gain != 1:
+        per_electron = f"{law.counts_per_electron:.3f} +- {found.gain_error:.3f}"
+    parts = [f"noise: {per_electron} counts per electron"]
     if law.camera < 0:
         parts.append(f"on an offset of about {-law.camera / gain:.4g} counts per pixel")
     else:

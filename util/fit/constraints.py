@@ -70,7 +70,9 @@ def choose_orders(result: FitResult) -> tuple[int, ...]:
 
 def with_orders(result: FitResult, orders: tuple[int, ...]) -> FitResult:
     """Return the answer under the condition that all betas beyond these degrees, one per sphere, are zero."""
-    return fix_at_zero(result, result.layout.beta[result.layout.beyond(orders)])
+    layout = result.layout
+    odd = [index for own, order in zip(layout.odd_beta, orders, strict=True) for index in own[order // 2 :]]
+    return fix_at_zero(result, np.array([*layout.beta[layout.beyond(orders)], *odd], dtype=np.intp))
 
 
 def with_prior(result: FitResult, mu: NDArray[np.float64], sigma: NDArray[np.float64]) -> FitResult:

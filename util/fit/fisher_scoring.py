@@ -29,7 +29,7 @@ _WORST_CONDITION = 1e12
 # Where R is below so many sigma_R, an image no longer tells it from 0, where its derivative vanishes: it is set to 0.
 _NO_RADIUS = 0.05
 _HALVINGS = 12  # of a step that does not rise
-_AT_THE_END = 0.1  # of a step: where no more than that is left of the range of the geometry, the climb ends
+_AT_THE_END = 0.1  # of a step: where no more than that is left of the range of the geometry, it stays there
 
 
 class Scored(NamedTuple):
@@ -128,8 +128,8 @@ def score_map(
 ) -> Scored:
     """Climb to the best fit by Fisher scoring.
 
-    A climb that would leave the range in which the geometry may be taken to first order ends there, as converged: the
-    hits are to be folded anew.
+    Where the geometry would leave the range in which it may be taken to first order, it stays at its end, and the rest
+    is fitted there: the hits are to be folded anew.
 
     Parameters
     ----------
@@ -165,9 +165,12 @@ def score_map(
         # R and sigma_R enter through a narrow Gaussian: beyond a good part of its width the step means nothing.
         far, wide = (np.maximum(np.abs(step[index]), 1e-300) for index in (in_R, in_sigma_R))
         length = min(1.0, (width / far).min(), (0.5 * width / wide).min())
-        room = model.room_of_geometry(q, step)
+        room = np.inf if known_geometry else model.room_of_geometry(q, step)
         if room < _AT_THE_END * length:
-            return Scored(q, objective, iteration, True)
+            # The geometry goes as far as it may, and waits there for the rest.
+            known_geometry, q = True, q + room * np.where(model.layout.is_geometry, step, 0)
+            mu, objective = hill.at(q)
+            continue
         length = min(length, room)
         for _ in range(_HALVINGS):
             trial = q + length * step

@@ -164,7 +164,9 @@ def assess(
         Maps to draw.
     """
     layout = result.layout
-    data = fold_hits(Hits(x, z, weight, variance), layout.geometry_of(result.values), BINS, detection)
+    data = fold_hits(
+        Hits(x, z, weight, variance).seen_by(detection), layout.geometry_of(result.values), BINS, detection
+    )
     model, q = MapModel(BINS, layout, data.geometry), layout.to_internal(result.values)
     # Sums of weights behave like s times a Poisson number; 1 / s is the effective number per electron (Kish 1965).
     s = data.variance_per_electron
@@ -246,7 +248,9 @@ def _named_faults(test: ScoreTest, result: FitResult) -> list[Test]:
         lack = None if piece in result.layout.pieces else test.of_piece(piece)
         if lack:
             value, error, text = _TEXTS[piece](lack, result)
-            tests.append(Test(piece, value, error, lack.p, f"{text}: --fit {piece}", lack.chi2))
+            # There are no fewer slow electrons than none: no piece describes that.
+            remedy = "" if piece == "blob" and value < 0 else f": --fit {piece}"
+            tests.append(Test(piece, value, error, lack.p, text + remedy, lack.chi2))
     for s in range(1, len(result.electrons)):
         lack = test.of_centre(s)
         if lack is None:

@@ -33,7 +33,7 @@ from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins, coarsen
 from util.runtime.errors import InputError
 
-_OUTER_ROUNDS = 12
+_OUTER_ROUNDS = 30
 _SETTLED = 1e-3  # squared errors that folding anew may still move the geometry
 # Each start is tried on merged bins first.
 _MERGE = (4, 4)
@@ -131,7 +131,7 @@ def fit(
     InputError
         Too few hits; spheres that cannot be told apart.
     """
-    hits = check_hits(x, z, weight, variance, spheres=spheres)
+    hits = check_hits(x, z, weight, variance, spheres=spheres).seen_by(detection)
     layout = Layout(spheres, order, pieces)
     bins = PolarBins.for_order(order) if bins is None else bins
     geometry = geometry or ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
@@ -193,6 +193,8 @@ def settle(
             break
         model = MapModel(bins, layout, layout.geometry_of(q))
         data = fold_hits(hits, model.origin, bins, detection)
+    else:
+        converged = False
     return Settled(model, data, q[layout.ascending(q)], objective, iterations, converged)
 
 
@@ -216,9 +218,15 @@ def check_hits(
     fewest = _FEWEST_HITS * spheres
     if x.size < fewest:
         raise InputError(f"found {x.size} hits, expected at least {fewest} for {spheres} sphere(s); use more frames")
-    total = weight.sum()
+    total, squares = weight.sum(), (weight**2 if variance is None else np.asarray(variance)).sum()
     if not (np.isfinite(total) and total > 0):
-        raise InputError(f"the weights of the hits sum to {total}, expected a number above 0; check the hit finder")
+        raise InputError(f"the weights of the hits sum to {total}, expected a number above 0; look at what was counted")
+    # Of an image the hits are points in its pixels, more than electrons.
+    if 2 * total**2 < fewest * squares:
+        raise InputError(
+            f"found the scatter of {total**2 / squares:.0f} electrons, expected at least {fewest} for {spheres} "
+            "sphere(s); measure longer"
+        )
     if not (np.isfinite(x).all() and np.isfinite(z).all()):
         raise InputError("some hits have positions that are not finite; leave those out or check the hit finder")
     return Hits(x, z, weight, variance)

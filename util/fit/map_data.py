@@ -76,6 +76,14 @@ class Hits(NamedTuple):
     weight: NDArray[np.float64]
     variance: NDArray[np.float64] | None  # None: the square of the weight
 
+    def seen_by(self, detection: Detection) -> "Hits":
+        """Return the hits that do not lie where the detector is blind, as hot spots under a mask do."""
+        if detection.efficiency is None:
+            return self
+        kept = detection.at(self.x, self.z) > 0
+        variance = None if self.variance is None else self.variance[kept]
+        return Hits(self.x[kept], self.z[kept], self.weight[kept], variance)
+
     def merged(self, pixels: int) -> "Hits":
         """Return these hits summed in `pixels` x `pixels` squares of [-1, 1] x [-1, 1], if that makes them fewer."""
         if self.x.size <= pixels**2:

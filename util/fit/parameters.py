@@ -199,6 +199,11 @@ class Layout:
             parity[i] = _GEOMETRY[self.names[i]]
         return parity
 
+    @property
+    def is_geometry(self) -> NDArray[np.bool_]:
+        """Which parameters (P,) `geometry` lists."""
+        return np.isin(np.arange(self.size), self.geometry)
+
     @cached_property
     def prior(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and precision (P,) of the parameters' normal priors; the precision is 0 where there is none."""

@@ -33,7 +33,7 @@ BINS = PolarBins(250, 24)
 _EXHAUSTIVE = 3  # so many spheres are sought in all combinations
 _ORDER = 12  # of the PADs of a selection
 _TOLERANCE, _DECREMENT = 0.1, 0.01  # squared errors that folding anew, and a further step of the fit, may still move it
-_MERGED, _MERGED_FOR_ELLIPSE = 1024, 256  # pixels along an axis, where there are more hits than that
+_MERGED, _MERGED_FOR_ELLIPSE = 1024, 512  # pixels along an axis, where there are more hits than that
 _RADII = np.arange(0.0, 0.985, 0.005)
 _WIDTHS = (0.004, 0.008, 0.016, 0.03)
 # By chance a sphere (P_0, P_2, P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
@@ -42,6 +42,7 @@ _CLEAR_PIECE = 1e-4  # p
 # Of all spheres that are asked for, the clearest peaks are taken at once: those with this part of the clearest's.
 _STRONG = 0.1
 _RIPPLE = (0.03, 3.0)  # how near, and how much clearer, the peak is whose ripple another may be
+_NEAR = 0.05  # how far a sphere may end from the radius that was named
 _WIDEST = 0.1  # sigma_R of a sphere; wider ones describe what other spheres, a background or a spectrum should
 _REFUSALS = 3  # of spheres that one step promised and a fit did not confirm
 # In widths of the narrower: a sphere nearer than that to another is part of its line shape.
@@ -146,6 +147,8 @@ class _State:
     def __init__(self, hits: Hits, wanted: Wanted, detection: Detection) -> None:
         self._hits, self._detection = hits, detection
         self._order, self._required = min(wanted.order, _ORDER), wanted.pieces
+        # Of an image from which too much was subtracted the background is negative.
+        self.positive = ("blob",) if (hits.weight < 0).any() else _OF_ELECTRONS
 
     def fit(
         self, start: Sequence[tuple[float, float]], pieces: Sequence[Piece], geometry: ImageGeometry
@@ -158,7 +161,7 @@ class _State:
         options = {"tolerance": _TOLERANCE, "decrement": _DECREMENT, "widest": _WIDEST}
         found = settle(self._hits, layout, start, geometry, BINS, self._detection, **options)
         there = (found.q[layout.N] > 0) & (found.q[layout.R] < BINS.rho_max)
-        may_miss = [piece for piece in layout.pieces if piece in _OF_ELECTRONS and piece not in self._required]
+        may_miss = [piece for piece in layout.pieces if piece in self.positive and piece not in self._required]
         none = [piece for piece in may_miss if found.q[layout.of_piece(piece)[0]] <= 0]
         if there.all() and not none:
             return found
@@ -187,12 +190,18 @@ def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
     InputError
         There are not as many spheres, or none at all.
     """
-    merged = check_hits(*hits, spheres=wanted.spheres or max(1, len(wanted.start))).merged(_MERGED)
+    spheres = wanted.spheres or max(1, len(wanted.start))
+    merged = check_hits(*hits, spheres=spheres).seen_by(detection).merged(_MERGED)
     state = _State(merged, wanted, detection)
     found = _begin(state, merged, wanted, detection)
     found = _grow(state, found, wanted)
     found = _prune(state, found, wanted)
     layout = found.model.layout
+    if missing := [R for R in wanted.start if not (np.abs(found.q[layout.R] - R) < _NEAR).any()]:
+        raise InputError(
+            f"--start: expected electrons about every radius, found none about {', '.join(map(str, missing))}; leave "
+            "that out"
+        )
     if wanted.spheres is not None and layout.spheres != wanted.spheres:
         raise InputError(
             f"expected {wanted.spheres} spheres, found {layout.spheres} that can be told apart; ask for fewer with "
@@ -284,7 +293,7 @@ def _grow(state: _State, found: Settled, wanted: Wanted) -> Settled:
         for piece in optional:
             lack = None if piece in layout.pieces else test.of_piece(piece)
             # Electrons there cannot be fewer of than none.
-            if lack and lack.p < _CLEAR_PIECE and (piece not in _OF_ELECTRONS or lack.size[0] > 0):
+            if lack and lack.p < _CLEAR_PIECE and (piece not in state.positive or lack.size[0] > 0):
                 choices.append((lack.chi2 - lack.dof, piece))
         if layout.spheres < most and not fixed:
             apart = _APART if wanted.spheres is None else _APART / 2

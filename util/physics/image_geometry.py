@@ -67,7 +67,7 @@ class ImageGeometry:
 def undistorted(dx: float, dz: float, geometry: NDArray[np.float64]) -> tuple[float, float]:
     """Return x and z in the undistorted image of a place (dx, dz) from the centre; `ImageGeometry.as_array` (7,).
 
-    The inverse of `ImageGeometry.onto_detector`, by one step of iteration beyond the first order.
+    The inverse of `ImageGeometry.onto_detector`, by iteration.
     """
     rho = math.sqrt(dx * dx + dz * dz)
     seen = math.atan2(dx, dz) - geometry[2]

@@ -172,15 +172,20 @@ def hermite_functions(
     Parameters
     ----------
     rho, R, sigma_R, order, odd
-        As in `radial_functions`; R well above sigma_R.
+        As in `radial_functions`.
 
     Returns
     -------
     array (7, order//2 + 1, n)
     """
     rho = np.ascontiguousarray(rho, dtype=float)
-    nodes = _FULL if REACH * sigma_R > R else _RING
-    return _moments(rho, float(R), float(sigma_R), int(odd), order // 2 + 1, *nodes)
+    R, sigma_R, powers = float(R), float(sigma_R), order // 2 + 1
+    if sigma_R * REACH <= R:
+        return _moments(rho, R, sigma_R, int(odd), powers, *_RING)
+    # Folded as in `radial_functions`; He_j of an odd j changes its sign.
+    sign = (-1.0) ** (np.arange(HERMITES)[:, None, None] + int(odd))
+    mirrored = _moments(rho, -R, sigma_R, int(odd), powers, *_FULL)
+    return _moments(rho, R, sigma_R, int(odd), powers, *_FULL) + sign * mirrored
 
 
 def density_gradient(
