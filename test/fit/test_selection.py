@@ -96,6 +96,7 @@ def test_an_effect_that_is_left_in_spoils_the_answer():
     assert beta_probability(fit(x, z, weight, bins=BINS)) < 1e-6
 
 
+@pytest.mark.slow
 def test_the_size_of_an_effect_is_measured():
     stretched = fit_selected(seen(effects.stretched(*sound(), 0.03, 25.0)), Wanted(2, 24), Detection(), bins=BINS)[0]
     told = dict(zip(stretched.names, zip(stretched.values, stretched.errors, strict=True), strict=True))
@@ -113,6 +114,7 @@ def test_the_size_of_an_effect_is_measured():
     assert abs(turned.values[index] - np.radians(3)) < 4 * turned.errors[index] < 0.01
 
 
+@pytest.mark.slow
 def test_ideal_electrons_call_for_nothing():
     for seed in range(410, 414):
         chosen = select(seen(sound(seed)), Wanted(2, 24), Detection())
@@ -135,6 +137,7 @@ DETECTORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DETECTORS)
 def test_what_the_detector_does_not_show_is_no_loss_of_truth(name):
     detection = DETECTORS[name]
@@ -176,6 +179,7 @@ def test_as_many_spheres_are_found_as_there_are(five_rings):
         assert (np.abs(beta - wanted) < 4 * result.errors[index]).all()
 
 
+@pytest.mark.slow
 def test_a_number_of_spheres_is_kept_and_radii_may_be_told(five_rings):
     radii = tuple(ring.R + 0.004 for ring in RINGS)
     by_number = select(five_rings, Wanted(5, 4), Detection())
@@ -184,6 +188,7 @@ def test_a_number_of_spheres_is_kept_and_radii_may_be_told(five_rings):
         assert np.allclose([R for R, _ in chosen.start], [ring.R for ring in RINGS], atol=0.002)
 
 
+@pytest.mark.slow
 def test_more_spheres_than_there_are_cannot_be_had(five_rings):
     with pytest.raises(InputError, match="spheres"):
         fit_selected(five_rings, Wanted(9, 4), Detection())
@@ -198,6 +203,7 @@ def test_an_even_screen_holds_no_sphere():
 TWO = tuple(replace(truth.DESIGN[0], R=R, beta=beta) for R, beta in ((0.35, (0.4, 0.1)), (0.65, (-0.2, 0.1))))
 
 
+@pytest.mark.slow
 def test_an_image_may_be_turned_far():
     positions = truth.hits(TWO, (40_000, 40_000), rng=np.random.default_rng(440))
     result, chosen = fit_selected(seen(effects.turned(*positions, 35.0)), Wanted(2, 4), Detection())
@@ -207,6 +213,7 @@ def test_an_image_may_be_turned_far():
     assert np.allclose(result.electrons, 40_000, atol=5 * result.errors[result.layout.N].max())
 
 
+@pytest.mark.slow
 def test_few_electrons_are_not_lost_where_their_centre_is_hardly_known():
     # Of three in twenty such samples a fit that could not move once called its start the answer.
     for seed in range(450, 456):
@@ -223,6 +230,7 @@ def test_a_far_start_ends_at_the_centre_or_says_that_it_did_not():
     assert np.abs(result.centre).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_a_hot_spot_under_a_mask_is_not_there():
     rng = np.random.default_rng(442)
     positions = truth.hits(TWO, (40_000, 40_000), rng=rng)
