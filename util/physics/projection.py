@@ -21,22 +21,25 @@ from util.physics import pad
 # integrand is steep: 96 points leave 1e-9 there.
 _RING, _FULL = np.polynomial.legendre.leggauss(48), np.polynomial.legendre.leggauss(96)
 REACH = 8.0  # widths within which g lies
-HERMITES = 7
+_HERMITES = 7
 
 
 # Sums may be reordered, so that they run on vector units; always in the same order, so results repeat.
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _radial(
+def _integrals(
     rho: NDArray[np.float64],
     R: float,
     sigma: float,
     first: int,
     n_power: int,
+    n_hermite: int,
     nodes: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    out = np.zeros((4, n_power, rho.size))
-    value, ratio2, by_R, by_rho, by_power = np.empty((5, nodes.size))
+    # N of g He_0, g He_1 .., of t = (r - R) / sigma; last, the derivative of the first in rho.
+    out = np.zeros((n_hermite + 1, n_power, rho.size))
+    value, ratio2, by_rho, by_power = np.empty((4, nodes.size))
+    hermite = np.ones((n_hermite, nodes.size))
     bottom = max(R - REACH * sigma, 0.0)
     top = R + REACH * sigma
     for j in range(rho.size):
@@ -56,23 +59,41 @@ def _radial(
                 value[q] *= inner / r
             ratio2[q] = (inner / r) ** 2
             # Logarithmic derivatives of the integrand at fixed u, where dr/drho = 1.
-            by_R[q] = t / sigma
             by_rho[q] = -t / sigma - 1 / r - 1 / (r + inner)
             by_power[q] = inverse_rho - 1 / r
-        for k in range(n_power):
-            total, in_R, in_sigma, in_rho = 0.0, 0.0, 0.0, 0.0
+            hermite[1, q] = t
+        for h in range(2, n_hermite):
             for q in range(nodes.size):
-                v = value[q]
-                total += v
-                in_R += v * by_R[q]
-                in_sigma += v * (by_R[q] * by_R[q] * sigma - 1 / sigma)
-                in_rho += v * (by_rho[q] + (2 * k + first) * by_power[q])
-                value[q] = v * ratio2[q]
-            out[0, k, j] = total
-            out[1, k, j] = in_R
-            out[2, k, j] = in_sigma
-            out[3, k, j] = in_rho
+                hermite[h, q] = hermite[1, q] * hermite[h - 1, q] - (h - 1) * hermite[h - 2, q]
+        for k in range(n_power):
+            # Two at a time, as the odd number of polynomials allows: each pass reads all values.
+            for h in range(1, n_hermite, 2):
+                first_total, second_total = 0.0, 0.0
+                for q in range(nodes.size):
+                    first_total += value[q] * hermite[h, q]
+                    second_total += value[q] * hermite[h + 1, q]
+                out[h, k, j], out[h + 1, k, j] = first_total, second_total
+            total, in_rho = 0.0, 0.0
+            for q in range(nodes.size):
+                total += value[q]
+                in_rho += value[q] * (by_rho[q] + (2 * k + first) * by_power[q])
+                value[q] *= ratio2[q]
+            out[0, k, j], out[n_hermite, k, j] = total, in_rho
     return out
+
+
+def _folded(rho: ArrayLike, R: float, sigma_R: float, order: int, odd: bool, n_hermite: int) -> NDArray[np.float64]:
+    """Return `_integrals` of a line whose speeds below zero are speeds in the opposite direction."""
+    if not (R >= 0 and sigma_R > 0):
+        raise ValueError(f"expected R of at least 0 and sigma_R above 0, found {R} and {sigma_R}")
+    rho = np.ascontiguousarray(rho, dtype=float)
+    R, sigma_R, form = float(R), float(sigma_R), (int(odd), order // 2 + 1, n_hermite)
+    if sigma_R * REACH <= R:
+        return _integrals(rho, R, sigma_R, *form, *_RING)
+    # Reversed, a direction keeps its even powers and changes the sign of its odd ones; so does He_j.
+    sign = (-1.0) ** (np.append(np.arange(n_hermite), 0) + int(odd))
+    mirrored = _integrals(rho, -R, sigma_R, *form, *_FULL)
+    return _integrals(rho, R, sigma_R, *form, *_FULL) + sign[:, None, None] * mirrored
 
 
 def radial_functions(
@@ -105,59 +126,9 @@ def radial_functions(
     ValueError
         sigma_R is not above 0, or R below 0.
     """
-    if not (R >= 0 and sigma_R > 0):
-        raise ValueError(f"expected R of at least 0 and sigma_R above 0, found {R} and {sigma_R}")
-    rho = np.ascontiguousarray(rho, dtype=float)
-    R, sigma_R, powers = float(R), float(sigma_R), order // 2 + 1
-    if REACH * sigma_R <= R:
-        return _radial(rho, R, sigma_R, int(odd), powers, *_RING)
-    out = _radial(rho, R, sigma_R, int(odd), powers, *_FULL)
-    mirrored = _radial(rho, -R, sigma_R, int(odd), powers, *_FULL)
-    mirrored[1] *= -1
-    # Reversed, a direction keeps its even powers and changes the sign of its odd ones.
-    return out - mirrored if odd else out + mirrored
-
-
-@njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _moments(
-    rho: NDArray[np.float64],
-    R: float,
-    sigma: float,
-    first: int,
-    n_power: int,
-    nodes: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    # As _radial, with Hermite polynomials of t = (r - R) / sigma in front of g.
-    out = np.zeros((HERMITES, n_power, rho.size))
-    value, ratio2 = np.empty((2, nodes.size))
-    hermite = np.ones((HERMITES, nodes.size))
-    bottom, top = max(R - REACH * sigma, 0.0), R + REACH * sigma
-    for j in range(rho.size):
-        if rho[j] >= top:
-            continue
-        inner = max(rho[j], 1e-4 * sigma) if bottom == 0 else rho[j]
-        low = math.sqrt(max(bottom - inner, 0.0))
-        half = (math.sqrt(top - inner) - low) / 2
-        scale = half * 2 / (math.pi * sigma * math.sqrt(2 * math.pi))
-        for q in range(nodes.size):
-            r = inner + (low + half * (1 + nodes[q])) ** 2
-            t = (r - R) / sigma
-            value[q] = weights[q] * scale * math.exp(-t * t / 2) / (r * math.sqrt(r + inner))
-            if first:
-                value[q] *= inner / r
-            ratio2[q] = (inner / r) ** 2
-            hermite[1, q] = t
-            for h in range(2, HERMITES):
-                hermite[h, q] = t * hermite[h - 1, q] - (h - 1) * hermite[h - 2, q]
-        for k in range(n_power):
-            for h in range(HERMITES):
-                total = 0.0
-                for q in range(nodes.size):
-                    total += value[q] * hermite[h, q]
-                out[h, k, j] = total
-            for q in range(nodes.size):
-                value[q] *= ratio2[q]
+    out = _folded(rho, R, sigma_R, order, odd, 3)
+    # dg/dR = g He_1 / sigma_R, and dg/dsigma_R = g He_2 / sigma_R.
+    out[1:3] /= sigma_R
     return out
 
 
@@ -178,14 +149,7 @@ def hermite_functions(
     -------
     array (7, order//2 + 1, n)
     """
-    rho = np.ascontiguousarray(rho, dtype=float)
-    R, sigma_R, powers = float(R), float(sigma_R), order // 2 + 1
-    if sigma_R * REACH <= R:
-        return _moments(rho, R, sigma_R, int(odd), powers, *_RING)
-    # Folded as in `radial_functions`; He_j of an odd j changes its sign.
-    sign = (-1.0) ** (np.arange(HERMITES)[:, None, None] + int(odd))
-    mirrored = _moments(rho, -R, sigma_R, int(odd), powers, *_FULL)
-    return _moments(rho, R, sigma_R, int(odd), powers, *_FULL) + sign * mirrored
+    return _folded(rho, R, sigma_R, order, odd, _HERMITES)[:-1]
 
 
 def density_gradient(
