@@ -10,145 +10,11 @@ import numpy as np
 import pytest
 
 from support import ROOT
-from support.refusals import refused
+from support.hdf5_frames import COUNT, SHAPE, assert_holds, frames, unwritten, write
+from support.refusals import damage, refused, refused_or_read
 from util.frames.course_file import FRAMES, FrameFile, frame_dtype
 from util.frames.open import log_cautions, open_frames
 from util.runtime.errors import FrameError, InputError
-
-SHAPE = (20, 30)
-COUNT = 12
-
-
-def frames(count=COUNT):
-    return np.random.default_rng(0).integers(1, 4096, (count, *SHAPE), np.uint16)
-
-
-def write(path, images, name="images", **layout):
-    with h5py.File(path, "w") as file:
-        file.create_dataset(name, data=images, **layout)
-    return path
-
-
-def assert_holds(path, expected, dataset=None, frame_axis=None):
-    with open_frames(path, dataset, frame_axis) as file:
-        assert (file.count, file.frame_shape) == (len(expected), expected.shape[1:])
-        file.check_written()
-        assert all(np.array_equal(frame, expected[index]) for index, frame in file.rows())
-        with open_frames(path, file.dataset) as again:  # as a worker does
-            assert again.fingerprint() == file.fingerprint()
-
-
-def unwritten(path, *words, start=0, stop=None, dataset=None):
-    """Return nothing; frames that were never written must be named in one line with the words."""
-    with open_frames(path, dataset) as file, pytest.raises(InputError) as caught:
-        file.check_written(start, stop)
-    line = str(caught.value)
-    assert "\n" not in line and str(path) in line
-    for word in words:
-        assert word in line, line
-
-
-def virtual(path, sources, count=COUNT, name="images"):
-    """Write a virtual dataset: of (file, first row, last row) each."""
-    layout = h5py.VirtualLayout((count, *SHAPE), "u2")
-    for source, start, stop in sources:
-        layout[start:stop] = h5py.VirtualSource(source, "images", (stop - start, *SHAPE))
-    with h5py.File(path, "w") as file:
-        file.create_virtual_dataset(name, layout)
-    return path
-
-
-def test_a_virtual_dataset_is_read_while_its_sources_are_there(tmp_path):
-    expected = frames()
-    write(tmp_path / "a.h5", expected[:5])
-    write(tmp_path / "b.h5", expected[5:])
-    assert_holds(virtual(tmp_path / "v.h5", [("a.h5", 0, 5), ("b.h5", 5, 12)]), expected)
-
-
-def test_a_virtual_dataset_whose_source_is_gone_is_refused_with_its_name(tmp_path):
-    write(tmp_path / "a.h5", frames()[:5])
-    path = virtual(tmp_path / "v.h5", [("a.h5", 0, 5), ("gone.h5", 5, 9), ("lost.h5", 9, 12)])
-    refused(path, "images: expected the sources", "found none at images in gone.h5 (and 1 more): no such file")
-    write(tmp_path / "gone.h5", frames()[5:9], name="others")
-    write(tmp_path / "lost.h5", frames()[9:])
-    refused(path, "found none at images in gone.h5: no such dataset")
-    (tmp_path / "gone.h5").write_text("no HDF5")
-    refused(path, "found none at images in gone.h5: ")
-
-
-def test_frames_that_no_source_of_a_virtual_dataset_holds_were_never_written(tmp_path):
-    write(tmp_path / "a.h5", frames()[:3])  # of five
-    with h5py.File(tmp_path / "b.h5", "w") as file:
-        file.create_dataset("images", (4, *SHAPE), "u2", chunks=(1, *SHAPE))[1:] = 7
-    path = virtual(tmp_path / "v.h5", [("a.h5", 0, 5), ("b.h5", 5, 9)])
-    unwritten(path, "found 6 of them declared and never written: 3..5, 9..11", "--range 0 3")
-    unwritten(path, "found 1 of them declared and never written: 5;", start=5, stop=9)
-    with open_frames(path) as file:
-        file.check_written(6, 9)
-
-
-def test_tiles_of_a_frame_from_several_sources_must_all_be_there(tmp_path):
-    expected = frames()
-    layout = h5py.VirtualLayout(expected.shape, "u2")
-    for name, part in (("left", np.s_[:, :, :10]), ("right", np.s_[:, :, 10:])):
-        write(tmp_path / f"{name}.h5", expected[part])
-        layout[part] = h5py.VirtualSource(tmp_path / f"{name}.h5", "images", expected[part].shape)
-    with h5py.File(tmp_path / "v.h5", "w") as file:
-        file.create_virtual_dataset("images", layout)
-    assert_holds(tmp_path / "v.h5", expected)
-    write(tmp_path / "right.h5", expected[:8, :, 10:])
-    unwritten(tmp_path / "v.h5", "4 of them declared and never written: 8..11", "--range 0 8")
-
-
-def test_frames_of_two_sources_in_turn_are_read(tmp_path):
-    expected = frames()
-    layout = h5py.VirtualLayout(expected.shape, "u2")
-    for first in (0, 1):
-        write(tmp_path / f"{first}.h5", expected[first::2])
-        layout[first::2] = h5py.VirtualSource(tmp_path / f"{first}.h5", "images", expected[first::2].shape)
-    with h5py.File(tmp_path / "v.h5", "w") as file:
-        file.create_virtual_dataset("images", layout)
-    assert_holds(tmp_path / "v.h5", expected)
-    (tmp_path / "1.h5").unlink()
-    refused(tmp_path / "v.h5", "found none at images in", "1.h5: no such file")
-
-
-def test_a_virtual_dataset_of_one_file_a_frame_misses_the_one_that_is_gone(tmp_path):
-    expected = frames()
-    layout = h5py.VirtualLayout(expected.shape, "u2")
-    for index in range(COUNT):
-        write(tmp_path / f"{index}.h5", expected[index])
-        layout[index] = h5py.VirtualSource(f"{index}.h5", "images", SHAPE)
-    with h5py.File(tmp_path / "v.h5", "w") as file:
-        file.create_virtual_dataset("images", layout)
-    assert_holds(tmp_path / "v.h5", expected)
-    (tmp_path / "7.h5").unlink()
-    refused(tmp_path / "v.h5", "found none at images in 7.h5: no such file")
-
-
-def test_a_virtual_dataset_of_numbered_files_misses_the_one_that_is_gone(tmp_path):
-    expected = frames()
-    for number in range(3):
-        write(tmp_path / f"run_{number}.h5", expected[4 * number : 4 * number + 4])
-    space = h5py.h5s.create_simple(expected.shape, (h5py.h5s.UNLIMITED, *SHAPE))
-    space.select_hyperslab((0, 0, 0), (h5py.h5s.UNLIMITED, 1, 1), (4, *SHAPE), (4, *SHAPE))
-    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    made.set_virtual(space, b"run_%b.h5", b"images", h5py.h5s.create_simple((4, *SHAPE)))
-    with h5py.File(tmp_path / "v.h5", "w") as file:
-        h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT16, space, made)
-    assert_holds(tmp_path / "v.h5", expected)
-    (tmp_path / "run_1.h5").unlink()
-    with h5py.File(tmp_path / "v.h5") as file:
-        assert file["images"].shape == (4, *SHAPE)  # HDF5 ends before the first file that is missing
-    refused(tmp_path / "v.h5", "found none at images in run_1.h5: no such file")
-    (tmp_path / "run_2.h5").unlink()
-    assert_holds(tmp_path / "v.h5", expected[:4])
-
-
-def test_a_virtual_dataset_of_itself_is_refused(tmp_path):
-    refused(
-        virtual(tmp_path / "v.h5", [("v.h5", 0, COUNT)]), "expected a virtual dataset of others, found one of itself"
-    )
 
 
 def test_datasets_behind_links_are_found(tmp_path):
@@ -381,16 +247,5 @@ def test_a_file_that_another_program_writes_is_refused_with_what_to_do(tmp_path)
 def test_damaged_headers_are_refused_in_one_line_or_read(tmp_path, seed):
     path = write(tmp_path / "file.h5", frames(), chunks=(1, *SHAPE), compression="gzip")
     rng = np.random.default_rng(seed)
-    damaged = bytearray(path.read_bytes())
-    for place in rng.integers(8, 3000, 12):
-        damaged[place] = rng.integers(256)
-    path.write_bytes(damaged)
-    try:
-        with open_frames(path) as file:
-            file.check_written()
-            file.fingerprint()
-    except InputError as error:
-        message = str(error)
-    else:
-        message = str(path)
-    assert str(path) in message
+    damage(path, rng.integers(8, 3000, 12), rng)
+    refused_or_read(path)

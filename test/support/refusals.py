@@ -14,3 +14,21 @@ def refused(path, *words, dataset=None):
     assert "\n" not in line and str(path) in line
     for word in words:
         assert word in line, line
+
+
+def damage(path, places, rng):
+    """Overwrite bytes of a file at random."""
+    damaged = bytearray(path.read_bytes())
+    for place in places:
+        damaged[place] = rng.integers(256)
+    path.write_bytes(damaged)
+
+
+def refused_or_read(path):
+    """Check that a damaged file is read, or refused in one line that names it: with nothing but an InputError."""
+    try:
+        with open_frames(path) as file:
+            file.check_written()
+            file.fingerprint()
+    except InputError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
