@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from src import import_image
+from src.answer_steps.detection import detection_of
+from src.answer_steps.options import Model
 from util.electrons.hits import Hits, read_hits
 from util.entries.image_file import read_image
 from util.fit import map_data
-from util.fit.detection import Detection
 from util.fit.goodness import assess
 from util.fit.result import FitResult
 from util.fit.selection import Wanted, fit_selected
@@ -79,8 +80,7 @@ def answer(path: Path, options: Options) -> Answer:
         import_image.main([str(path), "--output", folder, "--axis", str(options.axis)])
         hits = read_hits(Path(folder), hit_weights="flux", partial=False)
         seconds = {"import": time.perf_counter() - begin}
-    seen = None if hits.blind is None else (~hits.blind).astype(float)
-    detection = Detection(hits.reach, seen, max(hits.noise, 0.0))
+    detection = detection_of(hits, Model())
     spheres = None if options.spheres == "auto" else options.spheres
     begin = time.perf_counter()
     points = map_data.Hits(hits.x, hits.z, hits.weight, hits.variance)

@@ -26,9 +26,11 @@ def damage(path, places, rng):
 
 def refused_or_read(path):
     """Check that a damaged file is read, or refused in one line that names it: with nothing but an InputError."""
+    message = str(path)
     try:
         with open_frames(path) as file:
             file.check_written()
             file.fingerprint()
     except InputError as error:
-        assert str(path) in str(error) and "\n" not in str(error)
+        message = str(error)
+    assert str(path) in message and "\n" not in message

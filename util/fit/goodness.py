@@ -18,7 +18,7 @@ from tabulate import tabulate
 from util.fit.circle_map import BINS, N_PHI, N_RHO, around
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
-from util.fit.map_model import MapModel
+from util.fit.map_model import MapModel, expected_variance
 from util.fit.parameters import PIECES, Layout, Piece
 from util.fit.region_scan import signed_root, worst_region
 from util.fit.result import FitResult
@@ -27,7 +27,6 @@ from util.runtime.value_with_error import shorthand
 
 SIMULATIONS = 200
 ALARM = 1e-3  # p below which a warning is given; with eleven tests, one sound answer in about 100 gets one
-_FLOOR = 1e-3  # of the mean bin; a stray hit where nothing is expected is no catastrophe
 _FEWEST = 5.0  # electrons that a bin of the deviance must expect
 
 
@@ -172,7 +171,7 @@ def assess(
     s = data.variance_per_electron
     found = around(data.counts)
     mu = np.maximum(around(data.expected(model.counts(q))), 0)
-    spread = s * np.maximum(mu, _FLOOR * mu.mean())
+    spread = s * expected_variance(mu)
     slopes = model.slopes(q).quadrants() * data.exposure
     refit = _Refit(around(slopes), spread)
     drawn = np.asarray(s * rng.poisson(mu / s, (simulations, *mu.shape)) - mu, np.float64)

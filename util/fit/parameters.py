@@ -34,6 +34,8 @@ _GEOMETRY = {
 PIECES: tuple[Piece, ...] = get_args(Piece)
 # What may be fitted unasked: not a line's shape, which describes in part whatever is amiss about a sphere.
 AUTOMATIC: tuple[Piece, ...] = tuple(piece for piece in PIECES if piece != "shape")
+# Of these the first parameter is a number of electrons.
+OF_ELECTRONS: tuple[Piece, ...] = ("background", "blob")
 _OF_PIECE: dict[Piece, tuple[str, ...]] = {
     "background": ("background",),
     "rotation": ("rotation_rad",),
@@ -133,7 +135,7 @@ class Layout:
     @property
     def numbers(self) -> NDArray[np.intp]:
         """Indices of all numbers of electrons: of the spheres, and of background and blob where these are fitted."""
-        further = [self.of_piece(piece)[0] for piece in ("background", "blob") if piece in self.pieces]
+        further = [self.of_piece(piece)[0] for piece in OF_ELECTRONS if piece in self.pieces]
         return np.array([*self.N, *further], dtype=np.intp)
 
     @property

@@ -18,7 +18,7 @@ from util.fit import radial_spectrum
 from util.fit.detection import Detection
 from util.fit.likelihood import Settled, check_hits, find_spheres, fit, settle
 from util.fit.map_data import Hits, fold_hits
-from util.fit.parameters import AUTOMATIC, PIECES, Layout, Piece
+from util.fit.parameters import AUTOMATIC, OF_ELECTRONS, PIECES, Layout, Piece
 from util.fit.result import FitResult
 from util.fit.score_test import ScoreTest
 from util.fit.starting_geometry import find_centre, find_ellipse
@@ -28,7 +28,6 @@ from util.physics.polar_map import EVEN, PolarBins, angular_factors, radial_fact
 from util.runtime.errors import InputError
 
 MOST_SPHERES = 20
-_OF_ELECTRONS = ("background", "blob")  # pieces whose first parameter is a number of electrons
 BINS = PolarBins(250, 24)
 _EXHAUSTIVE = 3  # so many spheres are sought in all combinations
 _ORDER = 12  # of the PADs of a selection
@@ -148,7 +147,7 @@ class _State:
         self._hits, self._detection = hits, detection
         self._order, self._required = min(wanted.order, _ORDER), wanted.pieces
         # Of an image from which too much was subtracted the background is negative.
-        self.positive = ("blob",) if (hits.weight < 0).any() else _OF_ELECTRONS
+        self.positive = ("blob",) if (hits.weight < 0).any() else OF_ELECTRONS
 
     def fit(
         self, start: Sequence[tuple[float, float]], pieces: Sequence[Piece], geometry: ImageGeometry
@@ -248,8 +247,7 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
     if "background" in wanted.optional:
         pieces.append("background")  # without it, one that is there would make spheres of any width
     geometry = ImageGeometry(*centre)
-    may_stretch = "ellipse" in (*wanted.pieces, *wanted.optional)
-    if may_stretch:
+    if "ellipse" in (*wanted.pieces, *wanted.optional):
         few = hits.merged(_MERGED_FOR_ELLIPSE)
         geometry = find_ellipse(few.x, few.z, few.weight, centre)
         if not geometry.is_shift:
