@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from util.fit.known_spheres import NormalPrior
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel, variance_floor
 from util.physics.polar_map import PolarBins
@@ -98,10 +99,14 @@ def narrowest_in(bins: PolarBins) -> float:
     return bins.rho_max / bins.n_rho / 4
 
 
-def prior_of(model: MapModel, data: MapData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and precision (P,) of the priors, the latter in units of the likelihood of unit weights."""
+def prior_of(model: MapModel, data: MapData) -> NormalPrior:
+    """Return the prior of the parameters, its precision in units of the likelihood of unit weights."""
     mean, precision = model.layout.prior
-    return mean, precision * data.variance_per_electron
+    prior = NormalPrior(mean, np.diag(precision))
+    if model.known:
+        of_spheres = model.known.prior(model.layout)
+        prior = NormalPrior(mean + of_spheres.mean, prior.precision + of_spheres.precision)
+    return NormalPrior(prior.mean, prior.precision * data.variance_per_electron)
 
 
 def solve_linear(model: MapModel, data: MapData, q: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,10 +115,13 @@ def solve_linear(model: MapModel, data: MapData, q: NDArray[np.float64]) -> NDAr
     counts = data.counts
     weight = data.exposure / (np.maximum(counts, 0) + max(counts.mean(), 0.25) * 0.1)
     slopes = model.slopes(q).of(linear)
+    prior = prior_of(model, data)
     system = slopes.gram(np.broadcast_to(data.exposure * weight, counts.shape))
     system[np.diag_indices_from(system)] *= 1 + 1e-6
+    system += prior.precision[np.ix_(linear, linear)]
+    wanted = slopes.score(weight * data.folded.quadrants) + (prior.precision @ prior.mean)[linear]
     out = q.copy()
-    out[linear] = np.linalg.lstsq(system, slopes.score(weight * data.folded.quadrants), rcond=1e-12)[0]
+    out[linear] = np.linalg.lstsq(system, wanted, rcond=1e-12)[0]
     return out
 
 
@@ -195,13 +203,13 @@ class _Hill:
     def __init__(self, model: MapModel, data: MapData) -> None:
         self._model, self._data = model, data
         self._counts, self._floor = data.counts, floor_of(data)
-        self._mean, self._precision = prior_of(model, data)
+        self._prior = prior_of(model, data)
 
     def at(self, q: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """Return the expected counts (4, n_rho, n_angle) and the height at internal parameters (P,)."""
         mu = self._data.expected(self._model.counts(q))
-        off = float((self._precision * (q - self._mean) ** 2).sum()) / 2
-        return mu, objective_of(self._counts, mu, self._floor) - off
+        off = q - self._prior.mean
+        return mu, objective_of(self._counts, mu, self._floor) - float(off @ self._prior.precision @ off) / 2
 
     def slope(
         self, q: NDArray[np.float64], mu: NDArray[np.float64], *, newton: bool
@@ -209,6 +217,6 @@ class _Hill:
         """Return the score (P,) and the information (P, P), expected or, for `newton`, observed."""
         slopes, exposure = self._model.slopes(q), self._data.exposure
         per_count = exposure / np.maximum(mu, self._floor)
-        score = slopes.score(per_count * (self._counts - mu)) - self._precision * (q - self._mean)
+        score = slopes.score(per_count * (self._counts - mu)) - self._prior.precision @ (q - self._prior.mean)
         weight = exposure**2 * _curvature(self._counts, mu, self._floor) if newton else exposure * per_count
-        return score, slopes.gram(weight) + np.diag(self._precision)
+        return score, slopes.gram(weight) + self._prior.precision

@@ -24,6 +24,7 @@ from util.fit.fisher_scoring import (
     score_map,
     solve_linear,
 )
+from util.fit.known_spheres import KnownSpheres
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
@@ -100,6 +101,7 @@ def fit(
     geometry: ImageGeometry | None = None,
     bins: PolarBins | None = None,
     detection: Detection = Detection(),  # noqa: B008 - frozen
+    known: KnownSpheres | None = None,
 ) -> FitResult:
     """Fit spheres to hits.
 
@@ -125,6 +127,8 @@ def fit(
         None: those that the order needs.
     detection : Detection
         What the detector shows of the image.
+    known : KnownSpheres or None
+        What is known of the spheres before; the answer is then the likeliest under both, and its errors hold both.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def fit(
     geometry = geometry or ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
     if start is None:
         start = find_spheres(fold_hits(hits, geometry, bins, detection), layout)
-    settled = settle(hits, layout, start, geometry, bins, detection)
+    settled = settle(hits, layout, start, geometry, bins, detection, known=known)
     return _result(settled, hits.x.size)
 
 
@@ -160,6 +164,7 @@ def settle(
     bins: PolarBins,
     detection: Detection,
     *,
+    known: KnownSpheres | None = None,
     tolerance: float = _SETTLED,
     decrement: float = CONVERGED,
     widest: float = np.inf,
@@ -175,6 +180,7 @@ def settle(
         To start from.
     bins : PolarBins
     detection : Detection
+    known : KnownSpheres or None
     tolerance : float
         Squared errors that folding anew may still move the geometry.
     decrement, widest : float
@@ -183,7 +189,7 @@ def settle(
     # What is not fitted stays as it is on a perfect detector.
     geometry = layout.geometry_of(MapModel(bins, layout, geometry).at(*np.array(start, dtype=float).T))
     data = fold_hits(hits, geometry, bins, detection)
-    model = MapModel(bins, layout, geometry)
+    model = MapModel(bins, layout, geometry, known)
     q = solve_linear(model, data, model.at(*np.array(start, dtype=float).T))
     iterations = 0
     for _ in range(_OUTER_ROUNDS):
@@ -191,7 +197,7 @@ def settle(
         iterations += steps
         if _moved(model, data, q) < tolerance:
             break
-        model = MapModel(bins, layout, layout.geometry_of(q))
+        model = MapModel(bins, layout, layout.geometry_of(q), known)
         data = fold_hits(hits, model.origin, bins, detection)
     else:
         converged = False
@@ -263,7 +269,7 @@ def _covariances(
     (Huber 1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
     """
     slopes, free = model.slopes(q), is_free(model, q)
-    variance, prior = np.maximum(mu, floor_of(data)), np.diag(prior_of(model, data)[1])
+    variance, prior = np.maximum(mu, floor_of(data)), prior_of(model, data).precision
     inverse, singular = inverse_of_free(slopes.gram(data.exposure**2 / variance) + prior, free)
     if singular == np.inf:
         raise _alike(model.layout)
@@ -293,7 +299,8 @@ def _result(settled: Settled, hits: int) -> FitResult:
     width = q[layout.sigma_R]
     close = np.diff(q[layout.R]) < np.minimum(width[:-1], width[1:]) / 2
     collapsed = width <= narrowest_in(model.bins)
-    if collapsed.any() or (q[layout.N] < 5 * uncertain).any() or close.any():
+    # What is known before tells even spheres that lie on each other.
+    if collapsed.any() or (q[layout.N] < 5 * uncertain).any() or (close.any() and not model.known):
         raise _alike(layout)
     values, turn = layout.to_public(q)
     deviance, dof = _deviance(data, mu, layout.size - 2)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from util.fit.known_spheres import KnownSpheres
 from util.fit.parameters import Layout
 from util.fit.slopes import Slopes
 from util.physics import pad
@@ -81,6 +82,8 @@ class MapModel:
     layout : Layout
     origin : ImageGeometry
         About which the hits were folded; what the parameters say beyond it enters to first order.
+    known : KnownSpheres or None
+        What is known of the spheres before any hit.
     background : (n_rho, n_angle)
         One electron spread evenly over the disc that the bins cover.
     """
@@ -90,8 +93,9 @@ class MapModel:
         bins: PolarBins,
         layout: Layout,
         origin: ImageGeometry = ImageGeometry(),  # noqa: B008 - frozen
+        known: KnownSpheres | None = None,
     ) -> None:
-        self.bins, self.layout, self.origin = bins, layout, origin
+        self.bins, self.layout, self.origin, self.known = bins, layout, origin, known
         own = zip(layout.N, layout.R, layout.sigma_R, layout.beta, layout.odd_beta, layout.line, strict=True)
         self._lobes = [_Lobe(*indices) for indices in own]
         if layout.blob.size:

@@ -83,10 +83,10 @@ class ScoreTest:
             freedom = 1 - q.size / data.counts.size
             self.scale /= max(1.0, self.scale * _dispersion(data, mu, variance) / freedom)
         self.slopes = model.slopes(q)
-        mean, precision = prior_of(model, data)
-        information = self.slopes.gram(self.weight) + np.diag(precision)
+        prior = prior_of(model, data)
+        information = self.slopes.gram(self.weight) + prior.precision
         self.inverse = inverse_of_free(information, is_free(model, q))[0]
-        self.score = self.slopes.score(self.residual) - precision * (q - mean)
+        self.score = self.slopes.score(self.residual) - prior.precision @ (q - prior.mean)
 
     def folded_weight(self, parity: int) -> NDArray[np.float64]:
         """Return the weight (bins,) of products of derivatives whose parities differ by this."""

@@ -6,35 +6,31 @@ adds what gains most, and fits anew; in the end it takes out what gained nothing
 It works on merged bins and with PADs of moderate order, enough to tell what is there; the fit comes afterwards.
 """
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from util.fit import radial_spectrum
 from util.fit.detection import Detection
+from util.fit.further_sphere import BINS, WIDTHS, best_sphere
+from util.fit.known_spheres import KnownSpheres
 from util.fit.likelihood import Settled, check_hits, find_spheres, fit, settle
 from util.fit.map_data import Hits, fold_hits
 from util.fit.parameters import AUTOMATIC, OF_ELECTRONS, PIECES, Layout, Piece
 from util.fit.result import FitResult
 from util.fit.score_test import ScoreTest
 from util.fit.starting_geometry import find_centre, find_ellipse
-from util.physics import pad
 from util.physics.image_geometry import ImageGeometry
-from util.physics.polar_map import EVEN, PolarBins, angular_factors, radial_factors
+from util.physics.polar_map import PolarBins
 from util.runtime.errors import InputError
 
 MOST_SPHERES = 20
-BINS = PolarBins(250, 24)
 _EXHAUSTIVE = 3  # so many spheres are sought in all combinations
 _ORDER = 12  # of the PADs of a selection
 _TOLERANCE, _DECREMENT = 0.1, 0.01  # squared errors that folding anew, and a further step of the fit, may still move it
 _MERGED, _MERGED_FOR_ELLIPSE = 1024, 512  # pixels along an axis, where there are more hits than that
-_RADII = np.arange(0.0, 0.985, 0.005)
-_WIDTHS = (0.004, 0.008, 0.016, 0.03)
 # By chance a sphere (P_0, P_2, P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
 _CLEAR_SPHERE = 32.0
 _CLEAR_PIECE = 1e-4  # p
@@ -84,6 +80,10 @@ class Wanted:
         What is fitted in any case.
     optional : tuple of str
         What is fitted where the hits call for it.
+    known : KnownSpheres or None
+        What is known of the spheres before.
+    tries : tuple of tuple of float
+        Radii to start from, one set after the other, where `start` names none; the best fit is taken.
     """
 
     spheres: int | None
@@ -91,53 +91,8 @@ class Wanted:
     start: tuple[float, ...] = ()
     pieces: tuple[Piece, ...] = ()
     optional: tuple[Piece, ...] = AUTOMATIC
-
-
-@functools.cache
-def _sphere_maps() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (R, sigma_R), array (n, 2), of spheres to test, and their maps (n, 3, bins): P_0, P_2 and P_4."""
-    to_power = pad.legendre_to_power(2) * [0.5, 1.0, 1.0]
-    angular = angular_factors(BINS, 4).value
-    shapes = [(R, width) for R in _RADII.tolist() for width in _WIDTHS if R + 2 * width < 1]
-    maps = [
-        np.einsum("kr,ki,ka->ira", radial_factors(BINS, *shape, 4).value, to_power, angular, optimize=True)
-        for shape in shapes
-    ]
-    return np.array(shapes), np.array(maps).reshape(len(shapes), 3, -1)
-
-
-def best_sphere(test: ScoreTest, taken: NDArray[np.float64], *, apart: float) -> tuple[float, tuple[float, float]]:
-    """Return what the best further sphere would gain, and its (R, sigma_R); -inf where there is none.
-
-    Parameters
-    ----------
-    test : ScoreTest
-        In `BINS`.
-    taken : array (S, 2)
-        R and sigma_R of the spheres there are.
-    apart : float
-        Least distance from each of those, in widths of the narrower of the two.
-    """
-    shapes, maps = _sphere_maps()
-    weight, residual = test.folded_weight(EVEN), test.folded_residual(EVEN)
-    flat = maps.reshape(-1, weight.size)
-    rows = test.slopes.parity == EVEN
-    own = test.slopes.flat[rows] * weight
-    across = (flat @ own.T).reshape(*maps.shape[:2], -1)
-    told = test.slopes.owner[rows]
-    inverse = test.inverse[np.ix_(told, told)]
-    alone = np.einsum("nib,b,njb->nij", maps, weight, maps, optimize=True)
-    left = alone - across @ inverse @ across.transpose(0, 2, 1)
-    score = (flat @ residual).reshape(maps.shape[:2]) - across @ inverse @ test.score[told]
-    scale = np.sqrt(np.maximum(np.einsum("nii->ni", alone), 1e-300))
-    system = left / (scale[:, :, None] * scale[:, None, :]) + 1e-6 * np.eye(3)
-    step = np.linalg.solve(system, (score / scale)[:, :, None])[:, :, 0]
-    gain = (step * score / scale).sum(axis=1) * test.scale
-    gain[step[:, 0] <= 0] = -np.inf
-    for R, sigma_R in taken:
-        gain[np.abs(shapes[:, 0] - R) < apart * np.minimum(shapes[:, 1], sigma_R)] = -np.inf
-    best = int(gain.argmax())
-    return float(gain[best]), (float(shapes[best, 0]), float(shapes[best, 1]))
+    known: KnownSpheres | None = None
+    tries: tuple[tuple[float, ...], ...] = ()
 
 
 class _State:
@@ -145,7 +100,7 @@ class _State:
 
     def __init__(self, hits: Hits, wanted: Wanted, detection: Detection) -> None:
         self._hits, self._detection = hits, detection
-        self._order, self._required = min(wanted.order, _ORDER), wanted.pieces
+        self._order, self._required, self._known = min(wanted.order, _ORDER), wanted.pieces, wanted.known
         # Of an image from which too much was subtracted the background is negative.
         self.positive = ("blob",) if (hits.weight < 0).any() else OF_ELECTRONS
 
@@ -158,7 +113,7 @@ class _State:
         """
         layout = Layout(len(start), self._order, tuple(pieces))
         options = {"tolerance": _TOLERANCE, "decrement": _DECREMENT, "widest": _WIDEST}
-        found = settle(self._hits, layout, start, geometry, BINS, self._detection, **options)
+        found = settle(self._hits, layout, start, geometry, BINS, self._detection, known=self._known, **options)
         there = (found.q[layout.N] > 0) & (found.q[layout.R] < BINS.rho_max)
         may_miss = [piece for piece in layout.pieces if piece in self.positive and piece not in self._required]
         none = [piece for piece in may_miss if found.q[layout.of_piece(piece)[0]] <= 0]
@@ -225,6 +180,7 @@ def fit_selected(
         geometry=chosen.geometry,
         bins=bins,
         detection=detection,
+        known=wanted.known,
     )
     return found, chosen
 
@@ -252,8 +208,9 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
         geometry = find_ellipse(few.x, few.z, few.weight, centre)
         if not geometry.is_shift:
             pieces.append("ellipse")
-    if wanted.start:
-        tries = [[(R, width) for R in wanted.start] for width in _WIDTHS]
+    named = (wanted.start,) if wanted.start else wanted.tries
+    if named:
+        tries = [[(R, width) for R in radii] for radii in named for width in WIDTHS]
     elif wanted.spheres and wanted.spheres <= _EXHAUSTIVE:
         data = fold_hits(hits, geometry, PolarBins.for_order(wanted.order), detection)
         tries = [find_spheres(data, Layout(wanted.spheres, wanted.order))]
@@ -268,7 +225,7 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
         tries = [[(R, sigma_R) for R, sigma_R, _ in sorted(strong[:count])] for count in range(most, 0, -1)]
     fits = (found for start in tries if (found := state.fit(sorted(start), pieces, geometry)))
     # Of known radii the best widths; of peaks as many as can be told apart.
-    best = max(fits, key=lambda found: found.objective, default=None) if wanted.start else next(fits, None)
+    best = max(fits, key=lambda found: found.objective, default=None) if named else next(fits, None)
     if best is None:
         raise InputError("the spheres cannot be told apart; ask for fewer, or say where they are with --start")
     return best
