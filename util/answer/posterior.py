@@ -1,0 +1,151 @@
+"""The posterior of spheres under the prior that a network was trained on: its mean is the best answer there is.
+
+A fit weighs normal priors with the hits (`util.fit.known_spheres`), which finds spheres even where they overlap. The
+prior proper is another: betas are normal numbers within limits, and only such as give I(c) >= 0. Here the likelihood,
+normal about the best fit, is taken out of that fit and put together with the prior as it is. No integral of that is
+known; draws from it (`util.fit.truncated_normal`) give mean and covariance. The mean square error is least for the
+mean (Lehmann & Casella, Theory of Point Estimation (1998), chapter 4).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.fit.fisher_scoring import inverse_information
+from util.fit.known_spheres import KnownSpheres
+from util.fit.parameters import Layout
+from util.fit.result import FitResult
+from util.fit.truncated_normal import draw_within
+from util.physics import pad
+from util.training.priors import Prior, draw_betas
+
+_DRAWS = 2000  # of betas, for their mean and covariance
+_ANGLES = 97  # between pole and equator, where I(c) >= 0 is asked for
+_CHAINS, _STEPS, _BURN_IN = 40, 75, 15
+# A uniform distribution's spread in its width
+_UNIFORM = 1 / np.sqrt(12)
+
+
+def known_spheres(prior: Prior, electrons: float) -> KnownSpheres:
+    """Return mean and spread of what a prior draws, for so many electrons of all spheres: it tells only their ratio."""
+    rng = np.random.default_rng(0)
+    betas = np.array([draw_betas(sphere, _DRAWS, rng=rng) for sphere in prior.spheres])
+    low, high = np.array([sphere.electrons for sphere in prior.spheres]).T
+    scale = electrons / (low + high).sum()
+    narrow, wide = np.array([sphere.sigma_R for sphere in prior.spheres]).T
+    return KnownSpheres(
+        N=(low + high) * scale,
+        N_spread=np.maximum(2 * _UNIFORM * (high - low), 1e-3 * high) * scale,
+        sigma_R=(narrow + wide) / 2,
+        sigma_R_spread=np.maximum(_UNIFORM * (wide - narrow), 1e-3 * wide),
+        beta=betas.mean(axis=1),
+        beta_covariance=np.array([np.cov(part, rowvar=False).reshape(part.shape[1], -1) for part in betas]),
+    )
+
+
+def _limits(prior: Prior, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return slopes (m, P) and least values (m,) of what the betas must not fall below."""
+    c = np.cos(np.linspace(0, np.pi / 2, _ANGLES))
+    slopes, least = [], []
+    for index, sphere in zip(layout.beta, prior.spheres, strict=True):
+        unit = np.eye(layout.size)[index]
+        intensity = np.array([pad.intensity(row, c) - 0.5 for row in np.eye(index.size)]).T
+        low, high = np.array(sphere.limits)[: index.size].T
+        slopes += [unit, -unit, intensity @ unit]
+        least += [low, -high, np.full(c.size, -0.5 - pad.TOLERANCE)]
+    return np.concatenate(slopes), np.concatenate(least)
+
+
+def posterior(
+    found: FitResult,
+    prior: Prior,
+    known: KnownSpheres,
+    *,
+    rng: np.random.Generator,
+    bias: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    chains: int = _CHAINS,
+) -> FitResult:
+    """Return mean and covariance of the posterior.
+
+    Parameters
+    ----------
+    found : FitResult
+        Of a fit that weighed `known` with the hits.
+    prior : Prior
+        Of as many spheres with at least as many betas.
+    known : KnownSpheres
+    rng : numpy.random.Generator
+    bias : arrays (P,), (P, P), or None
+        What is to be subtracted from the values that the hits alone gave, and its covariance.
+    chains : int
+        Draws are 60 times as many.
+    """
+    layout = found.layout
+    q = layout.to_internal(found.values)
+    by_value = np.linalg.inv(layout.to_public(q)[1])
+    weighed = known.prior(layout)
+    # Of the log likelihood at the fit: slope, and minus the curvature.
+    slope = by_value.T @ (weighed.precision @ (q - weighed.mean))
+    curvature = -by_value.T @ weighed.precision @ by_value
+    free = np.diag(found.covariance) > 0
+    curvature[np.ix_(free, free)] += inverse_information(found.covariance[np.ix_(free, free)])[0]
+    if bias is not None:
+        widened = np.linalg.inv(np.eye(layout.size) + curvature @ bias[1])
+        slope, curvature = widened @ (slope - curvature @ bias[0]), widened @ curvature
+
+    mean, precision = found.values.copy(), np.zeros(layout.size)
+    betas = layout.beta.ravel()
+    told = layout.beta.shape[1]
+    mean[betas] = np.concatenate([sphere.mu[:told] for sphere in prior.spheres])
+    precision[betas] = np.concatenate([sphere.sigma[:told] for sphere in prior.spheres]) ** -2.0
+    mean[layout.N], precision[layout.N] = known.N, known.N_spread**-2
+    mean[layout.sigma_R], precision[layout.sigma_R] = known.sigma_R, known.sigma_R_spread**-2
+
+    # From here on in errors of the fit, from its values.
+    unit = np.where(free, found.errors, 1.0)
+    total = (curvature + np.diag(precision)) * np.outer(unit, unit)
+    slope = (slope + precision * (mean - found.values)) * unit
+    total[~free, ~free] = 1e12
+    total = (total + total.T) / 2
+    slopes, least = _limits(prior, layout)
+    slopes, least = slopes * unit, least - slopes @ found.values
+    centre = np.linalg.solve(total, slope)
+    draws = draw_within(
+        centre,
+        total,
+        slopes,
+        least,
+        _inside(centre, slopes, least, _allowed(found, known)),
+        chains=chains,
+        steps=_STEPS,
+        burn_in=_BURN_IN,
+        rng=rng,
+    )
+    covariance = np.cov(draws, rowvar=False) * np.outer(unit, unit)
+    covariance[~free] = covariance[:, ~free] = 0
+    return replace(found, values=found.values + draws.mean(axis=0) * unit * free, covariance=covariance)
+
+
+def _allowed(found: FitResult, known: KnownSpheres) -> NDArray[np.float64]:
+    """Return a point (P,), in errors from the values of a fit, whose betas are well within their limits."""
+    layout = found.layout
+    index = layout.beta
+    allowed = np.zeros(layout.size)
+    allowed[index] = (known.beta[:, : index.shape[1]] - found.beta) / found.errors[index]
+    return allowed
+
+
+def _inside(
+    centre: NDArray[np.float64],
+    slopes: NDArray[np.float64],
+    least: NDArray[np.float64],
+    allowed: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the point within the limits that lies nearest to `centre` on the way there from one that is allowed."""
+    betas = (slopes != 0).any(axis=0)
+    allowed = np.where(betas, allowed, centre)
+    there, here = slopes @ centre - least, slopes @ allowed - least
+    beyond = there < 0
+    part = float((here[beyond] / (here[beyond] - there[beyond])).min()) if beyond.any() else 1.0
+    return allowed + (centre - allowed) * part * (1 - 1e-6)
