@@ -1,24 +1,31 @@
 """Train the network.
 
 usage: python -m src.run_model --stage pretraining|fine_tuning [--prior FILE | --train FILE ..] [--init WEIGHTS] ...
-       torchrun --nproc-per-node N -m src.run_model ...       (several GPUs or processes)
 
-reads   param/training.toml, param/network_input.toml, a prior (param/STAGE.toml) or files of gen_traindata_*.sh
+reads   param/training.toml, param/network_input.toml; a prior, DATA/fine_tuning.toml of gen_traindata_fine_tuning.sh
+        for that stage if it is there, else param/STAGE.toml; or files of gen_traindata_*.sh
 writes  (STAGE ends in _single where --spheres 1)
-        PARAM/STAGE.checkpoint.pt   all that is needed to resume, after each epoch
-        PARAM/STAGE.weights.pt      the averaged weights in half precision, after each epoch
-        LOSSES/train_loss/STAGE.npy, LOSSES/valid_loss/STAGE.npy   mean and standard deviation by epoch, (epochs, 2)
-        LOSSES/train_loss/STAGE.jsonl   one line per epoch
+        DATA/network/STAGE.checkpoint.pt   all that is needed to resume
+        DATA/network/STAGE.weights.pt      the averaged weights in half precision; in snapshots/, those of the best
+                                           epoch and of every Nth
+        DATA/train_loss/STAGE.npy, DATA/valid_loss/STAGE.npy   mean and standard deviation by epoch, (epochs, 2)
+        DATA/train_loss/STAGE.jsonl, STAGE.csv   one line per epoch, with what was changed at it
 
 Without --train samples are drawn afresh for every step, and none is seen twice. A run that was stopped resumes from its
-checkpoint, to the same result; --restart begins anew. The first run with --init takes over layers, architecture,
-input and scale of the labels from there, and says so; with a `window` (param/training.toml) it makes an input for its
-own prior, and fits the shortcut to it first.
+checkpoint, to the same result; with other settings it says which, and keeps them with the epoch; --restart begins anew.
+SIGTERM and Ctrl-C end it after the epoch, with a checkpoint.
+
+Fine-tuning starts from your own pretrained weights where there are some, else from the released ones, and takes over
+layers, architecture, input and scale of the labels; with a `window` (param/training.toml) it makes an input for its own
+prior, and fits the shortcut to it first. About another prior than before, it goes on from its own weights.
+
+--processes N share each step, through torchrun; settings are those of the whole step, so that N changes none of them.
 """
 
 import argparse
 import functools
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +34,13 @@ from typing import Literal, get_args
 import torch
 import torch.distributed as dist
 
-from src.network import processes
+from src.network import launch, processes
+from src.network.interruption import Interruption
+from src.network.outputs import Outputs
 from src.network.schedule import Duration
 from src.network.source import FileSource, PriorSource, SampleSource
 from src.network.start import Plan
-from src.network.training_run import Outputs, train_network
+from src.network.training_run import train_network
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
@@ -65,8 +74,9 @@ class Options:
 
     stage: Stage
     param: Path
+    data: Path
     output: Path | None
-    losses: Path
+    losses: Path | None
     prior: Path | None
     train: tuple[Path, ...]
     exchange: int
@@ -79,7 +89,11 @@ class Options:
     device: Literal["auto", "cpu", "cuda"]
     seed: int
     restart: bool
+    checkpoint_every: int
+    keep_every: int | None
+    tensorboard: Path | None
     changes: Changes
+    launch: launch.LaunchOptions
 
     def __post_init__(self) -> None:
         if self.train and self.valid is None:
@@ -88,6 +102,13 @@ class Options:
             raise ValueError(
                 "--minutes: the rate of one round follows the clock; leave --rounds out, or start each by itself"
             )
+        if self.device == "cuda" and self.launch.processes == 0:
+            raise ValueError("--processes 0 is one on the CPU; leave --device cuda out, or give another number")
+
+    @property
+    def folder(self) -> Path:
+        """Where weights and checkpoints go."""
+        return self.output or self.data / "network"
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -98,13 +119,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add = parser.add_argument
     add("--stage", choices=get_args(Stage), default="pretraining", help="(default %(default)s)")
     add("--param", type=Path, default=Path("param"), metavar="DIR", help="settings")
-    add("--output", type=Path, metavar="DIR", help="weights and checkpoints (default: that of --param)")
-    add("--losses", type=Path, default=Path(), metavar="DIR", help="where train_loss/ and valid_loss/ go")
-    add("--prior", type=Path, metavar="FILE", help="draw samples from this prior (default: STAGE.toml of --param)")
+    add("--data", type=Path, default=Path("data"), metavar="DIR", help="what the stages made (default %(default)s)")
+    add("--output", type=Path, metavar="DIR", help="weights and checkpoints (default: DATA/network)")
+    add("--losses", type=Path, metavar="DIR", help="where train_loss/ and valid_loss/ go (default: DATA)")
+    add("--prior", type=Path, metavar="FILE", help="draw samples from this prior")
     add("--train", type=Path, nargs="+", default=(), metavar="FILE", help="train on these files, not on fresh samples")
     add("--exchange", type=number(int, 1), default=1, metavar="N", help="take the next file every N epochs")
     add("--valid", type=Path, metavar="FILE", help="validate on this file (default: samples of the prior)")
-    add("--init", type=Path, metavar="FILE", help="weights to start from (fine_tuning: pretraining.weights.pt)")
+    add("--init", type=Path, metavar="FILE", help="weights to start from (fine_tuning: pretraining)")
     add("--spheres", type=int, choices=(1, 2), default=2, help="(default %(default)s)")
     add("--rounds", type=number(int, 1), default=1, metavar="N", help="repeat the schedule, each round on new samples")
     add("--minutes", type=number(float, 0.01), metavar="M", help="end by then: the rate falls in time")
@@ -119,42 +141,26 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: cuda where there is one)")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
     add("--restart", action="store_true", help="do not resume from a checkpoint")
+    add("--checkpoint-every", type=number(int, 1), default=1, metavar="K", help="epochs (default %(default)s)")
+    add("--keep-every", type=number(int, 1), metavar="N", help="keep the weights of every Nth epoch, in snapshots/")
+    add("--tensorboard", type=Path, metavar="DIR", help="curves for TensorBoard, if that is installed")
+    launch.add_options(parser)
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
-def choose_device(wanted: str) -> torch.device:
-    """Take the GPU of this process, or the CPU.
+def source_of(options: Options, training: TrainingSettings, device: torch.device, ranks: int) -> SampleSource:
+    """Open the source of samples, which `ranks` processes share.
 
     Raises
     ------
     InputError
-        A GPU was asked for, and there is none.
+        The prior or a file is at fault, or there are too few samples for so many processes.
     """
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    index = int(os.environ.get("LOCAL_RANK", 0))
-    if index >= torch.cuda.device_count():
-        raise InputError(
-            f"GPU {index}: expected one for each process, found {torch.cuda.device_count()}; "
-            "start fewer with NGPU, or train on the CPU with NGPU=0"
-        )
-    torch.cuda.set_device(index)
-    return torch.device("cuda", index)
-
-
-def source_of(options: Options, training: TrainingSettings, device: torch.device) -> SampleSource:
-    """Open the source of samples.
-
-    Raises
-    ------
-    InputError
-        The prior is at fault.
-    """
-    share = {"seed": options.seed, "rank": processes.rank(), "ranks": processes.ranks()}
+    share = {"seed": options.seed, "rank": processes.rank(), "ranks": ranks}
     if options.train and options.valid:
         shape = {"spheres": options.spheres, "batch": training.batch, "exchange": options.exchange}
         return FileSource(options.train, options.valid, **shape, **share)
-    path = options.prior or options.param / f"{options.stage}.toml"
+    path = prior_of(options)
     try:
         prior = settings.load(Prior, path).first(options.spheres)
     except ValueError as error:
@@ -165,48 +171,82 @@ def source_of(options: Options, training: TrainingSettings, device: torch.device
     return PriorSource(str(path), prior, training, valid, threads=threads, **share)
 
 
-def train(options: Options, device: torch.device) -> None:
-    """Train as the options say; in several processes, in each of them."""
-    training = settings.load(TrainingStages, options.param / "training.toml").stage(
-        options.stage, vars(options.changes)
+def prior_of(options: Options) -> Path:
+    """Choose the prior's file: for fine-tuning, that about your own answer, where it was made."""
+    own = options.data / "fine_tuning.toml"
+    if options.prior is None and options.stage == "fine_tuning" and own.exists():
+        return own
+    return options.prior or options.param / f"{options.stage}.toml"
+
+
+def init_of(options: Options) -> Path | None:
+    """Choose the weights to start from: for fine-tuning, your own pretrained ones, where there are some."""
+    if options.init is not None or options.stage == "pretraining":
+        return options.init
+    name = f"{file_stem('pretraining', options.spheres)}.weights.pt"
+    own, released = options.folder / name, options.param / name
+    return own if own.exists() or not released.exists() else released
+
+
+def settings_of(options: Options) -> TrainingSettings:
+    """Read how to train."""
+    stages = settings.load(TrainingStages, options.param / "training.toml")
+    return stages.stage(options.stage, vars(options.changes))
+
+
+def train(options: Options, device: torch.device) -> Interruption | None:
+    """Train as the options say, in several processes in each of them; return the signal that ended it, if any."""
+    training, stage = settings_of(options), file_stem(options.stage, options.spheres)
+    outputs = Outputs(
+        stage,
+        options.folder,
+        options.losses or options.data,
+        options.checkpoint_every,
+        options.keep_every,
+        options.tensorboard,
     )
-    output = options.output or options.param
-    init = options.init
-    if init is None and options.stage == "fine_tuning":
-        init = output / f"{file_stem('pretraining', options.spheres)}.weights.pt"
-    stage = file_stem(options.stage, options.spheres)
-    train_network(
+    _, interruption = train_network(
         Plan(
             stage=stage,
             spheres=options.spheres,
             settings=training,
             inputs=settings.load(InputSettings, options.param / "network_input.toml"),
-            source=source_of(options, training, device),
+            source=source_of(options, training, device, processes.ranks()),
             seed=options.seed,
-            init=init,
+            init=init_of(options),
+            rounds=options.stage == "fine_tuning" and options.init is None,
             arch_given=options.changes.arch is not None,
         ),
-        Outputs(stage, output, options.losses),
+        outputs,
         Duration(training.epochs, options.rounds, options.minutes),
         device=device,
         resume=not options.restart,
         say=functools.partial(print, flush=True),
     )
+    return interruption
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     options = parse_args(argv)
-    device = choose_device(options.device)
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        train(options, device)
-        return
-    on_gpu = device.type == "cuda"
-    dist.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
+    if not launch.is_worker():
+        kind, number_of = launch.processes_of(options.device, options.launch.processes)
+        # What can be refused is refused here, once, and not by each process.
+        source_of(options, settings_of(options), torch.device(kind), number_of * options.launch.nodes)
+        if number_of * options.launch.nodes > 1:
+            launch.launch(sys.argv[1:] if argv is None else argv, number_of, options.launch)
+            return
+    device = launch.device_of(options.device, options.launch.processes)
+    on_gpu, shared = device.type == "cuda", launch.is_worker()
+    if shared:
+        dist.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
     try:
-        train(options, device)
+        interruption = train(options, device)
     finally:
-        dist.destroy_process_group()
+        if shared:
+            dist.destroy_process_group()
+    if interruption is not None:
+        interruption.end()
 
 
 if __name__ == "__main__":

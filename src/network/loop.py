@@ -14,7 +14,7 @@ from src.network import processes, training_step
 from src.network.checkpoint import TrainingState
 from src.network.dataset import NOISE, seeded
 from src.network.schedule import Duration, Rates, rate_at
-from util.training.course import Course, Epoch
+from util.training.course import Change, Course, Epoch
 
 F = TypeVar("F", bound=Course)
 
@@ -38,15 +38,17 @@ class Task(Protocol):
         """How it is trained."""
 
     @property
-    def steps(self) -> int:
-        """Batches per epoch."""
-
-    @property
     def frozen(self) -> float:
         """Last part of a round, in which batch normalisation is frozen."""
 
+    def steps(self, epoch: int) -> int:
+        """Return the number of batches of an epoch."""
+
+    def weight(self, epoch: int) -> float:
+        """Return this process' part of a batch, over an equal part."""
+
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and targets."""
+        """Yield this process' part of each batch: inputs and targets."""
 
     def losses(self, found: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample (n,)."""
@@ -65,9 +67,11 @@ def run_epochs(
     duration: Duration,
     *,
     seed: int,
-    keep: Callable[[TrainingState[F]], None],
-) -> None:
-    """Train the epochs that are left.
+    keep: Callable[[TrainingState[F], bool], None],
+    changes: tuple[Change, ...] = (),
+    caught: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train the epochs that are left, or, where a process is told to end, the one that it is in.
 
     Parameters
     ----------
@@ -77,7 +81,16 @@ def run_epochs(
     duration : Duration
     seed : int
     keep : function
-        Called with the state after each epoch, in the first process only.
+        Called in the first process after each epoch, with the state and whether no further epoch follows.
+    changes : tuple of Change
+        What the first of these epochs does otherwise than the last one before.
+    caught : function
+        Whether this process was told to end.
+
+    Returns
+    -------
+    bool
+        Whether any process was told to end.
 
     Raises
     ------
@@ -86,11 +99,12 @@ def run_epochs(
     """
     model = processes.sharing_gradients(state.net)
     device, begun, before = state.device, time.monotonic(), state.facts.seconds
-    while not duration.is_over(state.facts):
+    told_to_end = False
+    while not (told_to_end or duration.is_over(state.facts)):
         epoch = state.facts.epoch
         # For layers that draw at random: efficientnet_b0 drops some.
         torch.manual_seed(int(seeded(seed, NOISE, epoch, processes.rank()).integers(2**62)))
-        progress = duration.progress(state.facts, task.steps)
+        progress = duration.progress(state.facts, task.steps(epoch))
         sums = training_step.train_epoch(
             state,
             model,
@@ -98,13 +112,14 @@ def run_epochs(
             task.settings,
             functools.partial(_rate, task.settings, progress),
             losses_of=task.losses,
+            weight=task.weight(epoch),
             frozen=progress(0) >= 1 - task.frozen,
         )
         sums = processes.total(sums, device)
         for net in (state.net, state.average):
             processes.average_statistics(net)
         losses, scores = task.validate(state.average)
-        valid = processes.total(np.array([losses.sum(), (losses**2).sum(), len(losses)]), device)
+        valid = processes.total(np.array([losses.sum(), (losses**2).sum(), len(losses), caught()]), device)
         seconds = processes.of_the_first(before + time.monotonic() - begun, device)
         line = Epoch(
             epoch=epoch,
@@ -114,7 +129,10 @@ def run_epochs(
             seconds=round(seconds, 1),
             samples=state.facts.samples + int(sums[2]),
             scores=scores,
+            changes=changes,
         )
         state.facts = state.facts.after(line, seconds)
+        changes, told_to_end = (), valid[3] > 0
         if processes.rank() == 0:
-            keep(state)
+            keep(state, told_to_end or duration.is_over(state.facts))
+    return told_to_end

@@ -1,7 +1,8 @@
 """Several processes that train one network, each on its own samples; for a lone process nothing changes."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from util.runtime.errors import InputError
 
+T = TypeVar("T")
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -23,6 +25,28 @@ def rank() -> int:
 def ranks() -> int:
     """Return the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def from_the_first(make: Callable[[], T]) -> T:
+    """Make something in the first process alone, and return it in all.
+
+    Raises
+    ------
+    InputError
+        In every process, where the first one raises it.
+    """
+    if ranks() == 1:
+        return make()
+    made: list[T | InputError | None] = [None]
+    if rank() == 0:
+        try:
+            made = [make()]
+        except InputError as error:
+            made = [error]
+    dist.broadcast_object_list(made)
+    if isinstance(made[0], InputError):
+        raise made[0]
+    return cast(T, made[0])
 
 
 def place(net: Net, device: torch.device) -> Net:
@@ -79,5 +103,5 @@ def check_together(epoch: int, checkpoint: Path, device: torch.device) -> None:
     if ranks() * found[1] != found[0] ** 2:
         raise InputError(
             f"{checkpoint}: expected the same checkpoint in every process, found others; "
-            "PARAM_DIR must be on a disk that all nodes share"
+            "DATA_DIR must be on a disk that all nodes share"
         )

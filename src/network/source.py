@@ -3,7 +3,6 @@
 Both are a `SampleSource`, and what they yield fits the network that asks.
 """
 
-import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from src.network.dataset import (
     Samples,
     fresh_samples,
     joined,
+    read_made_by,
     read_samples,
     seeded,
     tensors,
@@ -31,6 +31,9 @@ from util.training.priors import Draws, Prior, draw
 from util.training.recipe import TrainingSettings
 
 _FIRST_PART = 1000
+# Of each process in a step: batch normalisation needs a spread.
+_FEWEST = 2
+_USE_MORE, _MAKE_MORE = "use more, or fewer processes", "make more, or use fewer processes"
 
 
 class SampleSource(Protocol):
@@ -44,9 +47,11 @@ class SampleSource(Protocol):
     def files(self) -> tuple[str, ...]:
         """Names of the files that samples come from, if any."""
 
-    @property
-    def steps(self) -> int:
-        """Batches per epoch."""
+    def steps(self, epoch: int) -> int:
+        """Return the number of batches of an epoch, whatever the number of processes."""
+
+    def weight(self, epoch: int) -> float:
+        """Return this process' part of a batch, over an equal part."""
 
     def first_draws(self, inputs: InputSettings) -> Draws:
         """Return the parameters of the samples that are used before training starts."""
@@ -55,10 +60,21 @@ class SampleSource(Protocol):
         """Yield the samples that are used before training starts, part by part."""
 
     def batches(self, inputs: InputSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and betas of an epoch, batch by batch; the same ones whenever it is asked for."""
+        """Yield inputs and betas of an epoch, of each batch this process' part; the same ones at every call."""
 
     def validation(self, inputs: InputSettings) -> Samples:
         """Return samples to validate on."""
+
+
+def share_of(samples: int, rank: int, ranks: int) -> int:
+    """Return how many of a batch's samples a process takes: what is left over goes to the first ones."""
+    return samples // ranks + (rank < samples % ranks)
+
+
+def _enough(samples: int, ranks: int, name: Path | str, remedy: str, *, each: int = 1) -> None:
+    if samples < each * ranks:
+        what = f"{each} sample{'s' * (each > 1)}"
+        raise InputError(f"{name}: expected at least {what} for each of {ranks} processes, found {samples}; {remedy}")
 
 
 def _fitting_draws(draws: Draws, inputs: InputSettings, spheres: int, name: Path | str) -> Draws:
@@ -83,6 +99,7 @@ class PriorSource:
     """Samples that no epoch and no process sees twice.
 
     Those of step `i` of epoch `e` depend on (seed, e, i, rank) alone, so a resumed run goes on with the same ones.
+    Fewer than two samples for a process in a step, or none to validate on, raise InputError.
 
     Attributes
     ----------
@@ -108,10 +125,18 @@ class PriorSource:
     threads: int = 0
     files: ClassVar[tuple[str, ...]] = ()
 
-    @property
-    def steps(self) -> int:
-        """Batches per epoch."""
-        return max(round(self.settings.epoch_samples / (self.settings.batch * self.ranks)), 1)
+    def __post_init__(self) -> None:
+        _enough(self.settings.batch, self.ranks, "--batch", _USE_MORE, each=_FEWEST)
+        if isinstance(self.valid, int):
+            _enough(self.valid, self.ranks, "--validation", _USE_MORE)
+
+    def steps(self, _: int) -> int:
+        """Return how many batches hold about the settings' samples per epoch."""
+        return max(round(self.settings.epoch_samples / self.settings.batch), 1)
+
+    def weight(self, _: int) -> float:
+        """Return this process' part of a batch, over an equal part."""
+        return share_of(self.settings.batch, self.rank, self.ranks) * self.ranks / self.settings.batch
 
     def first_draws(self, inputs: InputSettings) -> Draws:
         """Draw the parameters of as many samples as the settings say."""
@@ -125,22 +150,23 @@ class PriorSource:
             yield self._draw(inputs, n, FIRST, start)
 
     def batches(self, inputs: InputSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Draw the batches of an epoch."""
+        """Draw this process' part of the batches of an epoch."""
+        mine, steps = share_of(self.settings.batch, self.rank, self.ranks), range(self.steps(epoch))
 
         def make(step: int) -> tuple[Tensor, Tensor]:
-            return tensors(self._draw(inputs, self.settings.batch, TRAINING, epoch, step, self.rank))
+            return tensors(self._draw(inputs, mine, TRAINING, epoch, step, self.rank))
 
         if self.threads == 0:
-            yield from map(make, range(self.steps))
+            yield from map(make, steps)
             return
         # A GPU would wait for the samples of one core; NumPy draws and multiplies without Python's lock.
         with ThreadPoolExecutor(self.threads) as executor:
-            yield from map_in_order(executor, make, range(self.steps), in_flight=2 * self.threads)
+            yield from map_in_order(executor, make, steps, in_flight=2 * self.threads)
 
     def validation(self, inputs: InputSettings) -> Samples:
         """Draw samples that are never trained on, or read them."""
         if isinstance(self.valid, Path):
-            return _fitting(read_samples(self.valid), inputs, len(self.prior.spheres), self.valid)
+            return _validation(self.valid, inputs, len(self.prior.spheres), self.ranks)
         return self._draw(inputs, self.valid, VALIDATION)
 
     def _draw(self, inputs: InputSettings, n: int, *key: int) -> Samples:
@@ -151,10 +177,14 @@ class PriorSource:
 class FileSource:
     """Samples of files, shuffled anew each epoch; every `exchange` epochs the next file, one in memory at a time.
 
-    Each of `ranks` processes takes its own share of an epoch's order.
-    """
+    A file that was replaced by another of its name is read anew. A batch holds the same samples whatever the number of
+    processes, which share it.
 
-    prior = None
+    Raises
+    ------
+    InputError
+        Files that cannot be read, that were made from different priors, or that hold too few samples.
+    """
 
     def __init__(
         self,
@@ -168,16 +198,44 @@ class FileSource:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
+        _enough(batch, ranks, "--batch", _USE_MORE, each=_FEWEST)
         self._train, self._valid, self._spheres = train, valid, spheres
         self._batch, self._exchange = batch, exchange
         self._seed, self._rank, self._ranks = seed, rank, ranks
-        self._read = functools.lru_cache(maxsize=1)(read_samples)
+        self._held: tuple[object, Samples] | None = None
         self.files = tuple(path.name for path in train)
+        self.prior: Prior | None = _common_prior(train, ranks)
 
-    @property
-    def steps(self) -> int:
-        """Full batches of the first file; one where it does not fill any."""
-        return max(len(self._read(self._train[0]).inputs) // self._ranks // self._batch, 1)
+    def _samples(self, path: Path) -> Samples:
+        """Read a file, unless it is the one in memory."""
+        if not path.exists():
+            return read_samples(path)  # says so
+        found = path.stat()
+        state = (path, found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._held is None or self._held[0] != state:
+            self._held = None  # before another takes as much memory
+            samples = read_samples(path)
+            _enough(len(samples.inputs), self._ranks, path, _MAKE_MORE, each=_FEWEST)
+            self._held = state, samples
+        return self._held[1]
+
+    def _path(self, epoch: int) -> Path:
+        return self._train[epoch // self._exchange % len(self._train)]
+
+    def _batch_of(self, epoch: int) -> tuple[int, int]:
+        """Return the samples of a batch, fewer than asked for where the file holds fewer, and those of the file."""
+        held = len(self._samples(self._path(epoch)).inputs)
+        return min(self._batch, held), held
+
+    def steps(self, epoch: int) -> int:
+        """Return the number of batches; a last one that is not full is left out, unless it is the only one."""
+        batch, held = self._batch_of(epoch)
+        return held // batch
+
+    def weight(self, epoch: int) -> float:
+        """Return this process' part of a batch, over an equal part."""
+        batch, _ = self._batch_of(epoch)
+        return share_of(batch, self._rank, self._ranks) * self._ranks / batch
 
     def first_draws(self, inputs: InputSettings) -> Draws:
         """Return the parameters of all training samples."""
@@ -186,19 +244,37 @@ class FileSource:
     def first_samples(self, inputs: InputSettings) -> Iterator[Samples]:
         """Yield all training samples, file by file."""
         for path in self._train:
-            yield _fitting(self._read(path), inputs, self._spheres, path)
+            yield _fitting(self._samples(path), inputs, self._spheres, path)
 
     def batches(self, inputs: InputSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of an epoch; a last one that is not full is left out, unless it is the only one."""
-        path = self._train[epoch // self._exchange % len(self._train)]
-        maps, betas = tensors(_fitting(self._read(path), inputs, self._spheres, path))
-        order = seeded(self._seed, TRAINING, epoch).permutation(len(maps))[self._rank :: self._ranks]
-        usable = len(maps) // self._ranks
-        batch = min(self._batch, usable)
-        for start in range(0, usable - batch + 1, batch):
-            chosen = torch.from_numpy(order[start : start + batch])
+        """Yield this process' part of the batches of an epoch."""
+        path = self._path(epoch)
+        maps, betas = tensors(_fitting(self._samples(path), inputs, self._spheres, path))
+        order = seeded(self._seed, TRAINING, epoch).permutation(len(maps))
+        batch, held = self._batch_of(epoch)
+        for start in range(0, held - batch + 1, batch):
+            chosen = torch.from_numpy(order[start : start + batch][self._rank :: self._ranks])
             yield maps[chosen], betas[chosen]
 
     def validation(self, inputs: InputSettings) -> Samples:
         """Read the samples to validate on."""
-        return _fitting(read_samples(self._valid), inputs, self._spheres, self._valid)
+        return _validation(self._valid, inputs, self._spheres, self._ranks)
+
+
+def _common_prior(paths: Sequence[Path], ranks: int) -> Prior:
+    """Return the prior that all files were made from."""
+    made_by = [read_made_by(path) for path in paths]
+    for path, this in zip(paths, made_by, strict=True):
+        _enough(this.samples, ranks, path, _MAKE_MORE, each=_FEWEST)
+        if this.prior != made_by[0].prior:
+            raise InputError(
+                f"{path}: expected samples of one prior, found another than that of {paths[0]}; a network trained on "
+                "such a mixture is right for neither: give the files of one stage, as those named STAGE_SEED.h5"
+            )
+    return made_by[0].prior
+
+
+def _validation(path: Path, inputs: InputSettings, spheres: int, ranks: int) -> Samples:
+    samples = _fitting(read_samples(path), inputs, spheres, path)
+    _enough(len(samples.inputs), ranks, path, _MAKE_MORE)
+    return samples

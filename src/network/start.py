@@ -15,7 +15,7 @@ from src.network.model import SphereNet, distance
 from src.network.source import SampleSource
 from src.network.weights import build, read_weights
 from util.runtime.errors import InputError
-from util.training.course import TrainingFacts
+from util.training.course import Course, TrainingFacts
 from util.training.map_inversion import InputSettings, tuned
 from util.training.recipe import TrainingSettings
 
@@ -36,6 +36,8 @@ class Plan:
     seed : int
     init : Path or None
         Weights to start from.
+    rounds : bool
+        Whether a checkpoint of another prior is a round to go on from, not another training.
     arch_given : bool
         Whether those must have the architecture of `settings`; otherwise theirs is taken over.
     """
@@ -47,6 +49,7 @@ class Plan:
     source: SampleSource
     seed: int
     init: Path | None
+    rounds: bool
     arch_given: bool
 
 
@@ -58,8 +61,14 @@ def resumed_network(plan: Plan, facts: TrainingFacts, checkpoint: Path) -> Spher
     InputError
         A checkpoint of another training.
     """
-    arch = plan.settings.arch if facts.inherited is None else facts.arch
+    own = facts.inherited is None
+    arch = plan.settings.arch if own or plan.arch_given else facts.arch
     check_same(checkpoint, facts, arch=arch, spheres=plan.spheres, seed=plan.seed, prior=plan.source.prior)
+    was, wanted = facts.settings, plan.settings
+    check_same(checkpoint, was, window=wanted.window, first_samples=wanted.first_samples)
+    # A window stands for an input that was made for the samples; what inherits keeps what it found.
+    if own and not wanted.window:
+        check_same(checkpoint, facts, input=plan.inputs)
     return build(facts)
 
 
@@ -80,18 +89,22 @@ def first_network(plan: Plan, say: Callable[[str], None]) -> tuple[SphereNet, Tr
             "use --spheres or others"
         )
     if plan.arch_given and inherited.arch != plan.settings.arch:
-        raise InputError(f"{plan.init}: expected {plan.settings.arch}, found {inherited.arch}; leave --arch out")
+        raise InputError(
+            f"{plan.init}: expected {plan.settings.arch}, found {inherited.arch}; leave --arch out, or "
+            "name others with --init"
+        )
     say(_inheritance(plan, inherited))
     return _new_network(plan, donor.input_settings, donor) if plan.settings.window else donor, inherited
 
 
 def _inheritance(plan: Plan, inherited: TrainingFacts) -> str:
     kept, first = ("but the last", "prior, input, shortcut") if plan.settings.window else ("and input", "prior")
-    before = dataclasses.asdict(inherited.settings)
+    before = dataclasses.asdict(inherited.per_step)
     now = dataclasses.asdict(dataclasses.replace(plan.settings, arch=inherited.arch))
     changed = [f"{name} {value}" for name, value in now.items() if value != before[name]]
     return (
-        f"inherits from {plan.init}: architecture {inherited.arch}, layers {kept}, scale of the labels\n"
+        f"inherits from {plan.init} ({inherited.epoch} epochs, validation {inherited.curve[-1].valid[0]:.4f}): "
+        f"architecture {inherited.arch}, layers {kept}, scale of the labels\n"
         f"overrides: {', '.join((first, *changed))}"
     )
 
@@ -112,6 +125,12 @@ def _new_network(plan: Plan, inputs: InputSettings, donor: SphereNet | None) -> 
     if donor is not None:
         net.inherit(donor.net)
     return net
+
+
+def resumed_facts(before: TrainingFacts, now: TrainingFacts) -> TrainingFacts:
+    """Return the facts of a training that goes on: as far as it has come before, done as it is done now."""
+    come = {field.name: getattr(before, field.name) for field in dataclasses.fields(Course)}
+    return dataclasses.replace(now, **come)
 
 
 def first_facts(
@@ -135,6 +154,7 @@ def first_facts(
         validation_samples=len(betas),
         predicting_the_mean=distance(betas.mean(0).expand_as(betas), betas).mean().item(),
         predicting_the_first_prior=distance(net.label_mean.expand_as(betas), betas).mean().item(),
+        batch_of="step",
         epoch=0,
         samples=0,
         seconds=0.0,

@@ -88,6 +88,7 @@ def train_epoch(
     rate: Callable[[int], float],
     *,
     losses_of: Callable[[Tensor, Tensor], Tensor],
+    weight: float = 1.0,
     frozen: bool = False,
 ) -> NDArray[np.float64]:
     """Make one step per batch.
@@ -103,6 +104,9 @@ def train_epoch(
     rate : function of the step within the epoch
     losses_of : function of the model's answer and the targets
         Loss of each sample (n,).
+    weight : float
+        Of this process' samples: their part of a step's samples, over an equal part. Gradients are averaged over
+        processes, and thus become those of the mean over all samples of the step.
     frozen : bool
         Whether batch normalisation is frozen.
 
@@ -130,7 +134,7 @@ def train_epoch(
             found = model(inputs)
         # In full precision: the distance is a root of small squares.
         losses = losses_of(found, targets)
-        loss = losses.mean()
+        loss = losses.mean() * weight
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip)

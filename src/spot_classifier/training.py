@@ -66,8 +66,15 @@ class SpotTask:
 
     def __init__(self, settings: GaussSettings, rows: NDArray[np.void], valid: NDArray[np.void], *, seed: int) -> None:
         self.settings, self.rows, self.valid, self.seed = settings, rows, valid, seed
-        self.steps = -(-len(rows) // settings.batch)
         self.losses = functools.partial(losses, offset_weight=settings.offset)
+
+    def steps(self, _: int) -> int:
+        """Return the number of batches, of which the last may not be full."""
+        return -(-len(self.rows) // self.settings.batch)
+
+    def weight(self, _: int) -> float:
+        """Return 1: there is one process."""
+        return 1.0
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and targets of an epoch, in an order that depends on seed and epoch alone."""
@@ -126,7 +133,7 @@ def train(
         check_same(checkpoint, state.facts, task=task, seed=seed, patches=patches, settings=settings)
         state.load(saved)
 
-    def keep(now: TrainingState[SpotFacts]) -> None:
+    def keep(now: TrainingState[SpotFacts], _: bool) -> None:
         now.write(checkpoint)
         write_checkpoint(folder / f"{task}.weights.pt", now.average.module.state_dict(), now.facts)
         write_curve(folder / f"{task}.jsonl", now.facts)

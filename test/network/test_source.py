@@ -34,10 +34,10 @@ def betas_of(source, epoch):
 
 def test_fresh_samples_are_never_seen_twice_and_do_not_depend_on_threads():
     def values(threads, rank=0):
-        # two processes: an epoch of 12
-        settings = dataclasses.replace(SETTINGS, epoch_samples=12)
+        # two processes: two of each four samples
+        settings = dataclasses.replace(SETTINGS, batch=4, epoch_samples=12)
         source = dataclasses.replace(from_prior(), settings=settings, rank=rank, ranks=2, threads=threads)
-        assert source.steps == 3
+        assert source.steps(0) == 3
         return [betas[:, 0, 0].tolist() for epoch in (0, 1) for betas in betas_of(source, epoch)]
 
     one = values(0)
@@ -61,7 +61,7 @@ def test_first_samples_come_in_parts_of_which_all_are_drawn(monkeypatch):
 
 def test_files_are_exchanged_and_each_process_takes_its_own_share(tmp_path):
     paths = [write_set(tmp_path / f"{seed}.h5", seed) for seed in (0, 1)]
-    shares = [from_files(paths, rank=rank, ranks=2) for rank in (0, 1)]
+    shares = [from_files(paths, batch=4, rank=rank, ranks=2) for rank in (0, 1)]
     epochs = [[torch.cat(betas_of(share, epoch)) for share in shares] for epoch in range(3)]
     assert all(len(part) == 4 for epoch in epochs for part in epoch)
     first = [set(torch.cat(epoch)[:, 0, 0].tolist()) for epoch in epochs]

@@ -1,6 +1,7 @@
 """Training runs: resumption, inheritance, files, several processes."""
 
 import json
+import shutil
 import socket
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch.multiprocessing as mp
 from src.network.dataset import TRAINING_SET, SamplesMadeBy, write_samples
 from src.network.model import distance
 from src.network.sample_files import draw_set
-from support.param import INPUT, prior_named
+from support.param import INPUT, PARAM, prior_named
 from support.training import Killed, be_one_of_two, kill_in_the_second_epoch, problem, saved, train
 from util.runtime.errors import InputError
 
@@ -87,9 +88,13 @@ def test_fine_tuning_starts_from_the_pretrained_weights_and_says_what_it_inherit
     assert after[1].inherited.stage == "pretraining"
 
 
-def test_fine_tuning_without_pretrained_weights_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"pretraining\.weights\.pt: no such checkpoint"):
-        train(tmp_path, "--stage", "fine_tuning")
+def test_fine_tuning_without_pretrained_weights_of_ones_own_or_released_is_refused(tmp_path):
+    for path in PARAM.glob("*.toml"):
+        shutil.copy(path, tmp_path)
+    with pytest.raises(InputError, match=r"run/pretraining\.weights\.pt: no such checkpoint"):
+        train(tmp_path / "run", "--stage", "fine_tuning", "--param", str(tmp_path))
+    with pytest.raises(InputError, match=r"param/pretraining\.weights\.pt: expected resnet18, found resnet34"):
+        train(tmp_path / "run", "--stage", "fine_tuning")
 
 
 def test_training_from_files_works_and_refuses_other_spheres(tmp_path):

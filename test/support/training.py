@@ -26,7 +26,8 @@ SMALL = (
 
 def train(folder, *options):
     folder.mkdir(exist_ok=True)
-    run_model.main(["--param", f"{ROOT}/param", "--output", str(folder), "--losses", str(folder), *SMALL, *options])
+    where = ["--param", f"{ROOT}/param", "--data", str(folder), "--output", str(folder)]
+    run_model.main([*where, *SMALL, *options])
 
 
 def saved(path, facts=TrainingFacts):
@@ -62,10 +63,10 @@ def keeping(train_network, path):
     """Let a training write to `path` what this process holds at the end; only the first writes a checkpoint."""
 
     def kept(*args, **kwargs):
-        state = train_network(*args, **kwargs)
+        state, interruption = train_network(*args, **kwargs)
         rates = torch.tensor([line.rate for line in state.facts.curve])
         torch.save((state.net.state_dict(), state.average.state_dict(), rates), path)
-        return state
+        return state, interruption
 
     return kept
 

@@ -1,11 +1,22 @@
 """What is kept of a training besides its tensors: how it was done, and how it went, a line per epoch."""
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Literal, Self
 
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior
 from util.training.recipe import Architecture, TrainingSettings
+
+Value = int | float | str
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that a resumed training does otherwise from an epoch on; `name` of a setting, or of a fact."""
+
+    name: str
+    before: Value
+    now: Value
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,8 @@ class Epoch:
         Since the training began.
     scores : dict
         Further scores of the validation samples, by name; none where the loss is the score.
+    changes : tuple of Change
+        What is done otherwise from this epoch on than in those before it.
     """
 
     epoch: int
@@ -31,6 +44,7 @@ class Epoch:
     seconds: float
     samples: int
     scores: dict[str, float] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +79,9 @@ class TrainingFacts(Course):
     predicting_the_mean, predicting_the_first_prior : float
         Distance of those samples from their mean, and from that of the first prior that this network saw: what a
         network reaches that has learnt nothing.
+    batch_of : {"step", "process"}
+        Whether `settings.batch` counts the samples of a step, or those of each of `processes` in it, as it did when
+        the weights that ship with the program were trained.
     """
 
     stage: str
@@ -82,3 +99,21 @@ class TrainingFacts(Course):
     validation_samples: int
     predicting_the_mean: float
     predicting_the_first_prior: float
+    batch_of: Literal["step", "process"] = "process"
+
+    @property
+    def per_step(self) -> TrainingSettings:
+        """The settings in force at the last epoch, with the batch of a whole step."""
+        processes = self.processes if self.batch_of == "process" else 1
+        return replace(self.settings, batch=self.settings.batch * processes)
+
+    def in_force(self) -> dict[str, Value]:
+        """Return all that a resumed training may do otherwise than before, by name."""
+        others = {name: getattr(self, name) for name in ("processes", "device", "validation_samples")}
+        return {**vars(self.per_step), **others, "files": " ".join(self.files)}
+
+
+def changes_between(before: TrainingFacts, now: TrainingFacts) -> tuple[Change, ...]:
+    """List what a training does otherwise now."""
+    old = before.in_force()
+    return tuple(Change(name, old[name], value) for name, value in now.in_force().items() if value != old[name])

@@ -1,0 +1,114 @@
+"""What a user sees of a training: a line at its start, a bar or a line per epoch, and what to do with the weights."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from src.network.outputs import Outputs
+from src.network.schedule import Duration
+from util.training.course import Change, Course, TrainingFacts
+
+Batch = tuple[Tensor, Tensor]
+
+
+def _time(seconds: float) -> str:
+    return tqdm.format_interval(max(seconds, 0))
+
+
+def heading(facts: TrainingFacts, net: nn.Module, steps: int, duration: Duration, outputs: Outputs) -> str:
+    """Say what is trained, on what, and from where it goes on."""
+    settings, every = facts.settings, f"{facts.processes} process{'es' * (facts.processes > 1)}"
+    begun = f"resumed from epoch {facts.epoch} of {outputs.checkpoint}" if facts.epoch else "from epoch 0"
+    end = f"{duration.epochs * duration.rounds} epochs"
+    if duration.minutes is not None:
+        end += f" or {duration.minutes:g} minutes"
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return (
+        f"{facts.stage}: {facts.arch} with {parameters:,} parameters on {facts.device} ({every}); "
+        f"{steps * settings.batch:,} samples an epoch, {settings.batch} a step; {end}, {begun}"
+    )
+
+
+def changed(epoch: int, changes: Iterable[Change]) -> str:
+    """Say what is done otherwise from an epoch on."""
+    told = ", ".join(f"{change.name} {change.before} -> {change.now}" for change in changes)
+    return f"changed from epoch {epoch} on: {told}"
+
+
+def finished(facts: TrainingFacts, duration: Duration, outputs: Outputs) -> str:
+    """Say that nothing is left to do."""
+    limit = "--minutes M" if duration.minutes is not None else "--epochs N or --rounds N"
+    return (
+        f"{facts.stage}: all {facts.epoch} epochs are done ({outputs.checkpoint}), nothing was changed; "
+        f"train on with a larger {limit}, or anew with --restart"
+    )
+
+
+def what_next(outputs: Outputs) -> str:
+    """Say how to answer with the weights, and how to release them."""
+    return (
+        f"{outputs.weights}: answer with NETWORK={outputs.folder} METHOD=resnet bash script/gen_finaltest_answer.sh; "
+        f"release with bash script/release_weights.sh --weights {outputs.weights}"
+    )
+
+
+class Progress:
+    """A bar over all samples that are left on a terminal; elsewhere a line per epoch.
+
+    Parameters
+    ----------
+    course : Course
+        How far the training has come.
+    duration : Duration
+    samples : int
+        Of an epoch, in all processes.
+    say : function
+        Prints a line.
+    shown : bool
+        Whether this process is the one that tells.
+    """
+
+    def __init__(
+        self, course: Course, duration: Duration, samples: int, *, say: Callable[[str], None], shown: bool
+    ) -> None:
+        self._duration, self._begun, self._say = duration, course, say
+        epochs = duration.epochs * duration.rounds
+        # disable=None: where standard error is no terminal.
+        self._bar = tqdm(
+            total=epochs * samples,
+            initial=course.epoch * samples,
+            unit="sample",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=None if shown else True,
+        )
+
+    def over(self, batches: Iterable[Batch], samples: int) -> Iterator[Batch]:
+        """Yield batches, each of which stands for `samples` of all processes."""
+        for batch in batches:
+            yield batch
+            self._bar.update(samples)
+
+    def tell(self, facts: Course) -> None:
+        """Tell of an epoch."""
+        line, ends = facts.curve[-1], self._duration.epochs * self._duration.rounds
+        seconds = max(facts.seconds - self._begun.seconds, 1e-9)
+        rate, left = (facts.samples - self._begun.samples) / seconds, ends - facts.epoch
+        rest = left * seconds / (facts.epoch - self._begun.epoch)
+        if self._duration.minutes is not None:
+            rest = min(rest, 60 * self._duration.minutes - facts.seconds)
+        self._bar.set_postfix_str(f"epoch {facts.epoch}/{ends}, validation {line.valid[0]:.4f}")
+        text = (
+            f"epoch {facts.epoch}/{ends}: training {line.train[0]:.4f}, validation {line.valid[0]:.4f}, "
+            f"rate {line.rate:.2g}, {rate:.0f} samples/s, {_time(rest)} left"
+        )
+        if self._bar.disable:
+            self._say(text)
+        else:
+            tqdm.write(text, file=sys.stdout)
+
+    def close(self) -> None:
+        """End the bar."""
+        self._bar.close()
