@@ -61,6 +61,25 @@ def _rate(settings: Rates, progress: Callable[[int], float], step: int) -> float
     return rate_at(settings, progress(step))
 
 
+def _train_epoch(
+    state: TrainingState[F], model: nn.Module, task: Task, duration: Duration, seed: int
+) -> NDArray[np.float64]:
+    epoch = state.facts.epoch
+    # For layers that draw at random: efficientnet_b0 drops some.
+    torch.manual_seed(int(seeded(seed, NOISE, epoch, processes.rank()).integers(2**62)))
+    progress = duration.progress(state.facts, task.steps(epoch))
+    return training_step.train_epoch(
+        state,
+        model,
+        task.batches(epoch),
+        task.settings,
+        functools.partial(_rate, task.settings, progress),
+        losses_of=task.losses,
+        weight=task.weight(epoch),
+        frozen=progress(0) >= 1 - task.frozen,
+    )
+
+
 def run_epochs(
     state: TrainingState[F],
     task: Task,
@@ -102,20 +121,7 @@ def run_epochs(
     told_to_end = False
     while not (told_to_end or duration.is_over(state.facts)):
         epoch = state.facts.epoch
-        # For layers that draw at random: efficientnet_b0 drops some.
-        torch.manual_seed(int(seeded(seed, NOISE, epoch, processes.rank()).integers(2**62)))
-        progress = duration.progress(state.facts, task.steps(epoch))
-        sums = training_step.train_epoch(
-            state,
-            model,
-            task.batches(epoch),
-            task.settings,
-            functools.partial(_rate, task.settings, progress),
-            losses_of=task.losses,
-            weight=task.weight(epoch),
-            frozen=progress(0) >= 1 - task.frozen,
-        )
-        sums = processes.total(sums, device)
+        sums = processes.total(_train_epoch(state, model, task, duration, seed), device)
         for net in (state.net, state.average):
             processes.average_statistics(net)
         losses, scores = task.validate(state.average)
