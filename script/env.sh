@@ -12,6 +12,8 @@ ANSWER="${ANSWER:-$PWD/final.h5}"
 ANSWER="$(from_caller "$ANSWER")"
 PARAM_DIR="${PARAM_DIR:-$PWD/param}"
 PARAM_DIR="$(from_caller "$PARAM_DIR")"
+NETWORK="${NETWORK:-$PARAM_DIR}"
+NETWORK="$(from_caller "$NETWORK")"  # weights of the network: a folder of them, or a file
 METHOD="${METHOD:-likelihood}"       # likelihood | resnet | integrated
 WORKERS="${WORKERS:-$(nproc)}"       # processes on this machine
 SCHEDULER="${SCHEDULER:-}"           # address of a running Dask scheduler; empty: this machine
@@ -33,4 +35,4 @@ export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-33554432}" MALLOC_TRIM_
 PYTHON="$PWD/.venv/bin/python"
 [[ -x "$PYTHON" ]] || PYTHON=python3
 
-export DATA_DIR FINALTEST ANSWER PARAM_DIR METHOD WORKERS SCHEDULER NGPU SEED PYTHON
+export DATA_DIR FINALTEST ANSWER PARAM_DIR NETWORK METHOD WORKERS SCHEDULER NGPU SEED PYTHON

@@ -2,8 +2,7 @@
 
 usage: python -m src.gen_traindata_fine_tuning --answer final.h5 --data DIR [--widen X] [--training N] ...
 
-reads   final.h5 of METHOD=likelihood (`Parameters`), param/network_input.toml (bins); --prior FILE instead of an
-        answer
+reads   final.h5 of METHOD=likelihood (`Parameters`), param/network_input.toml (bins); with --prior FILE that alone
 writes  DIR/fine_tuning.toml: the prior, about the answer, X times as wide as its errors
         DIR/traindata/fine_tuning_SEED.h5, DIR/validdata/fine_tuning_SEED.h5, as gen_traindata_pretraining does
 """
@@ -33,8 +32,8 @@ class Options:
     sets: SetOptions
 
     def __post_init__(self) -> None:
-        if (self.answer is None) == (self.prior is None):
-            raise ValueError("give --answer or --prior, one of the two")
+        if self.answer is None and self.prior is None:
+            raise ValueError("expected an answer or a prior, found neither; give --answer or --prior")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -43,7 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         prog="gen_traindata_fine_tuning.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--answer", type=Path, metavar="FILE", help="final.h5")
-    parser.add_argument("--prior", type=Path, metavar="FILE", help="use this prior, not one about an answer")
+    parser.add_argument("--prior", type=Path, metavar="FILE", help="use this prior, whatever the answer")
     parser.add_argument(
         "--widen",
         type=number(float, 1),
@@ -66,7 +65,7 @@ def prior_of(options: Options) -> Prior:
     if options.prior is not None:
         return load(Prior, options.prior)
     answer, widen = options.answer, options.widen
-    assert answer is not None  # one of the two is given
+    assert answer is not None  # for want of a prior
     try:
         prior = prior_of_answer(answer, widen=widen)
     except ValueError as error:

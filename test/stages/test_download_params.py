@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import shutil
 import threading
 
 import pytest
@@ -52,9 +53,13 @@ def server(tmp_path):
 
 
 def manifest_of(server, tmp_path, *options):
-    path = tmp_path / "param" / "weights.json"
+    """Release the files; return the manifest as it comes with the program, without the files."""
+    released = tmp_path / "released" / "weights.json"
     files = [str(server.folder / name) for name in ("a.weights.pt", "b.weights.pt")]
-    release(["--weights", *files, "--manifest", str(path), "--base", server.address, *options])
+    release(["--weights", *files, "--manifest", str(released), "--base", server.address, *options])
+    path = tmp_path / "param" / "weights.json"
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(released, path)
     return path
 
 

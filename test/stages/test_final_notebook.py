@@ -36,4 +36,4 @@ def test_a_right_answer_leaves_pulls_of_one_and_a_wrong_one_more(sample_run):
 
 def test_curves_without_a_manifest_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"weights\.json: no such manifest"):
-        network_report.read_curves(tmp_path / "weights.json")
+        network_report.read_curves(tmp_path, tmp_path)

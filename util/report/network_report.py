@@ -15,21 +15,39 @@ from util.fit.parameters import Layout
 from util.physics import pad
 from util.physics.polar_map import PolarBins, expected, fold
 from util.report.answer_figures import STYLE
+from util.runtime.facts import from_json
 from util.training.course import Epoch
 from util.training.released import read_manifest
 
 _BINS = PolarBins(100, 24)
 
 
-def read_curves(manifest: Path) -> dict[str, tuple[Epoch, ...]]:
-    """Return the training curve of each file of weights in a manifest, by the file's name.
+def read_curves(data: Path, param: Path) -> dict[str, tuple[Epoch, ...]]:
+    """Return training curves by title: those of your own runs, where there are some, else the released weights'.
+
+    Parameters
+    ----------
+    data : Path
+        Folder with `train_loss/STAGE.jsonl`, which script/run_model.sh writes.
+    param : Path
+        Folder with the manifest of the released weights.
 
     Raises
     ------
     InputError
-        No such manifest.
+        Lines of another program; no run, and no manifest.
     """
-    return {file.name.split(".")[0]: file.curve for file in read_manifest(manifest).files}
+    own = sorted((data / "train_loss").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    if own:
+        return {f"your run: {path.stem}": _lines(path) for path in own}
+    manifest = read_manifest(param / "weights.json")
+    return {f"released weights: {file.name.split('.')[0]}": file.curve for file in manifest.files}
+
+
+def _lines(path: Path) -> tuple[Epoch, ...]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    remedy = "train anew with script/run_model.sh --restart"
+    return tuple(from_json(Epoch, line, f"{path}:{number}", remedy=remedy) for number, line in enumerate(lines, 1))
 
 
 def read_distribution(folder: Path) -> NDArray[np.float64] | None:
@@ -48,7 +66,7 @@ def draw_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure:
             samples = [line.samples for line in curve]
             ax.plot(samples, [line.train[0] for line in curve], color="0.6", label="training")
             ax.plot(samples, [line.valid[0] for line in curve], color="tab:blue", label="validation")
-            ax.set(title=name, xlabel="samples, none seen twice", ylabel="distance", yscale="log")
+            ax.set(title=name, xlabel="samples", ylabel="distance", yscale="log")
             ax.legend(frameon=False)
         return figure
 

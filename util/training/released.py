@@ -60,6 +60,6 @@ def read_manifest(path: Path) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(
-            f"{path}: no such manifest; restore it from git, or make it with python -m src.release_weights"
+            f"{path}: no such manifest; restore it from git, or make it with script/release_weights.sh"
         ) from None
     return from_json(Manifest, text, path, remedy="restore it from git")
