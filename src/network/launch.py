@@ -36,7 +36,10 @@ class LaunchOptions:
 
 
 def _processes(text: str) -> int | None:
-    return None if text == "all" else int(number(int, 0)(text))
+    if text != "all" and not text.isdecimal():
+        # Not argparse's error, which would print all options first: this one is a setting.
+        raise InputError(f"--processes (NGPU): expected all, or a number of GPUs of at least 0, found {text!r}")
+    return None if text == "all" else int(text)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -138,7 +138,7 @@ def run_epochs(
             changes=changes,
         )
         state.facts = state.facts.after(line, seconds)
-        changes, told_to_end = (), valid[3] > 0
+        changes, told_to_end = (), bool(valid[3])
         if processes.rank() == 0:
             keep(state, told_to_end or duration.is_over(state.facts))
     return told_to_end

@@ -19,6 +19,8 @@ from util.training.course import Course, TrainingFacts
 from util.training.map_inversion import InputSettings, tuned
 from util.training.recipe import TrainingSettings
 
+_FITTING = "fits the shortcut to the first samples"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -81,6 +83,7 @@ def first_network(plan: Plan, say: Callable[[str], None]) -> tuple[SphereNet, Tr
         Weights that cannot be started from, or samples of other spheres.
     """
     if plan.init is None:
+        say(_FITTING)
         return _new_network(plan, plan.inputs, None), None
     donor, inherited = read_weights(plan.init)
     if inherited.spheres != plan.spheres:
@@ -94,7 +97,10 @@ def first_network(plan: Plan, say: Callable[[str], None]) -> tuple[SphereNet, Tr
             "name others with --init"
         )
     say(_inheritance(plan, inherited))
-    return _new_network(plan, donor.input_settings, donor) if plan.settings.window else donor, inherited
+    if not plan.settings.window:
+        return donor, inherited
+    say(_FITTING)
+    return _new_network(plan, donor.input_settings, donor), inherited
 
 
 def _inheritance(plan: Plan, inherited: TrainingFacts) -> str:
