@@ -5,7 +5,8 @@ usage: python -m src.gen_finaltest_answer --shards FOLDER --output final.h5 [--f
 
 Which method when:
     likelihood  the default: a fit to the hits, with errors and tests, which assumes nothing of the answer
-    resnet      fast: one look of the network at the hits; leans on the prior that it was trained with, gives no errors
+    resnet      the most exact where the prior holds that the network was trained with: the hits and that prior
+                together, from where the network looks; refuses hits that speak against it (--raw: its reading alone)
     integrated  the summed frames, without hits: where spots overlap too much to be told apart, or as an independent
                 check (--check-integrated puts it beside the likelihood)
 
@@ -30,12 +31,14 @@ from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.logged_warnings import collect_warnings
 from src.answer_steps.options import Options, add_options
 from src.answer_steps.outcome import frame_with_hits, say, verdict
+from src.answer_steps.posterior import answer_with_prior, used_network
 from src.answer_steps.step import Step, join
 from src.answer_steps.truth import betas_of, distance_to, truth_of
 from util.answer.export import write_all
-from util.answer.final_h5 import answer_rows, table, write_answer
+from util.answer.final_h5 import answer_rows, answer_tables, table, write_answer, write_tables
+from util.answer.posterior import known_spheres
 from util.camera.phosphor import PhosphorRecipe
-from util.electrons.hits import read_hits
+from util.electrons.hits import Hits, read_hits
 from util.finder.finder import FinderSettings
 from util.report.answer_figures import draw_answer
 from util.report.diagnostic_figures import Measured, draw_all
@@ -53,7 +56,23 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
-def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
+def look(options: Options, hits: Hits) -> network.Look:
+    """Let the network look at the hits.
+
+    Raises
+    ------
+    InputError
+        No weights, or none for such spheres.
+    """
+    if options.network is None:
+        raise InputError(
+            "--method resnet: expected the weights, found none; name them, or their folder, with --network"
+        )
+    paths = network.find_weights(options.network)
+    return network.look(paths, hits.x, hits.z, hits.weight, spheres=options.few_spheres)
+
+
+def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     """Answer by the fit to the hits, with all that the options ask for."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
     finaltest = options.finaltest if hits.search else None  # imported data have no frames
@@ -67,7 +86,10 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
             "searched; leave these out"
         )
 
-    fitted = fit_hits(hits, options.shards, options.model, detection)
+    seen = look(options, hits) if options.method == "resnet" else None
+    known = None if seen is None else known_spheres(seen.prior, float(hits.weight.sum()))
+    tries = () if seen is None else seen.tries
+    fitted = fit_hits(hits, options.shards, options.model, detection, known=known, tries=tries)
     if truth is not None and len(truth) != fitted.answer.layout.spheres:
         print(f"the truth has {len(truth)} spheres, the answer {fitted.answer.layout.spheres}: not compared")
         truth = None
@@ -78,7 +100,10 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
         steps.append(summed_frames.check(answer, hits, options.finaltest, unbiased.further, workers=workers))
     if simulation.bootstrap:
         steps.append(check_errors(answer, hits, simulation, hit_weights=weights, workers=workers))
-    steps.append(knowledge.apply(answer, options.knowledge))
+    if seen is not None and known is not None:
+        steps.append(answer_with_prior(fitted, seen, known, unbiased, force=options.force))
+    else:
+        steps.append(knowledge.apply(answer, options.knowledge))
     done = join(steps)
 
     warnings, result = (*logged, *done.warnings), done.answer
@@ -87,7 +112,12 @@ def answer_by_likelihood(options: Options, logged: Sequence[str]) -> None:
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     bias = unbiased.bias
     print(table(result, truth, bias=None if bias is None else (bias.bias, bias.error)))
-    beside = network.compare(options.network, hits.x, hits.z, hits.weight, answer_rows(result.R, result.beta)["beta"])
+    if seen is None:
+        beside = network.compare(
+            options.network, hits.x, hits.z, hits.weight, answer_rows(result.R, result.beta)["beta"]
+        )
+    else:
+        beside = network.Comparison(network.describe(seen), {"network": seen.beta})
     if beside:
         print(beside.text)
     say(done)
@@ -132,32 +162,30 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     print(verdict(result, truth))
 
 
-def answer_by_network(options: Options, logged: Sequence[str]) -> None:
-    """Answer with the network alone."""
-    if options.network is None:
-        raise InputError("--method resnet: expected the folder of the weights, found none; give it with --network")
+def read_by_network(options: Options, logged: Sequence[str]) -> None:
+    """Answer with what the network reads, and nothing else."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
     truth = truth_of(options.finaltest if hits.search else None, hits.dataset, hits.source, options.few_spheres)
-    paths = network.find_weights(options.network)
-    found = network.answer(paths, hits.x, hits.z, hits.weight, spheres=options.few_spheres)
-    network.write_network_answer(options.output, found, options.made_by(hits.source, hits.checksums), logged)
+    seen = look(options, hits)
+    made_by = replace(options.made_by(hits.source, hits.checksums), **used_network(seen))
+    write_tables(options.output, answer_tables(seen.R, seen.beta), made_by, logged)
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
-    print(network.describe(found))
-    print(network.table(found, truth=None if truth is None else betas_of(truth)))
+    print(network.describe(seen))
+    print(network.table(seen, truth=None if truth is None else betas_of(truth)))
     if truth is not None:
-        print(f"distance {distance_to(truth, found.R, found.beta):.4f}")
+        print(f"distance {distance_to(truth, seen.R, seen.beta):.4f}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     options = parse_args(argv)
     with collect_warnings() as logged:
-        if options.method == "likelihood":
-            answer_by_likelihood(options, logged)
-        elif options.method == "integrated":
+        if options.method == "integrated":
             answer_by_sum(options, logged)
+        elif options.raw:
+            read_by_network(options, logged)
         else:
-            answer_by_network(options, logged)
+            answer_by_hits(options, logged)
 
 
 if __name__ == "__main__":

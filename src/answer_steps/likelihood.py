@@ -13,6 +13,7 @@ from util.fit import map_data
 from util.fit.constraints import with_orders
 from util.fit.detection import Detection
 from util.fit.goodness import Goodness, assess
+from util.fit.known_spheres import KnownSpheres
 from util.fit.selection import Wanted, fit_selected
 from util.runtime.errors import InputError
 
@@ -24,8 +25,18 @@ class Fitted(Step):
     goodness: Goodness
 
 
-def fit_hits(hits: Hits, shards: Path, model: Model, detection: Detection) -> Fitted:
+def fit_hits(
+    hits: Hits,
+    shards: Path,
+    model: Model,
+    detection: Detection,
+    *,
+    known: KnownSpheres | None = None,
+    tries: tuple[tuple[float, ...], ...] = (),
+) -> Fitted:
     """Choose what to fit, fit it, and test the hits against it.
+
+    `known` and `tries` as in `util.fit.selection.Wanted`.
 
     Raises
     ------
@@ -33,7 +44,7 @@ def fit_hits(hits: Hits, shards: Path, model: Model, detection: Detection) -> Fi
         Too few hits, or a fit that does not converge; it names `shards`.
     """
     spheres = None if model.spheres == "auto" else model.spheres
-    wanted = Wanted(spheres, model.highest_order, model.start, model.pieces, model.optional)
+    wanted = Wanted(spheres, model.highest_order, model.start, model.pieces, model.optional, known, tries)
     try:
         found, chosen = fit_selected(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), wanted, detection)
     except InputError as error:

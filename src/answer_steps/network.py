@@ -1,7 +1,6 @@
-"""The network's answer to the electrons found: alone, or beside that of the likelihood."""
+"""The network's look at the electrons found: which weights read them, and what they read."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from util.answer.final_h5 import answer_tables, write_tables
-from util.answer.made_by import MadeBy, UsedNetwork
 from util.fit.parameters import Layout
 from util.fit.starting_radii import COARSE, candidates
 from util.physics import pad
@@ -33,11 +30,25 @@ FEWEST = 1e5
 PATTERN = "*.weights.pt"
 
 
-class NetworkAnswer(NamedTuple):
-    """R (S,) and beta (S, m), ascending in R; the weights that gave it, facts and prior of their training; remarks."""
+class Look(NamedTuple):
+    """What a network saw.
+
+    Attributes
+    ----------
+    R, beta : arrays (S,), (S, m)
+        Ascending in R.
+    tries : tuple of tuple of float
+        Radii that a fit may start from: those seen, and where two spheres may overlap, pairs about their middle.
+    weights : Path
+    facts : TrainingFacts
+    prior : Prior
+        That the weights were trained on.
+    remarks : tuple of str
+    """
 
     R: NDArray[np.float64]
     beta: NDArray[np.float64]
+    tries: tuple[tuple[float, ...], ...]
     weights: Path
     facts: TrainingFacts
     prior: Prior
@@ -51,9 +62,11 @@ class Comparison(NamedTuple):
     betas: dict[str, NDArray[np.float64]]
 
 
-def find_weights(folder: Path | None) -> list[Path]:
-    """List the files of weights in a folder; none is a normal answer."""
-    return [] if folder is None else sorted(path for path in folder.glob(PATTERN) if path.is_file())
+def find_weights(path: Path | None) -> list[Path]:
+    """List the files of weights in a folder, or the one that is named; none is a normal answer."""
+    if path is None:
+        return []
+    return [path] if path.is_file() else sorted(found for found in path.glob(PATTERN) if found.is_file())
 
 
 def fold_hits(
@@ -91,14 +104,14 @@ def _agree(R: NDArray[np.float64], searched: NDArray[np.float64]) -> bool:
     return close or bool(np.abs(R - searched).max() <= _AGREE)
 
 
-def answer(
+def look(
     paths: Sequence[Path],
     x: NDArray[np.float64],
     z: NDArray[np.float64],
     weight: NDArray[np.float64],
     *,
     spheres: int,
-) -> NetworkAnswer:
+) -> Look:
     """Read the betas with the weights whose prior is the narrowest that covers the radii seen in the hits.
 
     Parameters
@@ -116,10 +129,16 @@ def answer(
     """
     import torch  # takes seconds, which an answer without a network does not need
 
+    from src.network.model import SphereNet
     from src.network.weights import read_weights
 
     read = [(path, *read_weights(path)) for path in paths]
-    known = [(path, net, facts, facts.prior) for path, net, facts in read if facts.prior and facts.spheres == spheres]
+    known = [
+        (path, net, facts, facts.prior)
+        for path, net, facts in read
+        # Not the published network: it reads matrices, and does not see radii.
+        if isinstance(net, SphereNet) and facts.prior and facts.spheres == spheres
+    ]
     if not known:
         raise InputError(
             f"no weights for {spheres} sphere(s); fetch them with script/download_params.sh, train them with "
@@ -135,7 +154,9 @@ def answer(
             R = net.radii(maps)[0].numpy().astype(float)
             if _covers(prior, R) and searched and _agree(R, np.array(searched[0])):
                 beta = net(maps)[0].numpy().astype(float)
-                return NetworkAnswer(R, beta, path, facts, prior, _remarks(net, R, float(weight.sum())))
+                tries = tuple(tuple(radii) for radii in net.starting_radii(maps)[0])
+                remarks = _remarks(net, R, float(weight.sum()))
+                return Look(R, beta, tries, path, facts, prior, remarks)
         tried.append(f"{path.name} {_ranges(prior)}")
     seen = " and ".join(f"{radius:.3f}" for radius in R)
     searched_for = " and ".join(f"{radius:.2f}" for radius in searched[0]) if searched else "none"
@@ -151,68 +172,60 @@ def _remarks(net: "SphereNet", R: NDArray[np.float64], electrons: float) -> tupl
     if electrons < FEWEST * len(R):
         remarks.append(f"only {electrons:.0f} electrons: the network was made for {FEWEST:.0f} per sphere or more")
     if len(R) > 1 and np.diff(R).min() < 2 * net.cut.apart * net.cut.width:
-        remarks.append("the spheres overlap so much that the network is not to be trusted; prefer METHOD=likelihood")
+        remarks.append("the spheres overlap so much that its own reading is not to be trusted")
     return tuple(remarks)
 
 
-def describe(found: NetworkAnswer) -> str:
+def describe(seen: Look) -> str:
     """Say which weights were used and why, in a line or more."""
-    seen = " and ".join(f"{radius:.4f}" for radius in found.R)
-    trained = f"{found.weights.name} ({found.facts.arch}): trained for radii {_ranges(found.prior)}"
-    lines = [f"network {trained}, seen {seen}"]
-    return "\n".join((*lines, *(f"  note: {remark}" for remark in found.remarks)))
+    radii = " and ".join(f"{radius:.4f}" for radius in seen.R)
+    trained = f"{seen.weights.name} ({seen.facts.arch}): trained for radii {_ranges(seen.prior)}"
+    lines = [f"network {trained}, seen {radii}"]
+    return "\n".join((*lines, *(f"  note: {remark}" for remark in seen.remarks)))
 
 
 def compare(
-    folder: Path | None,
+    path: Path | None,
     x: NDArray[np.float64],
     z: NDArray[np.float64],
     weight: NDArray[np.float64],
     likelihood: NDArray[np.float64],
 ) -> Comparison | None:
-    """Compare the network's answer with the betas (S, 12) of the likelihood; None where there are no weights.
+    """Compare what the network reads with the betas (S, 12) of the likelihood; None where there are no weights.
 
     Parameters
     ----------
-    folder : Path or None
-        Where the weights are.
+    path : Path or None
+        The weights, or the folder where they are.
     x, z, weight : arrays (n,)
-        Hits, as for `answer`.
+        Hits, as for `look`.
     likelihood : array (S, 12)
     """
-    paths = find_weights(folder)
+    paths = find_weights(path)
     if not paths:
         return None
     try:
-        found = answer(paths, x, z, weight, spheres=len(likelihood))
+        seen = look(paths, x, z, weight, spheres=len(likelihood))
     except InputError as error:
         return Comparison(f"no answer of the network beside it: {error}", {})
-    return Comparison(f"{describe(found)}\n{table(found, likelihood=likelihood)}", {"network": found.beta})
+    return Comparison(f"{describe(seen)}\n{table(seen, likelihood=likelihood)}", {"network": seen.beta})
 
 
 def table(
-    found: NetworkAnswer,
+    seen: Look,
     likelihood: NDArray[np.float64] | None = None,
     truth: NDArray[np.float64] | None = None,
 ) -> str:
     """Return betas of the network, and beside them (S, m) those of the likelihood and the truth where given."""
     given = {"likelihood": likelihood, "truth": truth}
     others = {name: values for name, values in given.items() if values is not None}
-    spheres, n = found.beta.shape
+    spheres, n = seen.beta.shape
     layout = Layout(spheres, 2 * n)
-    betas = {"network": found.beta, **others}
+    betas = {"network": seen.beta, **others}
     columns = {
         "parameter": [layout.names[i] for i in layout.beta.ravel()],
         **{name: values.ravel() for name, values in betas.items()},
     }
     lines = [tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".6f")]
-    lines += [f"distance network - {name} {pad.distance(found.beta, values):.4f}" for name, values in others.items()]
+    lines += [f"distance network - {name} {pad.distance(seen.beta, values):.4f}" for name, values in others.items()]
     return "\n".join(lines)
-
-
-def write_network_answer(path: Path, found: NetworkAnswer, made_by: MadeBy, warnings: Sequence[str]) -> None:
-    """Write final.h5 with `Answer`, `AnswerField`, `Warnings` and `MadeBy`; the network gives no errors."""
-    facts = found.facts
-    network = UsedNetwork(facts.stage, facts.arch, facts.seed, facts.samples, found.prior)
-    made_by = replace(made_by, weights=found.weights.name, network=network)
-    write_tables(path, answer_tables(found.R, found.beta), made_by, warnings)

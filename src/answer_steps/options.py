@@ -18,12 +18,14 @@ from util.runtime.options import number, option_name
 
 FEWEST_FRAMES = 400  # that measure a bias
 _OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated", "start", "fit", "mask", "efficiency")
+_OF_NETWORK = ("raw", "force")
 MOST_WITHOUT_HITS = 3  # spheres of a method that does not fit hits
 # Options that a method has no use for.
 _NOT_OF: dict[Method, tuple[str, ...]] = {
-    "likelihood": (),
-    "integrated": (*_OF_HITS, "hit_weights"),
-    "resnet": (*_OF_HITS, "orders", "prior", "nonnegative"),
+    "likelihood": _OF_NETWORK,
+    "integrated": (*_OF_HITS, *_OF_NETWORK, "hit_weights"),
+    # It has a prior of its own, by which betas that the hits do not tell are known and I(c) >= 0.
+    "resnet": ("orders", "prior", "nonnegative", "bootstrap", "check_integrated", "start"),
 }
 
 
@@ -132,6 +134,8 @@ class Options:
     frame_axis: int | None = None
     method: Method = "likelihood"
     network: Path | None = None
+    raw: bool = False
+    force: bool = False
     hit_weights: HitWeights = "flux"
     partial: bool = False
     figure: Path | None = None
@@ -149,12 +153,14 @@ class Options:
             raise ValueError(
                 f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {self.figure}"
             )
+        unused = (*_NOT_OF[self.method], *(_OF_HITS if self.raw else ()))
         for part in (self, self.model, self.simulation, self.knowledge):
             for field in fields(part):
-                if field.name in _NOT_OF[self.method] and getattr(part, field.name) != field.default:
+                if field.name in unused and getattr(part, field.name) != field.default:
+                    raw = " --raw" if self.raw and field.name not in _NOT_OF[self.method] else ""
                     raise ValueError(
-                        f"{option_name(field.name)} does not apply to --method {self.method}; leave it out, or answer "
-                        "with --method likelihood"
+                        f"{option_name(field.name)} does not apply to --method {self.method}{raw}; leave it out, or "
+                        "answer otherwise"
                     )
 
         spheres = self.model.spheres
@@ -204,7 +210,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="FILE", help="final.h5")
     add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
     add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")
-    add("--network", type=Path, metavar="DIR", help="folder of the network's weights")
+    add("--network", type=Path, metavar="PATH", help="the network's weights: a file, or a folder to choose from")
+    add("--raw", action="store_true", help="with --method resnet: the network's own reading, without errors")
+    add("--force", action="store_true", help="with --method resnet: answer although the hits speak against the prior")
     add(
         "--hit-weights",
         choices=get_args(HitWeights),

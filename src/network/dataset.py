@@ -21,7 +21,7 @@ from util.training.priors import Draws, Prior, draw
 
 Sampling = Literal["poisson", "electrons"]
 # First spawn keys of `seeded`, one per purpose: what is validated on is never trained on.
-TRAINING, VALIDATION, FIRST, NOISE = 0, 1, 2, 3
+TRAINING, VALIDATION, FIRST, NOISE, REFERENCE = 0, 1, 2, 3, 4
 TRAINING_SET, VALIDATION_SET = 10, 11
 _CHUNK = 64
 _REMEDY = "make it with script/gen_traindata_pretraining.sh or script/gen_traindata_fine_tuning.sh"

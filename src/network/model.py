@@ -26,6 +26,9 @@ CLOSEST = 0.022
 _RIDGE, _LEAST_RIDGE = 1e-5, 1e-8
 # A window that holds less than this (units of the image) is noise.
 _LEAST = 0.5
+# Of a profile's highest value, what is less is noise; profiles of a smaller spread may be those of two spheres that
+# overlap, at one of these distances.
+_FAINT, _OVERLAP, _APART = 0.05, 0.035, (0.002, 0.006, 0.012, 0.02, 0.028)
 
 
 class MapInversion(nn.Module):
@@ -147,6 +150,25 @@ class SphereNet(nn.Module):
         shift = (profile * offset).sum(2) / profile.sum(2).clamp_min(1e-9)
         cells: Tensor = self.cut.peaks(image) + shift + 0.5
         return self.cut.low + cells * self.cut.width
+
+    @torch.no_grad()
+    def starting_radii(self, maps: Tensor) -> list[list[list[float]]]:
+        """Return radii that a fit of each map may start from, one or more sets of `spheres` each.
+
+        The first are those that are seen. Where the whole profile is no wider than that of two spheres which overlap,
+        pairs about its middle follow.
+        """
+        profile = self.invert(maps.float())[..., 0].clamp_min(0)
+        profile = profile * (profile > _FAINT * profile.amax(1, keepdim=True))
+        profile = profile / profile.sum(1, keepdim=True).clamp_min(1e-9)
+        cells = self.cut.low + (torch.arange(profile.shape[1], device=maps.device) + 0.5) * self.cut.width
+        middle = profile @ cells
+        spread = (profile @ cells**2 - middle**2).clamp_min(0).sqrt()
+        sets = [[seen] for seen in self.radii(maps).tolist()]
+        if self.cut.spheres == 2:
+            for own, centre, width in zip(sets, middle.tolist(), spread.tolist(), strict=True):
+                own += [[centre - apart / 2, centre + apart / 2] for apart in _APART if width < _OVERLAP]
+        return sets
 
     @torch.no_grad()
     def fit_shortcut(self, batches: Iterable[tuple[Tensor, Tensor]], *, by_cell: bool) -> None:

@@ -7,10 +7,13 @@ known; draws from it (`util.fit.truncated_normal`) give mean and covariance. The
 mean (Lehmann & Casella, Theory of Point Estimation (1998), chapter 4).
 """
 
+import functools
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from util.fit.fisher_scoring import inverse_information
 from util.fit.known_spheres import KnownSpheres
@@ -27,10 +30,15 @@ _CHAINS, _STEPS, _BURN_IN = 40, 75, 15
 _UNIFORM = 1 / np.sqrt(12)
 
 
+@functools.lru_cache(maxsize=4)
+def _draws(prior: Prior) -> NDArray[np.float64]:
+    rng = np.random.default_rng(0)
+    return np.array([draw_betas(sphere, _DRAWS, rng=rng) for sphere in prior.spheres])
+
+
 def known_spheres(prior: Prior, electrons: float) -> KnownSpheres:
     """Return mean and spread of what a prior draws, for so many electrons of all spheres: it tells only their ratio."""
-    rng = np.random.default_rng(0)
-    betas = np.array([draw_betas(sphere, _DRAWS, rng=rng) for sphere in prior.spheres])
+    betas = _draws(prior)
     low, high = np.array([sphere.electrons for sphere in prior.spheres]).T
     scale = electrons / (low + high).sum()
     narrow, wide = np.array([sphere.sigma_R for sphere in prior.spheres]).T
@@ -52,9 +60,73 @@ def _limits(prior: Prior, layout: Layout) -> tuple[NDArray[np.float64], NDArray[
         unit = np.eye(layout.size)[index]
         intensity = np.array([pad.intensity(row, c) - 0.5 for row in np.eye(index.size)]).T
         low, high = np.array(sphere.limits)[: index.size].T
-        slopes += [unit, -unit, intensity @ unit]
+        slopes += [unit[: low.size], -unit[: low.size], intensity @ unit]
         least += [low, -high, np.full(c.size, -0.5 - pad.TOLERANCE)]
     return np.concatenate(slopes), np.concatenate(least)
+
+
+def _likelihood(
+    found: FitResult, known: KnownSpheres
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Take what was known out of a fit: which parameters are free; slope and minus curvature of the likelihood."""
+    layout = found.layout
+    q = layout.to_internal(found.values)
+    by_value = np.linalg.inv(layout.to_public(q)[1])
+    weighed = known.prior(layout)
+    slope = by_value.T @ (weighed.precision @ (q - weighed.mean))
+    curvature = -by_value.T @ weighed.precision @ by_value
+    free = np.diag(found.covariance) > 0
+    curvature[np.ix_(free, free)] += inverse_information(found.covariance[np.ix_(free, free)])[0]
+    return free, slope, curvature
+
+
+class Contradiction(NamedTuple):
+    """How far the hits alone lie from what was known.
+
+    Attributes
+    ----------
+    chi2, p : float
+        With the errors of both, and the probability of as much where the prior holds.
+    name : str
+        Of the parameter that lies farthest.
+    hits, known : (value, error)
+        Of that one.
+    """
+
+    chi2: float
+    p: float
+    name: str
+    hits: tuple[float, float]
+    known: tuple[float, float]
+
+
+def contradiction(found: FitResult, known: KnownSpheres) -> Contradiction:
+    """Compare the hits with what was known; `found` is a fit that weighed both."""
+    layout = found.layout
+    free, slope, curvature = _likelihood(found, known)
+    unit = np.where(free, found.errors, 1.0)
+    alone = np.linalg.pinv(curvature * np.outer(unit, unit), rcond=1e-9, hermitian=True) * np.outer(unit, unit)
+    step = alone @ slope
+    q, weighed = layout.to_internal(found.values), known.prior(layout)
+    away = q - weighed.mean
+    chi2 = float(away @ weighed.precision @ away + slope @ step)
+    n = min(layout.beta.shape[1], known.beta.shape[1])
+    index = np.concatenate((layout.N, layout.sigma_R, layout.beta[:, :n].ravel()))
+    mean = np.concatenate((known.N, known.sigma_R, known.beta[:, :n].ravel()))
+    spread = np.concatenate((known.N_spread, known.sigma_R_spread, np.sqrt(_variances(known)[:, :n]).ravel()))
+    hits, error = (found.values + step)[index], np.sqrt(np.maximum(np.diag(alone)[index], 0))
+    worst = int((np.abs(hits - mean) / np.hypot(error, spread)).argmax())
+    return Contradiction(
+        chi2,
+        float(stats.chi2.sf(chi2, index.size)),
+        layout.names[index[worst]],
+        (float(hits[worst]), float(error[worst])),
+        (float(mean[worst]), float(spread[worst])),
+    )
+
+
+def _variances(known: KnownSpheres) -> NDArray[np.float64]:
+    return np.diagonal(known.beta_covariance, axis1=1, axis2=2)
 
 
 def posterior(
@@ -73,7 +145,7 @@ def posterior(
     found : FitResult
         Of a fit that weighed `known` with the hits.
     prior : Prior
-        Of as many spheres with at least as many betas.
+        Of as many spheres; betas beyond those that it tells are left to the hits.
     known : KnownSpheres
     rng : numpy.random.Generator
     bias : arrays (P,), (P, P), or None
@@ -82,23 +154,15 @@ def posterior(
         Draws are 60 times as many.
     """
     layout = found.layout
-    q = layout.to_internal(found.values)
-    by_value = np.linalg.inv(layout.to_public(q)[1])
-    weighed = known.prior(layout)
-    # Of the log likelihood at the fit: slope, and minus the curvature.
-    slope = by_value.T @ (weighed.precision @ (q - weighed.mean))
-    curvature = -by_value.T @ weighed.precision @ by_value
-    free = np.diag(found.covariance) > 0
-    curvature[np.ix_(free, free)] += inverse_information(found.covariance[np.ix_(free, free)])[0]
+    free, slope, curvature = _likelihood(found, known)
     if bias is not None:
         widened = np.linalg.inv(np.eye(layout.size) + curvature @ bias[1])
         slope, curvature = widened @ (slope - curvature @ bias[0]), widened @ curvature
 
     mean, precision = found.values.copy(), np.zeros(layout.size)
-    betas = layout.beta.ravel()
-    told = layout.beta.shape[1]
-    mean[betas] = np.concatenate([sphere.mu[:told] for sphere in prior.spheres])
-    precision[betas] = np.concatenate([sphere.sigma[:told] for sphere in prior.spheres]) ** -2.0
+    for index, sphere in zip(layout.beta, prior.spheres, strict=True):
+        told = index[: prior.betas]
+        mean[told], precision[told] = sphere.mu[: told.size], np.array(sphere.sigma[: told.size]) ** -2.0
     mean[layout.N], precision[layout.N] = known.N, known.N_spread**-2
     mean[layout.sigma_R], precision[layout.sigma_R] = known.sigma_R, known.sigma_R_spread**-2
 
@@ -130,9 +194,11 @@ def posterior(
 def _allowed(found: FitResult, known: KnownSpheres) -> NDArray[np.float64]:
     """Return a point (P,), in errors from the values of a fit, whose betas are well within their limits."""
     layout = found.layout
-    index = layout.beta
+    wanted = np.zeros_like(found.beta)
+    n = min(known.beta.shape[1], wanted.shape[1])
+    wanted[:, :n] = known.beta[:, :n]
     allowed = np.zeros(layout.size)
-    allowed[index] = (known.beta[:, : index.shape[1]] - found.beta) / found.errors[index]
+    allowed[layout.beta] = (wanted - found.beta) / found.errors[layout.beta]
     return allowed
 
 

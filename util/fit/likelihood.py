@@ -142,7 +142,7 @@ def fit(
     if start is None:
         start = find_spheres(fold_hits(hits, geometry, bins, detection), layout)
     settled = settle(hits, layout, start, geometry, bins, detection, known=known)
-    return _result(settled, hits.x.size)
+    return result_of(settled, hits.x.size)
 
 
 class Settled(NamedTuple):
@@ -291,7 +291,14 @@ def _alike(layout: Layout) -> InputError:
     return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
 
 
-def _result(settled: Settled, hits: int) -> FitResult:
+def result_of(settled: Settled, hits: int) -> FitResult:
+    """Return a fit of so many hits with its errors.
+
+    Raises
+    ------
+    InputError
+        Spheres that cannot be told apart.
+    """
     model, data, q, _, iterations, converged = settled
     layout, mu = model.layout, data.expected(model.counts(q))
     sandwich, floor, condition = _covariances(model, data, q, mu)

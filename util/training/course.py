@@ -6,6 +6,7 @@ from typing import Literal, Self
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior
 from util.training.recipe import Architecture, TrainingSettings
+from util.training.reference import Reference
 
 Value = int | float | str
 
@@ -82,6 +83,8 @@ class TrainingFacts(Course):
     batch_of : {"step", "process"}
         Whether `settings.batch` counts the samples of a step, or those of each of `processes` in it, as it did when
         the weights that ship with the program were trained.
+    reference : Reference or None
+        How far its readings may lie from a fit; None: not measured.
     """
 
     stage: str
@@ -100,6 +103,7 @@ class TrainingFacts(Course):
     predicting_the_mean: float
     predicting_the_first_prior: float
     batch_of: Literal["step", "process"] = "process"
+    reference: Reference | None = None
 
     @property
     def per_step(self) -> TrainingSettings:

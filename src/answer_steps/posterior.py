@@ -1,0 +1,102 @@
+"""The answer of METHOD=resnet: the hits, and the prior that the network was trained on, from where the network looks.
+
+The prior is an assumption. So the step first asks whether hits, prior and network agree: a fit that does not describe
+the hits, hits that contradict the prior, a network that reads something else than the fit.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from src.answer_steps.bias_and_bootstrap import Unbiased
+from src.answer_steps.likelihood import Fitted
+from src.answer_steps.network import Look
+from src.answer_steps.step import Step
+from util.answer.final_h5 import answer_rows
+from util.answer.made_by import UsedNetwork
+from util.answer.posterior import contradiction, posterior
+from util.answer.tables import Table
+from util.fit.cautions import cautions
+from util.fit.goodness import ALARM, Test
+from util.fit.known_spheres import KnownSpheres
+from util.fit.result import FitResult
+from util.runtime.errors import InputError
+from util.runtime.value_with_error import shorthand
+from util.training.reference import APART
+
+_REFUSE = 1e-6  # p
+# Tests of `util.fit.goodness` that look at the whole map; the others name causes.
+_WHOLE = ("deviance", "radial profile", "angular profile", "worst region")
+
+
+def used_network(seen: Look) -> dict[str, Any]:
+    """Return what `MadeBy` tells of the network."""
+    facts = seen.facts
+    return {
+        "weights": seen.weights.name,
+        "network": UsedNetwork(facts.stage, facts.arch, facts.seed, facts.samples, seen.prior),
+    }
+
+
+def answer_with_prior(fitted: Fitted, seen: Look, known: KnownSpheres, unbiased: Unbiased, *, force: bool) -> Step:
+    """Put hits and prior together.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        By a fit that weighed `known`.
+    seen : Look
+    known : KnownSpheres
+        The prior's means and spreads.
+    unbiased : Unbiased
+        The step that measured the finder's bias.
+    force : bool
+        Whether to answer although the tests speak against it.
+
+    Raises
+    ------
+    InputError
+        They do, clearly, and `force` is not set.
+    """
+    found = fitted.answer
+    own = [_against_prior(found, known, seen), *_against_network(found, seen)]
+    tests = (*fitted.goodness.tests, *own)
+    clear = [test for test in tests if test.p < _REFUSE and (test in own or test.name in _WHOLE)]
+    if clear and not force:
+        named = fitted.goodness.warnings[-1:] if not any(test in own for test in clear) else []
+        reasons = "; ".join([*(f"{test.text} (p = {test.p:.1g})" for test in clear), *named])
+        raise InputError(
+            f"this is not what the network was trained for: {reasons}; answer with METHOD=likelihood, or all the same "
+            "with --force"
+        )
+    subtracted = unbiased.bias if unbiased.further is not None else None
+    bias = None if subtracted is None else (subtracted.bias, subtracted.covariance)
+    after = posterior(found, seen.prior, known, rng=np.random.default_rng(2), bias=bias)
+    goodness = replace(fitted.goodness, tests=tests)
+    return Step(
+        after,
+        lines=tuple(f"{test.name}: {test.text}, p = {test.p:.3g}" for test in own),
+        warnings=(*(f"{test.text} (p = {test.p:.1g})" for test in own if test.p < ALARM), *cautions(after)),
+        tables={"Tests": Table(goodness.rows()), "Network": Table(answer_rows(seen.R, seen.beta))},
+        facts=used_network(seen),
+    )
+
+
+def _against_prior(found: FitResult, known: KnownSpheres, seen: Look) -> Test:
+    against = contradiction(found, known)
+    text = (
+        f"hits and the prior of {seen.weights.name} differ by chi-square {against.chi2:.0f}, most in {against.name}: "
+        f"{shorthand(*against.hits)}, prior {shorthand(*against.known)}"
+    )
+    return Test("prior", against.chi2, float("nan"), against.p, text)
+
+
+def _against_network(found: FitResult, seen: Look) -> list[Test]:
+    """Compare reading and fit, where the samples of the training tell how far they may lie apart."""
+    reference, n = seen.facts.reference, seen.beta.shape[1]
+    if reference is None or found.beta.shape[1] != n or (len(found.R) > 1 and np.diff(found.R).min() < APART):
+        return []
+    p = reference.p(seen.beta, found.beta, float(found.electrons.sum()))
+    text = f"the network reads betas that lie {np.abs(seen.beta - found.beta).max():.4f} from the fit's at most"
+    return [Test("network", float("nan"), float("nan"), p, text)]
