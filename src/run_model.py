@@ -24,7 +24,6 @@ prior, and fits the shortcut to it first. About another prior than before, it go
 
 import argparse
 import functools
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ import torch
 import torch.distributed as dist
 
 from src.network import launch, processes
+from src.network.device_source import DeviceSource
 from src.network.interruption import Interruption
 from src.network.outputs import Outputs
 from src.network.schedule import Duration
@@ -43,7 +43,6 @@ from src.network.start import Plan
 from src.network.training_run import train_network
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
-from util.runtime.executor import available_cores
 from util.runtime.options import as_options, number
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior
@@ -165,10 +164,10 @@ def source_of(options: Options, training: TrainingSettings, device: torch.device
         prior = settings.load(Prior, path).first(options.spheres)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    threads = max(available_cores() // here, 1) if device.type == "cuda" else 0
     valid = options.valid or options.validation
-    return PriorSource(str(path), prior, training, valid, threads=threads, **share)
+    if device.type == "cpu":
+        return PriorSource(str(path), prior, training, valid, **share)
+    return DeviceSource(str(path), prior, training, valid, **share, device=device)
 
 
 def prior_of(options: Options) -> Path:

@@ -4,7 +4,6 @@ Both are a `SampleSource`, and what they yield fits the network that asks.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -25,7 +24,6 @@ from src.network.dataset import (
     tensors,
 )
 from util.runtime.errors import InputError
-from util.runtime.executor import map_in_order
 from util.training.map_inversion import InputSettings
 from util.training.priors import Draws, Prior, draw
 from util.training.recipe import TrainingSettings
@@ -111,8 +109,6 @@ class PriorSource:
         File of samples to validate on, or how many to draw.
     seed, rank, ranks : int
         `ranks` processes share an epoch; this one is `rank`.
-    threads : int
-        How many draw at a time; 0: none but the caller's, each batch as it is asked for.
     """
 
     name: str
@@ -122,7 +118,6 @@ class PriorSource:
     seed: int
     rank: int = 0
     ranks: int = 1
-    threads: int = 0
     files: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -140,7 +135,7 @@ class PriorSource:
 
     def first_draws(self, inputs: InputSettings) -> Draws:
         """Draw the parameters of as many samples as the settings say."""
-        draws = draw(self.prior, self.settings.first_samples, rng=seeded(self.seed, FIRST))
+        draws = self._parameters(self.settings.first_samples, FIRST)
         return _fitting_draws(draws, inputs, len(self.prior.spheres), self.name)
 
     def first_samples(self, inputs: InputSettings) -> Iterator[Samples]:
@@ -151,17 +146,9 @@ class PriorSource:
 
     def batches(self, inputs: InputSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Draw this process' part of the batches of an epoch."""
-        mine, steps = share_of(self.settings.batch, self.rank, self.ranks), range(self.steps(epoch))
-
-        def make(step: int) -> tuple[Tensor, Tensor]:
-            return tensors(self._draw(inputs, mine, TRAINING, epoch, step, self.rank))
-
-        if self.threads == 0:
-            yield from map(make, steps)
-            return
-        # A GPU would wait for the samples of one core; NumPy draws and multiplies without Python's lock.
-        with ThreadPoolExecutor(self.threads) as executor:
-            yield from map_in_order(executor, make, steps, in_flight=2 * self.threads)
+        mine = share_of(self.settings.batch, self.rank, self.ranks)
+        for step in range(self.steps(epoch)):
+            yield tensors(self._draw(inputs, mine, TRAINING, epoch, step, self.rank))
 
     def validation(self, inputs: InputSettings) -> Samples:
         """Draw samples that are never trained on, or read them."""
@@ -170,8 +157,13 @@ class PriorSource:
         return self._draw(inputs, self.valid, VALIDATION)
 
     def _draw(self, inputs: InputSettings, n: int, *key: int) -> Samples:
-        samples = fresh_samples(self.prior, inputs, n, rng=seeded(self.seed, *key))
-        return _fitting(samples, inputs, len(self.prior.spheres), self.name)
+        return _fitting(self._make(inputs, n, *key), inputs, len(self.prior.spheres), self.name)
+
+    def _make(self, inputs: InputSettings, n: int, *key: int) -> Samples:
+        return fresh_samples(self.prior, inputs, n, rng=seeded(self.seed, *key))
+
+    def _parameters(self, n: int, *key: int) -> Draws:
+        return draw(self.prior, n, rng=seeded(self.seed, *key))
 
 
 class FileSource:

@@ -15,6 +15,7 @@ from util.runtime.errors import InputError
 from util.training.recipe import Precision
 
 _SHORTCUT_PACE = 0.1
+_LOOK = 50  # steps after which losses are looked at
 
 
 class StepSettings(Protocol):
@@ -44,7 +45,8 @@ def make_optimiser(net: SphereNet, rate: float, weight_decay: float) -> torch.op
         {"params": [p for p in inner if p.ndim <= 1], "weight_decay": 0.0, "pace": 1.0},
         {"params": list(net.shortcut.parameters()), "weight_decay": 0.0, "pace": _SHORTCUT_PACE},
     ]
-    return torch.optim.AdamW(groups, lr=rate)
+    # One kernel for all parameters: a GPU would wait for the launches of several.
+    return torch.optim.AdamW(groups, lr=rate, fused=True if inner[0].is_cuda else None)
 
 
 def running_average(net: nn.Module, decay: float) -> AveragedModel:
@@ -124,12 +126,14 @@ def train_epoch(
     if frozen:
         freeze_statistics(model)
     device = state.device
-    sums = torch.zeros(3, dtype=torch.float64)
+    sums = torch.zeros(3, dtype=torch.float64, device=device)
+    # Step, loss and gradient where these were not finite at first. Asking a GPU for them makes it wait.
+    worst, lr = torch.full((3,), -1.0, device=device), rate(0)
     for step, (inputs, targets) in enumerate(batches):
         lr = rate(step)
         for group in state.optimiser.param_groups:
             group["lr"] = lr * group["pace"]
-        inputs, targets = inputs.to(device), targets.to(device)
+        inputs, targets = inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             found = model(inputs)
         # In full precision: the distance is a root of small squares.
@@ -138,15 +142,26 @@ def train_epoch(
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(state.net.parameters(), settings.clip)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise Diverged(
-                f"epoch {state.facts.epoch}, step {step}: loss {loss.item()}, gradient {float(norm):.3g} "
-                f"at rate {lr:.3g}; expected finite numbers; resume with a lower --rate"
-            )
+        sound = torch.isfinite(loss) & torch.isfinite(norm)
+        here = torch.stack((torch.full_like(loss, step), loss, norm)).detach()
+        worst = torch.where(sound | (worst[0] >= 0), worst, here)
         state.optimiser.step()
         state.average.update_parameters(state.net)
-        sums += torch.stack((losses.sum(), losses.square().sum(), losses.new_tensor(len(losses)))).detach().cpu()
-    return sums.numpy()
+        losses = losses.detach()
+        sums += torch.stack((losses.sum(), losses.square().sum(), torch.full_like(losses[0], len(losses))))
+        if step % _LOOK == _LOOK - 1:
+            _check_finite(worst, state.facts.epoch, lr)
+    _check_finite(worst, state.facts.epoch, lr)
+    return sums.cpu().numpy()
+
+
+def _check_finite(worst: Tensor, epoch: int, rate: float) -> None:
+    step, loss, gradient = worst.tolist()
+    if step >= 0:
+        raise Diverged(
+            f"epoch {epoch}, step {step:.0f}: loss {loss}, gradient {gradient:.3g} at rate {rate:.3g} or one before; "
+            "expected finite numbers; resume with a lower --rate"
+        )
 
 
 @torch.no_grad()
