@@ -1,6 +1,6 @@
 """Train the spot classifier.
 
-usage: python -m src.run_gauss_model --data FOLDER [--task pixel|finder] [--epochs N] [--rate X] ...
+usage: python -m src.run_gauss_model --data FOLDER [--task pixel|finder] [--epochs N] [--rate X] [--device cpu] ...
 
 reads   FOLDER/TASK_train.h5, FOLDER/TASK_valid.h5 of gen_gauss_data.sh, param/gauss.toml
 writes  FOLDER/TASK.checkpoint.pt   all that is needed to resume, after each epoch
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from src.network.device import DeviceChoice, choose_device
 from src.spot_classifier.patch_file import TaskName, task_settings
 from src.spot_classifier.training import train
 from util.runtime.errors import run_program
@@ -34,6 +35,7 @@ class Options:
     epochs: int | None
     batch: int | None
     rate: float | None
+    device: DeviceChoice
     seed: int
     restart: bool
 
@@ -51,6 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--epochs", type=number(int, 1), metavar="N", help="(default: of the settings)")
     add("--batch", type=number(int, 1), metavar="N")
     add("--rate", type=number(float, 1e-9, 10), metavar="X", help="highest learning rate")
+    add("--device", choices=get_args(DeviceChoice), default="auto", help="(default: cuda where there is one)")
     add("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
     add("--restart", action="store_true", help="do not resume from a checkpoint")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
@@ -62,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     changes = {name: getattr(options, name) for name in ("half_width", "epochs", "batch", "rate")}
     settings = task_settings(options.settings, options.task, changes)
     say = functools.partial(print, flush=True)
-    train(options.data, options.task, settings, seed=options.seed, resume=not options.restart, say=say)
+    device = choose_device(options.device)
+    train(options.data, options.task, settings, device=device, seed=options.seed, resume=not options.restart, say=say)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ from src.spot_classifier.patches import GaussSettings, to_cells
 
 
 def answer_frame(net: SpotNet, data: NDArray[np.integer | np.floating], half_width: int) -> NDArray[np.float32]:
-    """Ask the network about every cell of a frame (h, w) at once: (3, h, w), logit and offset [cells].
+    """Ask the network, on its device, about every cell of a frame (h, w): (3, h, w), logit and offset [cells].
 
     Beyond its edges the frame is taken to be dark, as in the patches.
     """
     padded = np.pad(np.asarray(data, np.float32), half_width)
     with torch.inference_mode():
-        answer: torch.Tensor = net(torch.from_numpy(padded)[None])[0]
-    return answer.numpy()
+        answer: torch.Tensor = net(torch.from_numpy(padded)[None].to(next(net.parameters()).device))[0]
+    return answer.cpu().numpy()
 
 
 def positions(

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from src.network import processes
 from src.network.checkpoint import TrainingState, check_same, read_checkpoint, write_checkpoint, write_curve
 from src.network.dataset import TRAINING, seeded
 from src.network.loop import Validation, run_epochs
@@ -28,10 +29,12 @@ def tensors(rows: NDArray[np.void]) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def answers(net: nn.Module, rows: NDArray[np.void], batch: int = 2048) -> NDArray[np.float32]:
-    """Ask the network about each patch (n, 3): logit and offset [cells]."""
+    """Ask the network, on its device, about each patch (n, 3): logit and offset [cells]."""
     net.eval()
-    parts = [net(tensors(rows[start : start + batch])[0]).flatten(1).numpy() for start in range(0, len(rows), batch)]
-    return np.concatenate(parts)
+    device = next(net.parameters()).device
+    images = (tensors(rows[start : start + batch])[0].to(device) for start in range(0, len(rows), batch))
+    found: NDArray[np.float32] = torch.cat([net(some).flatten(1) for some in images]).cpu().numpy()
+    return found
 
 
 def scores(said: NDArray[np.bool_], kind: NDArray[np.uint8]) -> dict[str, float]:
@@ -94,6 +97,7 @@ def train(
     task: TaskName,
     settings: GaussSettings,
     *,
+    device: torch.device,
     seed: int,
     resume: bool,
     say: Callable[[str], None],
@@ -106,6 +110,7 @@ def train(
         Of the patches; `src.run_gauss_model` says what is written there after each epoch.
     task : {"pixel", "finder"}
     settings : GaussSettings
+    device : torch.device
     seed : int
     resume : bool
         Whether to resume from a checkpoint, where there is one.
@@ -120,7 +125,7 @@ def train(
     rows, valid = (read_patches(folder / f"{task}_{part}.h5", settings) for part in ("train", "valid"))
     patches = len(rows), len(valid)
     torch.manual_seed(seed)
-    net = SpotNet(settings)
+    net = processes.place(SpotNet(settings), device)
     optimiser = torch.optim.Adam([{"params": list(net.parameters()), "pace": 1.0}], lr=settings.rate)
     facts = SpotFacts(
         task=task, seed=seed, patches=patches, settings=settings, epoch=0, samples=0, seconds=0.0, curve=()

@@ -123,6 +123,21 @@ def test_a_whole_frame_in_one_pass_gives_the_answers_of_its_patches(patches, sim
     assert np.ptp(one[:, 0]) > 1e-3
 
 
+def test_patches_and_frames_go_to_the_device_of_the_network(patches):
+    """On one that only knows shapes: all goes well until the answer is copied from there."""
+    net = SpotNet(PIXEL).to("meta")
+    rows = read_patches(patches / "pixel_train.h5", PIXEL)[:5]
+    for ask in (lambda: answers(net, rows), lambda: finder.answer_frame(net, np.zeros((30, 30)), PIXEL.half_width)):
+        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+            ask()
+
+
+def test_a_gpu_that_is_not_there_is_refused(patches, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="--device cuda: expected a GPU, found none"):
+        train(patches, "--device", "cuda")
+
+
 def test_scores_are_those_of_a_count_by_hand():
     kind = np.array([POSITIVE, POSITIVE, POSITIVE, ANYWHERE, NEAR, NEAR])
     said = np.array([True, True, False, True, False, True])
