@@ -28,7 +28,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -36,6 +36,7 @@ import torch.distributed as dist
 from src.network import launch, processes
 from src.network.device_source import DeviceSource
 from src.network.interruption import Interruption
+from src.network.matrix_source import MatrixSource
 from src.network.outputs import Outputs
 from src.network.schedule import Duration
 from src.network.source import FileSource, PriorSource, SampleSource
@@ -45,8 +46,19 @@ from util.runtime import settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import as_options, number
 from util.training.map_inversion import InputSettings
+from util.training.matrix_input import MatrixInput, NetworkInput
 from util.training.priors import Prior
-from util.training.recipe import Precision, Schedule, Stage, TrainingSettings, TrainingStages, file_stem
+from util.training.recipe import (
+    RECIPES,
+    InputKind,
+    Optimiser,
+    Precision,
+    Schedule,
+    Stage,
+    TrainingSettings,
+    TrainingStages,
+    file_stem,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,10 @@ class Changes:
     frozen: float | None
     schedule: Schedule | None
     precision: Precision | None
+    optimiser: Optimiser | None
+    shortcut: bool | None
+    pixels: int | None
+    exchange: int | None
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ class Options:
     losses: Path | None
     prior: Path | None
     train: tuple[Path, ...]
-    exchange: int
+    input: InputKind
     valid: Path | None
     init: Path | None
     spheres: int
@@ -97,6 +113,10 @@ class Options:
     def __post_init__(self) -> None:
         if self.train and self.valid is None:
             raise ValueError("--train: samples in files need --valid, a file of others to validate on")
+        if self.input == "matrix" and (self.train or self.valid):
+            raise ValueError(
+                "--input matrix: files hold no matrices, which are drawn as they are needed; leave them out"
+            )
         if self.minutes and self.rounds > 1:
             raise ValueError(
                 "--minutes: the rate of one round follows the clock; leave --rounds out, or start each by itself"
@@ -123,18 +143,23 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--losses", type=Path, metavar="DIR", help="where train_loss/ and valid_loss/ go (default: DATA)")
     add("--prior", type=Path, metavar="FILE", help="draw samples from this prior")
     add("--train", type=Path, nargs="+", default=(), metavar="FILE", help="train on these files, not on fresh samples")
-    add("--exchange", type=number(int, 1), default=1, metavar="N", help="take the next file every N epochs")
     add("--valid", type=Path, metavar="FILE", help="validate on this file (default: samples of the prior)")
     add("--init", type=Path, metavar="FILE", help="weights to start from (fine_tuning: pretraining)")
     add("--spheres", type=int, choices=(1, 2), default=2, help="(default %(default)s)")
     add("--rounds", type=number(int, 1), default=1, metavar="N", help="repeat the schedule, each round on new samples")
     add("--minutes", type=number(float, 0.01), metavar="M", help="end by then: the rate falls in time")
     add("--validation", type=number(int, 1), default=500, metavar="N", help="samples of the prior to validate on")
+    kinds = "windows about the spheres, or the published matrix by published.toml (default %(default)s)"
+    add("--input", choices=get_args(InputKind), default="windows", help=kinds)
+    add("--pixels", type=number(int, 1), metavar="N", help="of each side of the matrix")
+    add("--no-shortcut", action="store_false", default=None, dest="shortcut", help="the network alone reads its input")
+    add("--exchange", type=number(int, 1), metavar="N", help="take the next file, or set of matrices, every N epochs")
     add("--arch", help="network, and further settings of training.toml:")
     for name, least in (("window", 0), ("first-samples", 2), ("batch", 2), ("epoch-samples", 1), ("epochs", 1)):
         add(f"--{name}", type=number(int, least), metavar="N")
     for name, low, high in (("rate", 1e-9, 10), ("weight-decay", 0, 10), ("ema", 0, 1), ("frozen", 0, 1)):
         add(f"--{name}", type=number(float, low, high), metavar="X")
+    add("--optimiser", choices=get_args(Optimiser))
     add("--schedule", choices=get_args(Schedule))
     add("--precision", choices=get_args(Precision))
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: cuda where there is one)")
@@ -147,7 +172,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
-def source_of(options: Options, training: TrainingSettings, device: torch.device, ranks: int) -> SampleSource:
+def source_of(options: Options, training: TrainingSettings, device: torch.device, ranks: int) -> SampleSource[Any]:
     """Open the source of samples, which `ranks` processes share.
 
     Raises
@@ -157,13 +182,15 @@ def source_of(options: Options, training: TrainingSettings, device: torch.device
     """
     share = {"seed": options.seed, "rank": processes.rank(), "ranks": ranks}
     if options.train and options.valid:
-        shape = {"spheres": options.spheres, "batch": training.batch, "exchange": options.exchange}
+        shape = {"spheres": options.spheres, "batch": training.batch, "exchange": training.exchange}
         return FileSource(options.train, options.valid, **shape, **share)
     path = prior_of(options)
     try:
         prior = settings.load(Prior, path).first(options.spheres)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
+    if training.input == "matrix":
+        return MatrixSource(str(path), prior, training, options.validation, device=device, **share)
     valid = options.valid or options.validation
     if device.type == "cpu":
         return PriorSource(str(path), prior, training, valid, **share)
@@ -178,24 +205,31 @@ def prior_of(options: Options) -> Path:
     return options.prior or options.param / f"{options.stage}.toml"
 
 
-def init_of(options: Options) -> Path | None:
+def init_of(options: Options, training: TrainingSettings) -> Path | None:
     """Choose the weights to start from: for fine-tuning, your own pretrained ones, where there are some."""
     if options.init is not None or options.stage == "pretraining":
         return options.init
-    name = f"{file_stem('pretraining', options.spheres)}.weights.pt"
+    name = f"{file_stem('pretraining', options.spheres, training.input)}.weights.pt"
     own, released = options.folder / name, options.param / name
     return own if own.exists() or not released.exists() else released
 
 
+def input_of(options: Options, training: TrainingSettings) -> NetworkInput:
+    """Return what a network that starts from nothing sees."""
+    windows = settings.load(InputSettings, options.param / "network_input.toml")
+    return MatrixInput(training.pixels, windows.betas) if training.input == "matrix" else windows
+
+
 def settings_of(options: Options) -> TrainingSettings:
     """Read how to train."""
-    stages = settings.load(TrainingStages, options.param / "training.toml")
+    stages = settings.load(TrainingStages, options.param / RECIPES[options.input])
     return stages.stage(options.stage, vars(options.changes))
 
 
 def train(options: Options, device: torch.device) -> Interruption | None:
     """Train as the options say, in several processes in each of them; return the signal that ended it, if any."""
-    training, stage = settings_of(options), file_stem(options.stage, options.spheres)
+    training = settings_of(options)
+    stage = file_stem(options.stage, options.spheres, training.input)
     outputs = Outputs(
         stage,
         options.folder,
@@ -209,12 +243,12 @@ def train(options: Options, device: torch.device) -> Interruption | None:
             stage=stage,
             spheres=options.spheres,
             settings=training,
-            inputs=settings.load(InputSettings, options.param / "network_input.toml"),
+            inputs=input_of(options, training),
             source=source_of(options, training, device, processes.ranks()),
             seed=options.seed,
-            init=init_of(options),
+            init=init_of(options, training),
             rounds=options.stage == "fine_tuning" and options.init is None,
-            arch_given=options.changes.arch is not None,
+            given=frozenset(name for name, value in vars(options.changes).items() if value is not None),
         ),
         outputs,
         Duration(training.epochs, options.rounds, options.minutes),

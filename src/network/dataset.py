@@ -34,6 +34,13 @@ class Samples(NamedTuple):
     draws: Draws
 
 
+class DrawnMatrices(NamedTuple):
+    """Matrices (n, pixels, pixels) float32 of electrons on the device that drew them, and the parameters."""
+
+    inputs: Tensor
+    draws: Draws
+
+
 @dataclass(frozen=True)
 class SamplesMadeBy:
     """How a file of samples was made; stored in it."""
@@ -67,9 +74,9 @@ def seeded(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def tensors(samples: Samples) -> tuple[Tensor, Tensor]:
+def tensors(samples: Samples | DrawnMatrices) -> tuple[Tensor, Tensor]:
     """Return inputs and betas as float32 tensors."""
-    return torch.from_numpy(samples.inputs), torch.from_numpy(samples.draws.beta).float()
+    return torch.as_tensor(samples.inputs), torch.from_numpy(samples.draws.beta).float()
 
 
 def write_samples(path: Path, samples: Samples, made_by: SamplesMadeBy) -> None:

@@ -101,6 +101,8 @@ class SphereNet(nn.Module):
         Of the fixed layers; also says how many betas a sphere has.
     label_mean, label_std : tensors (spheres, betas) or None
         Scale of the outputs; None: to be loaded with the weights.
+    shortcut : bool
+        Whether there is one; without, the network alone reads the windows.
     """
 
     label_mean: Tensor
@@ -113,6 +115,8 @@ class SphereNet(nn.Module):
         settings: InputSettings,
         label_mean: Tensor | None = None,
         label_std: Tensor | None = None,
+        *,
+        shortcut: bool = True,
     ) -> None:
         super().__init__()
         shape = (spheres, len(settings.beta_mean))
@@ -120,7 +124,8 @@ class SphereNet(nn.Module):
         self.arch, self.input_settings = arch, settings
         self.invert = MapInversion(settings)
         self.cut = SphereWindows(spheres, settings)
-        self.shortcut = nn.Linear(spheres * settings.window * self.invert.shape[1], outputs)
+        features = spheres * settings.window * self.invert.shape[1]
+        self.shortcut = nn.Linear(features, outputs) if shortcut else None
         self.net = backbone(arch, outputs)
         self.register_buffer("label_mean", torch.zeros(shape) if label_mean is None else label_mean.float())
         self.register_buffer("label_std", torch.ones(shape) if label_std is None else label_std.float())
@@ -134,11 +139,13 @@ class SphereNet(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return the betas (n, spheres, betas) of maps (n, n_rho, n_angle) of electrons."""
         image = self.image(maps)
-        with torch.autocast(maps.device.type, enabled=False):
-            linear = self.shortcut(image.flatten(1))
+        read = image
         if maps.is_cuda:
-            image = image.contiguous(memory_format=torch.channels_last)
-        out: Tensor = linear + self.net(image).float()
+            read = read.contiguous(memory_format=torch.channels_last)
+        out: Tensor = self.net(read).float()
+        if self.shortcut is not None:
+            with torch.autocast(maps.device.type, enabled=False):
+                out = out + self.shortcut(image.flatten(1))
         return out.view(-1, *self.label_mean.shape) * self.label_std + self.label_mean
 
     @torch.no_grad()
@@ -180,6 +187,7 @@ class SphereNet(nn.Module):
             Whether each cell of a window has a weight of its own, which takes tens of thousands of samples of a narrow
             prior; otherwise all cells of an order share one. Spheres that overlap would spoil the former.
         """
+        assert self.shortcut is not None
         window, features, n = self.cut.window, 0, 0
         moments = torch.zeros((), dtype=torch.float64)
         for maps, betas in batches:
@@ -203,7 +211,7 @@ class SphereNet(nn.Module):
 
     def inherit(self, body: nn.Module) -> None:
         """Take over all layers of another network's backbone but the last, which stays as it is: its answer is 0."""
-        last = _last_layer(self.net)
+        last = last_layer(self.net)
         kept = last.weight.clone(), last.bias.clone()
         self.net.load_state_dict(body.state_dict())
         with torch.no_grad():
@@ -211,7 +219,8 @@ class SphereNet(nn.Module):
             last.bias.copy_(kept[1])
 
 
-def _last_layer(net: nn.Module) -> nn.Linear:
+def last_layer(net: nn.Module) -> nn.Linear:
+    """Return the layer that gives the answer of one of torchvision's networks."""
     last = net.classifier[1] if isinstance(net, torchvision.models.EfficientNet) else net.fc
     assert isinstance(last, nn.Linear)
     return last
@@ -234,7 +243,7 @@ def backbone(arch: Architecture, outputs: int) -> nn.Module:
         net.set_submodule("features.0.0", nn.Conv2d(1, 32, 3, 2, 1, bias=False))
     else:
         net.set_submodule("conv1", nn.Conv2d(1, 64, 7, 2, 3, bias=False))
-    last = _last_layer(net)
+    last = last_layer(net)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return net

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from src.network.outputs import Outputs
 from src.network.schedule import Duration
 from util.training.course import Change, Course, TrainingFacts
+from util.training.recipe import InputKind
 
 Batch = tuple[Tensor, Tensor]
 
@@ -46,8 +47,10 @@ def finished(facts: TrainingFacts, duration: Duration, outputs: Outputs) -> str:
     )
 
 
-def what_next(outputs: Outputs) -> str:
-    """Say how to answer with the weights, and how to release them."""
+def what_next(outputs: Outputs, kind: InputKind) -> str:
+    """Say what a network that sees `kind` is for: how to answer with its weights and release them, or to measure it."""
+    if kind == "matrix":
+        return f"{outputs.weights}: measure it with .venv/bin/python -m benchmark.network --weights {outputs.weights}"
     return (
         f"{outputs.weights}: answer with NETWORK={outputs.folder} METHOD=resnet bash script/gen_finaltest_answer.sh; "
         f"release with bash script/release_weights.sh --weights {outputs.weights}"

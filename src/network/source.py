@@ -6,7 +6,7 @@ Both are a `SampleSource`, and what they yield fits the network that asks.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from src.network.dataset import (
     FIRST,
     TRAINING,
     VALIDATION,
+    DrawnMatrices,
     Samples,
     fresh_samples,
     joined,
@@ -25,16 +26,18 @@ from src.network.dataset import (
 )
 from util.runtime.errors import InputError
 from util.training.map_inversion import InputSettings
+from util.training.matrix_input import NetworkInput
 from util.training.priors import Draws, Prior, draw
 from util.training.recipe import TrainingSettings
 
 _FIRST_PART = 1000
 # Of each process in a step: batch normalisation needs a spread.
-_FEWEST = 2
+FEWEST = 2
 _USE_MORE, _MAKE_MORE = "use more, or fewer processes", "make more, or use fewer processes"
+Input = TypeVar("Input", bound=NetworkInput, contravariant=True)
 
 
-class SampleSource(Protocol):
+class SampleSource(Protocol[Input]):
     """A source of samples; every method raises InputError for samples that do not fit the network's input."""
 
     @property
@@ -51,16 +54,16 @@ class SampleSource(Protocol):
     def weight(self, epoch: int) -> float:
         """Return this process' part of a batch, over an equal part."""
 
-    def first_draws(self, inputs: InputSettings) -> Draws:
+    def first_draws(self, inputs: Input) -> Draws:
         """Return the parameters of the samples that are used before training starts."""
 
-    def first_samples(self, inputs: InputSettings) -> Iterator[Samples]:
+    def first_samples(self, inputs: Input) -> Iterator[Samples]:
         """Yield the samples that are used before training starts, part by part."""
 
-    def batches(self, inputs: InputSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, inputs: Input, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and betas of an epoch, of each batch this process' part; the same ones at every call."""
 
-    def validation(self, inputs: InputSettings) -> Samples:
+    def validation(self, inputs: Input) -> Samples | DrawnMatrices:
         """Return samples to validate on."""
 
 
@@ -69,14 +72,16 @@ def share_of(samples: int, rank: int, ranks: int) -> int:
     return samples // ranks + (rank < samples % ranks)
 
 
-def _enough(samples: int, ranks: int, name: Path | str, remedy: str, *, each: int = 1) -> None:
+def check_number(samples: int, ranks: int, name: Path | str, remedy: str = _USE_MORE, *, each: int = 1) -> None:
+    """Raise InputError for fewer samples, as many as `name` tells, than `each` of the processes needs."""
     if samples < each * ranks:
         what = f"{each} sample{'s' * (each > 1)}"
         raise InputError(f"{name}: expected at least {what} for each of {ranks} processes, found {samples}; {remedy}")
 
 
-def _fitting_draws(draws: Draws, inputs: InputSettings, spheres: int, name: Path | str) -> Draws:
-    expected, found = (spheres, len(inputs.beta_mean)), draws.beta.shape[1:]
+def fitting_draws(draws: Draws, inputs: NetworkInput, spheres: int, name: Path | str) -> Draws:
+    """Return the draws; InputError for other spheres or betas than a network with that input answers."""
+    expected, found = (spheres, inputs.betas), draws.beta.shape[1:]
     if found != expected:
         raise InputError(
             f"{name}: labels: expected {expected} per sample, found {found}; use --spheres {found[0]} or other samples"
@@ -85,7 +90,7 @@ def _fitting_draws(draws: Draws, inputs: InputSettings, spheres: int, name: Path
 
 
 def _fitting(samples: Samples, inputs: InputSettings, spheres: int, name: Path | str) -> Samples:
-    _fitting_draws(samples.draws, inputs, spheres, name)
+    fitting_draws(samples.draws, inputs, spheres, name)
     expected, found = (inputs.n_rho, inputs.n_angle), samples.inputs.shape[1:]
     if found != expected:
         raise InputError(f"{name}: inputs: expected {expected} per sample, found {found}; make them for this network")
@@ -121,9 +126,9 @@ class PriorSource:
     files: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        _enough(self.settings.batch, self.ranks, "--batch", _USE_MORE, each=_FEWEST)
+        check_number(self.settings.batch, self.ranks, "--batch", each=FEWEST)
         if isinstance(self.valid, int):
-            _enough(self.valid, self.ranks, "--validation", _USE_MORE)
+            check_number(self.valid, self.ranks, "--validation")
 
     def steps(self, _: int) -> int:
         """Return how many batches hold about the settings' samples per epoch."""
@@ -136,7 +141,7 @@ class PriorSource:
     def first_draws(self, inputs: InputSettings) -> Draws:
         """Draw the parameters of as many samples as the settings say."""
         draws = self._parameters(self.settings.first_samples, FIRST)
-        return _fitting_draws(draws, inputs, len(self.prior.spheres), self.name)
+        return fitting_draws(draws, inputs, len(self.prior.spheres), self.name)
 
     def first_samples(self, inputs: InputSettings) -> Iterator[Samples]:
         """Draw as many samples as the settings say."""
@@ -190,7 +195,7 @@ class FileSource:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        _enough(batch, ranks, "--batch", _USE_MORE, each=_FEWEST)
+        check_number(batch, ranks, "--batch", each=FEWEST)
         self._train, self._valid, self._spheres = train, valid, spheres
         self._batch, self._exchange = batch, exchange
         self._seed, self._rank, self._ranks = seed, rank, ranks
@@ -207,7 +212,7 @@ class FileSource:
         if self._held is None or self._held[0] != state:
             self._held = None  # before another takes as much memory
             samples = read_samples(path)
-            _enough(len(samples.inputs), self._ranks, path, _MAKE_MORE, each=_FEWEST)
+            check_number(len(samples.inputs), self._ranks, path, _MAKE_MORE, each=FEWEST)
             self._held = state, samples
         return self._held[1]
 
@@ -257,7 +262,7 @@ def _common_prior(paths: Sequence[Path], ranks: int) -> Prior:
     """Return the prior that all files were made from."""
     made_by = [read_made_by(path) for path in paths]
     for path, this in zip(paths, made_by, strict=True):
-        _enough(this.samples, ranks, path, _MAKE_MORE, each=_FEWEST)
+        check_number(this.samples, ranks, path, _MAKE_MORE, each=FEWEST)
         if this.prior != made_by[0].prior:
             raise InputError(
                 f"{path}: expected samples of one prior, found another than that of {paths[0]}; a network trained on "
@@ -268,5 +273,5 @@ def _common_prior(paths: Sequence[Path], ranks: int) -> Prior:
 
 def _validation(path: Path, inputs: InputSettings, spheres: int, ranks: int) -> Samples:
     samples = _fitting(read_samples(path), inputs, spheres, path)
-    _enough(len(samples.inputs), ranks, path, _MAKE_MORE)
+    check_number(len(samples.inputs), ranks, path, _MAKE_MORE)
     return samples

@@ -4,22 +4,27 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
 
 from src.network import processes
 from src.network.checkpoint import check_same
-from src.network.dataset import Samples, tensors
+from src.network.dataset import DrawnMatrices, Samples, tensors
+from src.network.matrix_net import MatrixNet
 from src.network.model import SphereNet, distance
 from src.network.source import SampleSource
-from src.network.weights import build, read_weights
+from src.network.weights import Network, build, read_weights
 from util.runtime.errors import InputError
 from util.training.course import Course, TrainingFacts
 from util.training.map_inversion import InputSettings, tuned
+from util.training.matrix_input import MatrixInput, NetworkInput
 from util.training.recipe import TrainingSettings
 
 _FITTING = "fits the shortcut to the first samples"
+# Settings that a network is built by, and the options that give them.
+_BUILT = {"arch": "--arch", "pixels": "--pixels", "shortcut": "--no-shortcut"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Plan:
         Name of its files.
     spheres : int
     settings : TrainingSettings
-    inputs : InputSettings
+    inputs : NetworkInput
         Of a network that starts from nothing.
     source : SampleSource
     seed : int
@@ -40,22 +45,23 @@ class Plan:
         Weights to start from.
     rounds : bool
         Whether a checkpoint of another prior is a round to go on from, not another training.
-    arch_given : bool
-        Whether those must have the architecture of `settings`; otherwise theirs is taken over.
+    given : frozenset of str
+        Settings of the command line: what those weights would bring along must agree with these, and otherwise is
+        taken over.
     """
 
     stage: str
     spheres: int
     settings: TrainingSettings
-    inputs: InputSettings
-    source: SampleSource
+    inputs: NetworkInput
+    source: SampleSource[Any]
     seed: int
     init: Path | None
     rounds: bool
-    arch_given: bool
+    given: frozenset[str]
 
 
-def resumed_network(plan: Plan, facts: TrainingFacts, checkpoint: Path) -> SphereNet:
+def resumed_network(plan: Plan, facts: TrainingFacts, checkpoint: Path) -> Network:
     """Return the network of a checkpoint, without its weights.
 
     Raises
@@ -63,18 +69,17 @@ def resumed_network(plan: Plan, facts: TrainingFacts, checkpoint: Path) -> Spher
     InputError
         A checkpoint of another training.
     """
-    own = facts.inherited is None
-    arch = plan.settings.arch if own or plan.arch_given else facts.arch
-    check_same(checkpoint, facts, arch=arch, spheres=plan.spheres, seed=plan.seed, prior=plan.source.prior)
-    was, wanted = facts.settings, plan.settings
-    check_same(checkpoint, was, window=wanted.window, first_samples=wanted.first_samples)
+    own, was, wanted = facts.inherited is None, facts.settings, plan.settings
+    check_same(checkpoint, facts, spheres=plan.spheres, seed=plan.seed, prior=plan.source.prior)
+    built = {name: getattr(wanted, name) for name in _BUILT if own or name in plan.given}
+    check_same(checkpoint, was, window=wanted.window, first_samples=wanted.first_samples, **built)
     # A window stands for an input that was made for the samples; what inherits keeps what it found.
     if own and not wanted.window:
         check_same(checkpoint, facts, input=plan.inputs)
     return build(facts)
 
 
-def first_network(plan: Plan, say: Callable[[str], None]) -> tuple[SphereNet, TrainingFacts | None]:
+def first_network(plan: Plan, say: Callable[[str], None]) -> tuple[Network, TrainingFacts | None]:
     """Return a network to train, and the facts of the weights that it starts from, if any.
 
     Raises
@@ -83,40 +88,68 @@ def first_network(plan: Plan, say: Callable[[str], None]) -> tuple[SphereNet, Tr
         Weights that cannot be started from, or samples of other spheres.
     """
     if plan.init is None:
-        say(_FITTING)
-        return _new_network(plan, plan.inputs, None), None
+        return _new_network(plan, plan.inputs, say), None
     donor, inherited = read_weights(plan.init)
     if inherited.spheres != plan.spheres:
         raise InputError(
             f"{plan.init}: expected weights for {plan.spheres} sphere(s), found {inherited.spheres}; "
             "use --spheres or others"
         )
-    if plan.arch_given and inherited.arch != plan.settings.arch:
+    if inherited.settings.input != plan.settings.input:
         raise InputError(
-            f"{plan.init}: expected {plan.settings.arch}, found {inherited.arch}; leave --arch out, or "
-            "name others with --init"
+            f"{plan.init}: expected weights of a network for --input {plan.settings.input}, found one for "
+            f"{inherited.settings.input}; use others"
         )
-    say(_inheritance(plan, inherited))
-    if not plan.settings.window:
-        return donor, inherited
-    say(_FITTING)
-    return _new_network(plan, donor.input_settings, donor), inherited
+    settings = _as_built(plan.settings, inherited.settings)
+    for name in sorted(plan.given & _BUILT.keys()):
+        wanted, found = getattr(plan.settings, name), getattr(settings, name)
+        if wanted != found:
+            raise InputError(
+                f"{plan.init}: expected {name} {wanted}, found {found}; leave {_BUILT[name]} out, or name others with "
+                "--init"
+            )
+    say(_inheritance(plan, settings, inherited))
+    if isinstance(donor, SphereNet) and plan.settings.window:
+        return _new_windows(plan, donor.input_settings, donor, say), inherited
+    return donor, inherited
 
 
-def _inheritance(plan: Plan, inherited: TrainingFacts) -> str:
-    kept, first = ("but the last", "prior, input, shortcut") if plan.settings.window else ("and input", "prior")
+def _as_built(settings: TrainingSettings, donor: TrainingSettings) -> TrainingSettings:
+    """Return settings with what a network that starts from a donor's weights takes over."""
+    shortcut = settings.shortcut if settings.window else donor.shortcut
+    return dataclasses.replace(settings, arch=donor.arch, pixels=donor.pixels, shortcut=shortcut)
+
+
+def _inheritance(plan: Plan, settings: TrainingSettings, inherited: TrainingFacts) -> str:
+    if settings.window:
+        kept, first = "all layers but the last, scale of the labels", ["prior", "input"]
+    elif settings.input == "matrix":
+        kept, first = "all layers, input", ["prior"]
+    else:
+        kept, first = "all layers, input, scale of the labels", ["prior"]
+    if settings.window and settings.shortcut:
+        first.append("shortcut")
     before = dataclasses.asdict(inherited.per_step)
-    now = dataclasses.asdict(dataclasses.replace(plan.settings, arch=inherited.arch))
+    now = dataclasses.asdict(settings)
     changed = [f"{name} {value}" for name, value in now.items() if value != before[name]]
     return (
         f"inherits from {plan.init} ({inherited.epoch} epochs, validation {inherited.curve[-1].valid[0]:.4f}): "
-        f"architecture {inherited.arch}, layers {kept}, scale of the labels\n"
-        f"overrides: {', '.join((first, *changed))}"
+        f"architecture {inherited.arch}, {kept}\noverrides: {', '.join([*first, *changed])}"
     )
 
 
-def _new_network(plan: Plan, inputs: InputSettings, donor: SphereNet | None) -> SphereNet:
-    """Make a network with a fitted shortcut; a donor gives it the scale of its outputs, and its layers."""
+def _new_network(plan: Plan, inputs: NetworkInput, say: Callable[[str], None]) -> Network:
+    if not isinstance(inputs, MatrixInput):
+        return _new_windows(plan, inputs, None, say)
+    mean = torch.from_numpy(plan.source.first_draws(inputs).beta.mean(0))
+    torch.manual_seed(plan.seed)
+    return MatrixNet(plan.settings.arch, plan.spheres, inputs, mean)
+
+
+def _new_windows(
+    plan: Plan, inputs: InputSettings, donor: SphereNet | None, say: Callable[[str], None]
+) -> SphereNet:
+    """Make a network with a fitted shortcut, if any; a donor gives it the scale of its outputs, and its layers."""
     draws = plan.source.first_draws(inputs)
     if plan.settings.window:
         inputs = tuned(inputs, draws, plan.settings.window)
@@ -126,8 +159,10 @@ def _new_network(plan: Plan, inputs: InputSettings, donor: SphereNet | None) -> 
     else:
         arch, scale = donor.arch, (donor.label_mean, donor.label_std)
     torch.manual_seed(plan.seed)
-    net = SphereNet(arch, plan.spheres, inputs, *scale)
-    net.fit_shortcut(map(tensors, plan.source.first_samples(inputs)), by_cell=plan.settings.window > 0)
+    net = SphereNet(arch, plan.spheres, inputs, *scale, shortcut=plan.settings.shortcut)
+    if net.shortcut is not None:
+        say(_FITTING)
+        net.fit_shortcut(map(tensors, plan.source.first_samples(inputs)), by_cell=plan.settings.window > 0)
     if donor is not None:
         net.inherit(donor.net)
     return net
@@ -140,7 +175,11 @@ def resumed_facts(before: TrainingFacts, now: TrainingFacts) -> TrainingFacts:
 
 
 def first_facts(
-    plan: Plan, net: SphereNet, inherited: TrainingFacts | None, validation: Samples, device: torch.device
+    plan: Plan,
+    net: Network,
+    inherited: TrainingFacts | None,
+    validation: Samples | DrawnMatrices,
+    device: torch.device,
 ) -> TrainingFacts:
     """Return the facts of a training before its first epoch."""
     betas = torch.tensor(validation.draws.beta)
@@ -149,7 +188,7 @@ def first_facts(
         arch=net.arch,
         spheres=plan.spheres,
         input=net.input_settings,
-        settings=dataclasses.replace(plan.settings, arch=net.arch),
+        settings=plan.settings if inherited is None else _as_built(plan.settings, inherited.settings),
         prior=plan.source.prior,
         files=plan.source.files,
         seed=plan.seed,

@@ -2,24 +2,25 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from src.network import processes, progress
 from src.network.checkpoint import TrainingState, read_checkpoint
-from src.network.dataset import Samples, tensors
+from src.network.dataset import DrawnMatrices, Samples, tensors
 from src.network.interruption import Interruption
 from src.network.loop import Validation, run_epochs
-from src.network.model import SphereNet, distance
+from src.network.model import distance
 from src.network.outputs import Outputs, open_board
 from src.network.schedule import Duration
 from src.network.source import SampleSource
 from src.network.start import Plan, first_facts, first_network, resumed_facts, resumed_network
 from src.network.training_step import check_precision, distances, make_optimiser, running_average
+from src.network.weights import Network
 from util.training.course import Change, TrainingFacts, changes_between
-from util.training.map_inversion import InputSettings
+from util.training.matrix_input import NetworkInput
 from util.training.recipe import TrainingSettings
 
 Say = Callable[[str], None]
@@ -33,9 +34,9 @@ class SphereTask:
     def __init__(
         self,
         settings: TrainingSettings,
-        source: SampleSource,
-        inputs: InputSettings,
-        validation: Samples,
+        source: SampleSource[Any],
+        inputs: NetworkInput,
+        validation: Samples | DrawnMatrices,
         shown: progress.Progress,
     ) -> None:
         self.settings, self.source, self.inputs, self.shown = settings, source, inputs, shown
@@ -44,7 +45,7 @@ class SphereTask:
         self.valid = tuple(values[mine] for values in tensors(validation))
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield maps and betas."""
+        """Yield inputs and betas."""
         return self.shown.over(self.source.batches(self.inputs, epoch), self.settings.batch)
 
     def validate(self, net: nn.Module) -> Validation:
@@ -55,8 +56,8 @@ class SphereTask:
 class Begun(NamedTuple):
     """A network to train on, its facts, the tensors of its checkpoint if it has one, and what is done otherwise now."""
 
-    net: SphereNet
-    validation: Samples
+    net: Network
+    validation: Samples | DrawnMatrices
     facts: TrainingFacts
     saved: dict[str, object] | None
     changes: tuple[Change, ...]
@@ -125,7 +126,7 @@ def train_network(
     told: Say = say if first else lambda _: None
     net, validation, facts, saved, changes = begin(plan, outputs, device, resume=resume, say=told)
     placed = processes.place(net, device)
-    optimiser = make_optimiser(placed, settings.rate, settings.weight_decay)
+    optimiser = make_optimiser(placed, settings.rate, settings.weight_decay, settings.optimiser)
     state = TrainingState(placed, running_average(placed, settings.ema), optimiser, facts)
     if saved is not None:
         state.load(saved)
@@ -156,5 +157,5 @@ def train_network(
     shown.close()
     if ended_early:
         return state, interruption
-    told(progress.what_next(outputs))
+    told(progress.what_next(outputs, settings.input))
     return state, None

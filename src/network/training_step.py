@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.network.checkpoint import TrainingState
-from src.network.model import SphereNet, distance, freeze_statistics
+from src.network.model import distance, freeze_statistics
+from src.network.weights import Network
 from util.runtime.errors import InputError
-from util.training.recipe import Precision
+from util.training.recipe import Optimiser, Precision
 
 _SHORTCUT_PACE = 0.1
 _LOOK = 50  # steps after which losses are looked at
@@ -34,17 +35,20 @@ class Diverged(InputError):
     """The loss is not finite."""
 
 
-def make_optimiser(net: SphereNet, rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    """Return AdamW (Loshchilov and Hutter, arXiv:1711.05101).
+def make_optimiser(net: Network, rate: float, weight_decay: float, kind: Optimiser = "adamw") -> torch.optim.Optimizer:
+    """Return AdamW (Loshchilov and Hutter, arXiv:1711.05101), or Adam (Kingma and Ba, arXiv:1412.6980), without decay.
 
     Biases and the scales of normalisation do not decay; the shortcut, fitted already, moves slowly.
     """
+    if kind == "adam":
+        weight_decay = 0.0  # AdamW is Adam then
     inner = list(net.net.parameters())
     groups: list[dict[str, Any]] = [
         {"params": [p for p in inner if p.ndim > 1], "weight_decay": weight_decay, "pace": 1.0},
         {"params": [p for p in inner if p.ndim <= 1], "weight_decay": 0.0, "pace": 1.0},
-        {"params": list(net.shortcut.parameters()), "weight_decay": 0.0, "pace": _SHORTCUT_PACE},
     ]
+    if net.shortcut is not None:
+        groups.append({"params": list(net.shortcut.parameters()), "weight_decay": 0.0, "pace": _SHORTCUT_PACE})
     # One kernel for all parameters: a GPU would wait for the launches of several.
     return torch.optim.AdamW(groups, lr=rate, fused=True if inner[0].is_cuda else None)
 

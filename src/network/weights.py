@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 
 from src.network.checkpoint import read_checkpoint
+from src.network.matrix_net import MatrixNet
 from src.network.model import SphereNet
 from util.runtime.errors import InputError
 from util.training.course import TrainingFacts
+from util.training.matrix_input import MatrixInput
 
+Network = SphereNet | MatrixNet
 _REMEDY = "fetch them anew with script/download_params.sh or train with script/run_model.sh"
 
 
@@ -21,9 +24,11 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def build(facts: TrainingFacts) -> SphereNet:
+def build(facts: TrainingFacts) -> Network:
     """Return a network of the architecture and input that these facts tell, without its weights."""
-    return SphereNet(facts.arch, facts.spheres, facts.input)
+    if isinstance(facts.input, MatrixInput):
+        return MatrixNet(facts.arch, facts.spheres, facts.input)
+    return SphereNet(facts.arch, facts.spheres, facts.input, shortcut=facts.settings.shortcut)
 
 
 def read_facts(path: Path) -> TrainingFacts:
@@ -31,7 +36,7 @@ def read_facts(path: Path) -> TrainingFacts:
     return read_checkpoint(TrainingFacts, path, maker="run_model.sh", remedy=_REMEDY)[1]
 
 
-def read_weights(path: Path) -> tuple[SphereNet, TrainingFacts]:
+def read_weights(path: Path) -> tuple[Network, TrainingFacts]:
     """Read a network, in full precision, and the facts of its training.
 
     Raises

@@ -6,15 +6,17 @@ import pytest
 
 from src import gen_finaltest_answer
 from src.answer_steps import network
+from src.network.matrix_net import MatrixNet
 from support import ROOT
 from support.networks import facts_of, shortcut_network, write_weights
-from support.param import prior_named
+from support.param import MATRIX_STAGES, prior_named
 from support.shards import events_at, shard_of, write
 from support.truth import DESIGN, hits
 from util.answer.final_h5 import read_answer
 from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
+from util.training.matrix_input import MatrixInput
 
 BETA = np.array([s.beta for s in DESIGN])
 
@@ -53,6 +55,16 @@ def test_radii_off_the_narrow_prior_are_read_with_the_wide_one_and_those_off_bot
         InputError, match=r"radii: expected .*\[0\.47, 0\.53\].*found 0\.24. and 0\.7.*METHOD=likelihood"
     ):
         network.answer(paths, *measured(outside), spheres=2)
+
+
+def test_weights_of_the_published_network_in_the_folder_are_passed_over(weights, tmp_path):
+    matrix, prior = MatrixInput(32, 12), prior_named("fine_tuning")
+    facts = facts_of(prior, input=matrix, settings=MATRIX_STAGES.stage("fine_tuning", {"pixels": 32}))
+    published = write_weights(tmp_path / "published.weights.pt", MatrixNet("resnet18", 2, matrix), facts)
+    found = network.answer([published, *network.find_weights(weights)], *measured(), spheres=2)
+    assert found.weights.name == "fine_tuning.weights.pt"
+    with pytest.raises(InputError, match=r"no weights for 2 sphere\(s\)"):
+        network.answer([published], *measured(n=1000), spheres=2)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ EXPERIMENT = ["--experiment", f"{PARAM}/experiment.toml", *PHOSPHOR]
 FINDER = [*PHOSPHOR, "--finder", f"{PARAM}/finder.toml"]
 INPUT = load(InputSettings, PARAM / "network_input.toml")
 STAGES = load(TrainingStages, PARAM / "training.toml")
+MATRIX_STAGES = load(TrainingStages, PARAM / "published.toml")
 
 
 def prior_named(name):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from util.training.map_inversion import InputSettings
+from util.training.matrix_input import NetworkInput
 from util.training.priors import Prior
 from util.training.recipe import Architecture, TrainingSettings
 from util.training.reference import Reference
@@ -90,7 +90,7 @@ class TrainingFacts(Course):
     stage: str
     arch: Architecture
     spheres: int
-    input: InputSettings
+    input: NetworkInput
     settings: TrainingSettings
     prior: Prior | None
     files: tuple[str, ...]

@@ -67,6 +67,11 @@ class InputSettings:
                 raise ValueError(f"expected 0 <= low < high <= 1, found [{low}, {high}]")
 
     @property
+    def betas(self) -> int:
+        """Of each sphere."""
+        return len(self.beta_mean)
+
+    @property
     def bins(self) -> PolarBins:
         """Those of the folded map."""
         return PolarBins(self.n_rho, self.n_angle, 1.0)
