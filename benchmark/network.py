@@ -1,12 +1,13 @@
 """How well a network reads the betas: on samples never trained on, against the floor; and on frames.
 
 usage: .venv/bin/python -m benchmark.network --weights param/pretraining.weights.pt [--samples 2000] [--prior FILE]
-           [--electrons N] [--closest 0.05] [--json FILE]
+           [--electrons N] [--closest 0.05] [--device cpu] [--json FILE]
 
-Draws samples of the prior that the weights were trained for (or of --prior), with a seed of its own. Prints the mean
-distance of the network, of its linear shortcut alone, and of the mean of the prior; the statistical floor of the
-maximum likelihood fit is the mean over some samples of their Cramér-Rao bound. --closest 0.05 leaves out radii that
-are closer. --electrons takes that many per sphere instead of the prior's.
+Draws samples of the prior that the weights were trained for (or of --prior), with a seed of its own: folded maps, or
+matrices for the published network. Prints the mean distance of the network, of its linear shortcut alone if it has one,
+and of the mean of the prior; the statistical floor of the maximum likelihood fit is the mean over some samples of their
+Cramér-Rao bound. --closest 0.05 leaves out radii that are closer. --electrons takes that many per sphere instead of the
+prior's.
 """
 
 import argparse
@@ -16,14 +17,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
-from src.network.dataset import fresh_samples, seeded, tensors
+from src.network.dataset import NOISE, DrawnMatrices, Samples, fresh_samples, seeded, tensors
+from src.network.device import DeviceChoice, choose_device
+from src.network.matrix_samples import MatrixDrawer
 from src.network.model import SphereNet, distance
-from src.network.weights import read_weights
+from src.network.weights import Network, read_weights
 from util.fit.map_model import MapModel, expected_variance
 from util.fit.parameters import Layout
 from util.fit.result import floor_distance
@@ -34,7 +37,8 @@ from util.runtime.options import as_options, number
 from util.runtime.settings import load
 from util.runtime.value_with_error import shorthand
 from util.training.course import TrainingFacts
-from util.training.priors import Draws, Prior
+from util.training.map_inversion import InputSettings
+from util.training.priors import Draws, Prior, draw
 
 SEED = 20_000  # far from any used to train or validate
 FLOOR_BINS = PolarBins(500, 96)
@@ -50,6 +54,7 @@ class Options:
     samples: int
     electrons: float | None
     closest: float
+    device: DeviceChoice
     json: Path
 
 
@@ -87,33 +92,50 @@ def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> f
     return floor_distance(covariance[np.ix_(betas_at, betas_at)], 400, rng, spheres=spheres)
 
 
+def drawn_for(net: Network, prior: Prior, samples: int, device: torch.device) -> tuple[Samples | DrawnMatrices, float]:
+    """Draw samples as a network sees them, and say how far the weight of one electron in them spreads."""
+    rng, settings = seeded(SEED, 0), net.input_settings
+    if isinstance(settings, InputSettings):
+        return fresh_samples(prior, settings, samples, rng=rng), settings.weight_spread
+    draws = draw(prior, samples, rng=rng)
+    drawer = MatrixDrawer(settings, device)
+    return DrawnMatrices(drawer.draw_all(drawer.prepare(draws, SEED, 0, NOISE)), draws), 0.0
+
+
 @torch.no_grad()
-def shortcut_alone(net: SphereNet, inputs: torch.Tensor) -> torch.Tensor:
-    """Return the betas that the linear shortcut gives by itself."""
+def shortcut_alone(net: Network, inputs: torch.Tensor) -> torch.Tensor | None:
+    """Return the betas that the linear shortcut gives by itself; None where there is none."""
+    if not isinstance(net, SphereNet) or net.shortcut is None:
+        return None
     out = torch.cat([net.shortcut(net.image(some).flatten(1)) for some in inputs.split(256)])
     return out.view(-1, *net.label_mean.shape) * net.label_std + net.label_mean
 
 
 def measure(
-    weights: Path, prior: Prior | None, samples: int, electrons: float | None, closest: float
+    weights: Path,
+    prior: Prior | None,
+    samples: int,
+    electrons: float | None,
+    closest: float,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Evaluate one file of weights."""
     net, facts = read_weights(weights)
-    net.eval()
+    net.eval().to(device)
     prior = prior or prior_of(weights, facts)
     changes = {"electrons": (electrons, electrons)} if electrons else {}
     prior = dataclasses.replace(
         prior, closest=closest, spheres=tuple(dataclasses.replace(s, **changes) for s in prior.spheres)
     )
-    drawn = fresh_samples(prior, net.input_settings, samples, rng=seeded(SEED, 0))
-    inputs, betas = tensors(drawn)
+    drawn, spread = drawn_for(net, prior, samples, device)
+    inputs, betas = (values.to(device) for values in tensors(drawn))
     begin = time.perf_counter()
     with torch.no_grad():
         found = torch.cat([net(some) for some in inputs.split(128)])
+        errors = distance(found, betas).cpu()
     seconds = time.perf_counter() - begin
-    errors = distance(found, betas)
+    alone = shortcut_alone(net, inputs)
     rng = np.random.default_rng(0)
-    spread = net.input_settings.weight_spread
     floors = [floor_of(drawn.draws, i, rng, spread) for i in range(min(samples, 40))]
     return {
         "weights": weights.name,
@@ -123,7 +145,7 @@ def measure(
         "network": errors.mean().item(),
         "error_of_the_mean": errors.std().item() / samples**0.5,
         "median": errors.median().item(),
-        "shortcut_alone": distance(shortcut_alone(net, inputs), betas).mean().item(),
+        "shortcut_alone": None if alone is None else distance(alone, betas).mean().item(),
         "predicting_the_mean": distance(betas.mean(0).expand_as(betas), betas).mean().item(),
         "floor": float(np.mean(floors)),
         "ms_per_sample": 1e3 * seconds / samples,
@@ -140,6 +162,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--samples", type=number(int, 2), default=2000, metavar="N", help="(default %(default)s)")
     add("--electrons", type=number(float, 1e4), metavar="N", help="of each sphere (default: of the prior)")
     add("--closest", type=number(float, 0, 0.5), default=0.0, metavar="D", help="least distance of two radii")
+    add("--device", choices=get_args(DeviceChoice), default="cpu", help="(default %(default)s)")
     add("--json", type=Path, default=ROOT / "data" / "benchmark" / "network.json", metavar="FILE")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
@@ -148,11 +171,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = parse_args(argv)
     prior = load(Prior, options.prior) if options.prior else None
-    results = [measure(path, prior, options.samples, options.electrons, options.closest) for path in options.weights]
+    device = choose_device(options.device)
+    results = [
+        measure(path, prior, options.samples, options.electrons, options.closest, device) for path in options.weights
+    ]
     for result in results:
+        alone = "none" if result["shortcut_alone"] is None else f"{result['shortcut_alone']:.4f}"
         print(
             f"{result['weights']}: distance {shorthand(result['network'], result['error_of_the_mean'])} "
-            f"(median {result['median']:.4f}; shortcut alone {result['shortcut_alone']:.4f}; predicting the mean "
+            f"(median {result['median']:.4f}; shortcut alone {alone}; predicting the mean "
             f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_per_sample']:.1f} ms each"
         )
     with replacing(options.json) as temporary:

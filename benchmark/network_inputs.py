@@ -252,6 +252,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print and draw."""
     options = parse_args(argv)
     net, facts = read_weights(options.weights)
+    if not isinstance(net, SphereNet):
+        raise InputError(
+            f"{options.weights}: expected weights of a network that sees windows, found others; use others"
+        )
     net.eval()
     cases = []
     if options.run:
