@@ -146,9 +146,7 @@ def _new_network(plan: Plan, inputs: NetworkInput, say: Callable[[str], None]) -
     return MatrixNet(plan.settings.arch, plan.spheres, inputs, mean)
 
 
-def _new_windows(
-    plan: Plan, inputs: InputSettings, donor: SphereNet | None, say: Callable[[str], None]
-) -> SphereNet:
+def _new_windows(plan: Plan, inputs: InputSettings, donor: SphereNet | None, say: Callable[[str], None]) -> SphereNet:
     """Make a network with a fitted shortcut, if any; a donor gives it the scale of its outputs, and its layers."""
     draws = plan.source.first_draws(inputs)
     if plan.settings.window:
