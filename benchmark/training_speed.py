@@ -1,7 +1,7 @@
 """How fast the network trains on a device, and how fast its samples are drawn there; processor and GPU side by side.
 
 usage: .venv/bin/python -m benchmark.training_speed [--arch resnet18 resnet34] [--batch 256 1024] [--compile]
-           [--matrix 1024] [--json FILE]
+           [--matrix 1024] [--devices cpu cuda] [--json FILE]
 
 One row a device, network and batch: samples a second of a whole training step as run_model.sh makes it (drawing,
 network, gradient, optimiser, running average), of the same with the network compiled by torch.compile (--compile), and
@@ -54,6 +54,7 @@ class Options:
     steps: int
     compile: bool
     matrix: int | None
+    devices: tuple[str, ...]
     json: Path
 
 
@@ -103,9 +104,7 @@ def measure(
 
     batch = settings.batch
     row = {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} cores",
+        "device": f"CPU, {torch.get_num_threads()} cores" if device.type == "cpu" else torch.cuda.get_device_name(),
         "input": settings.input,
         "network": settings.arch,
         "precision": settings.precision,
@@ -156,6 +155,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--steps", type=number(int, 1), default=20, metavar="N", help="(default %(default)s)")
     add("--compile", action="store_true", help="also with the network compiled")
     add("--matrix", type=number(int, 16), metavar="PIXELS", help="also the published network, on matrices of this side")
+    there = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    add("--devices", choices=there, nargs="+", default=there, help="(default: all that are there)")
     add("--json", type=Path, default=ROOT / "data" / "benchmark" / "training_speed.json", metavar="FILE")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
@@ -163,8 +164,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = parse_args(argv)
-    devices = [torch.device("cpu"), *([torch.device("cuda", 0)] if torch.cuda.is_available() else [])]
-    found = [row for device in devices for row in rows(options, device)]
+    found = [row for name in options.devices for row in rows(options, torch.device(name))]
     print(tabulate(found, headers="keys", floatfmt=",.0f"))
     with replacing(options.json) as temporary:
         temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
