@@ -3,22 +3,26 @@
 usage: python -m src.release_weights --weights FILE .. --manifest param/weights.json [--base URL] [--parts DIR]
 
 reads   FILE .weights.pt of run_model.sh, and the manifest, if there is one
-writes  param/FILE; the manifest: for each file its SHA-256, size, settings, prior, training curve, what it was trained
-        on, for how long, and its validation distance; DIR/NAME.000 ..: parts under 16 MB, where single files must stay
-        small (`download_params.sh` joins them)
+writes  param/FILE, with what a measurement will be judged by, how far readings of samples lie from fits to them; the
+        manifest: for each file its SHA-256, size, settings, prior, training curve, what it was trained on, for how
+        long, and its validation distance; DIR/NAME.000 ..: parts under 16 MB, where single files must stay small
+        (`download_params.sh` joins them)
 """
 
 import argparse
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from src.network.weights import read_facts
+from src.network.checkpoint import write_checkpoint
+from src.network.model import SphereNet
+from src.network.reference import SAMPLES, measure_reference
+from src.network.weights import half, read_facts, read_weights
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.facts import to_json
-from util.runtime.options import as_options
+from util.runtime.options import as_options, number
 from util.training.released import Manifest, Piece, ReleasedWeights, read_manifest
 
 PART_BYTES = 15_000_000
@@ -32,6 +36,7 @@ class Options:
     manifest: Path
     base: str | None
     parts: Path | None
+    reference: int
 
 
 def describe(path: Path, parts: Path | None) -> ReleasedWeights:
@@ -62,9 +67,14 @@ def write_parts(name: str, content: bytes, folder: Path) -> tuple[Piece, ...]:
     return tuple(parts)
 
 
-def copy_to(target: Path, source: Path) -> None:
-    """Copy a file of weights, unless it is there already."""
-    if target.resolve() != source.resolve():
+def release(source: Path, target: Path, samples: int) -> None:
+    """Copy a file of weights, unless it is there already, with the reference of `samples` samples if it has none."""
+    net, facts = read_weights(source)
+    if samples and facts.reference is None and facts.prior is not None and isinstance(net, SphereNet):
+        print(f"{source.name}: compares its readings with fits to {samples} samples")
+        reference = measure_reference(net, facts.prior, facts.seed, samples)
+        write_checkpoint(target, half(net.state_dict()), replace(facts, reference=reference))
+    elif target.resolve() != source.resolve():
         content = source.read_bytes()
         with replacing(target) as temporary:
             temporary.write_bytes(content)
@@ -79,6 +89,13 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--manifest", type=Path, default=Path("param/weights.json"), metavar="FILE")
     parser.add_argument("--base", metavar="URL", help="where the files will be found (default: as before)")
     parser.add_argument("--parts", type=Path, metavar="DIR", help="write parts under 16 MB there")
+    parser.add_argument(
+        "--reference",
+        type=number(int, 0),
+        default=SAMPLES,
+        metavar="N",
+        help="samples that tell how far its readings may lie from a fit (default %(default)s; 0: none)",
+    )
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
@@ -86,11 +103,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     options = parse_args(argv)
     before = read_manifest(options.manifest) if options.manifest.exists() else Manifest("", ())
-    new = {path.name: describe(path, options.parts) for path in options.weights}
+    targets = [options.manifest.parent / path.name for path in options.weights]
+    for path, target in zip(options.weights, targets, strict=True):
+        release(path, target, options.reference)
+    new = {target.name: describe(target, options.parts) for target in targets}
     files = {file.name: file for file in before.files} | new
     manifest = Manifest(before.base if options.base is None else options.base, tuple(files.values()))
-    for path in options.weights:
-        copy_to(options.manifest.parent / path.name, path)
     with replacing(options.manifest) as temporary:
         temporary.write_text(to_json(manifest, indent=1) + "\n", encoding="utf-8")
     for file in new.values():

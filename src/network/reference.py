@@ -13,10 +13,10 @@ from util.runtime.errors import InputError
 from util.training.priors import Prior
 from util.training.reference import APART, Reference, reference_of
 
-_SAMPLES = 400
+SAMPLES = 400
 
 
-def measure_reference(net: SphereNet, prior: Prior, seed: int, samples: int = _SAMPLES) -> Reference | None:
+def measure_reference(net: SphereNet, prior: Prior, seed: int, samples: int = SAMPLES) -> Reference | None:
     """Read and fit samples of a prior that were never trained on; None where no radii of it lie far enough apart.
 
     Takes about 30 ms a sample.
