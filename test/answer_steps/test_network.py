@@ -37,7 +37,7 @@ def measured(spheres=DESIGN, n=1_000_000, seed=0):
 
 
 def test_the_weights_with_the_narrowest_prior_that_covers_the_radii_answer(weights):
-    found = network.answer(network.find_weights(weights), *measured(), spheres=2)
+    found = network.look(network.find_weights(weights), *measured(), spheres=2)
     assert found.weights.name == "fine_tuning.weights.pt" and not found.remarks
     assert pytest.approx([0.5, 0.8], abs=0.002) == found.R
     assert pad.distance(found.beta, BETA) < 0.025
@@ -48,23 +48,23 @@ def test_the_weights_with_the_narrowest_prior_that_covers_the_radii_answer(weigh
 def test_radii_off_the_narrow_prior_are_read_with_the_wide_one_and_those_off_both_refused(weights):
     elsewhere = [Sphere(R, 0.007, 43, s.beta) for R, s in zip((0.4, 0.7), DESIGN, strict=True)]
     paths = network.find_weights(weights)
-    found = network.answer(paths, *measured(elsewhere), spheres=2)
+    found = network.look(paths, *measured(elsewhere), spheres=2)
     assert found.weights.name == "pretraining.weights.pt"
     outside = [Sphere(R, 0.007, 43, s.beta) for R, s in zip((0.24, 0.7), DESIGN, strict=True)]
     with pytest.raises(
         InputError, match=r"radii: expected .*\[0\.47, 0\.53\].*found 0\.24. and 0\.7.*METHOD=likelihood"
     ):
-        network.answer(paths, *measured(outside), spheres=2)
+        network.look(paths, *measured(outside), spheres=2)
 
 
 def test_weights_of_the_published_network_in_the_folder_are_passed_over(weights, tmp_path):
     matrix, prior = MatrixInput(32, 12), prior_named("fine_tuning")
     facts = facts_of(prior, input=matrix, settings=MATRIX_STAGES.stage("fine_tuning", {"pixels": 32}))
     published = write_weights(tmp_path / "published.weights.pt", MatrixNet("resnet18", 2, matrix), facts)
-    found = network.answer([published, *network.find_weights(weights)], *measured(), spheres=2)
+    found = network.look([published, *network.find_weights(weights)], *measured(), spheres=2)
     assert found.weights.name == "fine_tuning.weights.pt"
     with pytest.raises(InputError, match=r"no weights for 2 sphere\(s\)"):
-        network.answer([published], *measured(n=1000), spheres=2)
+        network.look([published], *measured(n=1000), spheres=2)
 
 
 @pytest.mark.slow
@@ -73,26 +73,26 @@ def test_a_network_made_for_few_radii_does_not_answer_for_others_that_it_takes_f
     elsewhere = [Sphere(R, 0.010, 43, s.beta) for R, s in zip((0.2, 0.8), DESIGN, strict=True)]
     released = [ROOT / "param" / "fine_tuning.weights.pt"]
     with pytest.raises(InputError, match=r"found 0\.48\d and 0\.79\d \(by a search over all radii 0\.20 and 0\.80\)"):
-        network.answer(released, *measured(elsewhere), spheres=2)
-    assert network.answer(released, *measured(), spheres=2).weights == released[0]
+        network.look(released, *measured(elsewhere), spheres=2)
+    assert network.look(released, *measured(), spheres=2).weights == released[0]
 
 
 def test_spheres_too_close_to_search_for_are_answered_where_the_middle_agrees(weights):
     close = [Sphere(R, 0.007, 43, s.beta) for R, s in zip((0.6, 0.625), DESIGN, strict=True)]
-    found = network.answer(network.find_weights(weights), *measured(close), spheres=2)
+    found = network.look(network.find_weights(weights), *measured(close), spheres=2)
     assert found.weights.name == "pretraining.weights.pt" and "overlap" in found.remarks[0]
 
 
 def test_without_weights_or_with_others_a_sentence_tells(tmp_path):
     with pytest.raises(InputError, match=r"no weights for 2 sphere.*download_params\.sh"):
-        network.answer([], *measured(n=1000), spheres=2)
+        network.look([], *measured(n=1000), spheres=2)
     (tmp_path / "a.weights.pt").write_bytes(b"no")
     with pytest.raises(InputError, match=r"a\.weights\.pt: expected a checkpoint"):
-        network.answer(network.find_weights(tmp_path), *measured(n=1000), spheres=2)
+        network.look(network.find_weights(tmp_path), *measured(n=1000), spheres=2)
 
 
 def test_few_electrons_are_remarked_on(weights):
-    found = network.answer(network.find_weights(weights), *measured(n=50_000), spheres=2)
+    found = network.look(network.find_weights(weights), *measured(n=50_000), spheres=2)
     assert "only 100000 electrons" in found.remarks[0]
 
 
@@ -103,7 +103,7 @@ def test_the_stage_writes_the_networks_answer_or_prints_it_beside_the_likelihood
     x, z, _ = measured(n=150_000)
     write(tmp_path, shard_of(events_at(x, z)))
     options = ["--shards", str(tmp_path), "--output", str(tmp_path / "final.h5"), "--network", str(weights)]
-    gen_finaltest_answer.main([*options, "--method", "resnet"])
+    gen_finaltest_answer.main([*options, "--method", "resnet", "--raw"])
     rows = read_answer(tmp_path / "final.h5")
     assert rows["R"] == pytest.approx([0.5, 0.8], abs=0.002)
     assert pad.distance(rows["beta"], BETA) < 0.06

@@ -158,8 +158,10 @@ def test_options_out_of_range_end_with_status_two(run_folder, tmp_path, capsys, 
     [
         (["--nonnegative"], "resnet"),
         (["--prior", "prior.toml"], "resnet"),
-        (["--bias", "0"], "resnet"),
         (["--check-integrated"], "resnet"),
+        (["--bootstrap", "4"], "resnet"),
+        (["--force"], "likelihood"),
+        (["--raw"], "integrated"),
         (["--bootstrap", "4"], "integrated"),
         (["--hit-weights", "unit"], "integrated"),
         (["--figure", "answer.png"], "integrated"),
@@ -169,11 +171,11 @@ def test_an_option_that_the_method_has_no_use_for_is_refused_in_a_sentence(capsy
     with pytest.raises(SystemExit) as ended:
         answer(tmp_path, tmp_path / "final.h5", "--method", method, *option)
     assert ended.value.code == 2
-    sentence = f"{option[0]} does not apply to --method {method}; leave it out, or answer with --method likelihood"
+    sentence = f"{option[0]} does not apply to --method {method}; leave it out, or answer otherwise"
     assert capsys.readouterr().err.endswith(f"error: {sentence}\n")
 
 
 def test_an_option_at_its_default_counts_as_not_given(tmp_path):
     options = ("--method", "resnet", "--orders", "all", "--subtract-bias", "clear")
-    with pytest.raises(InputError, match="--method resnet: expected the folder of the weights"):
+    with pytest.raises(InputError, match="--method resnet: expected weights, found none; name them, or their folder, with --network"):
         answer(tmp_path, tmp_path / "final.h5", *options)

@@ -175,7 +175,7 @@ def test_a_mask_that_cannot_be_used_is_refused_in_one_line(spotted, tmp_path, na
         (("--fit", "tilt"), "--fit: invalid choice: 'tilt'"),
         (("--method", "integrated", "--spheres", "auto"), "--spheres: expected at most 3 with --method integrated"),
         (("--method", "integrated", "--mask", "mask.toml"), "--mask does not apply to --method integrated"),
-        (("--method", "resnet", "--fit", "none"), "--fit does not apply to --method resnet"),
+        (("--method", "resnet", "--raw", "--fit", "none"), "--fit does not apply to --method resnet --raw"),
     ],
 )
 def test_options_that_contradict_are_refused(rings, tmp_path, capsys, options, message):

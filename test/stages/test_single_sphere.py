@@ -84,6 +84,10 @@ def test_the_network_of_twelve_outputs_answers_with_one_row(one_sphere, trained,
     rows = answer(one_sphere, "resnet", "--spheres", 1, "--method", "resnet", "--network", trained)
     assert len(rows) == 1 and rows["beta"].shape == (1, 12)
     assert rows["R"][0] == pytest.approx(SPHERE.R, abs=0.003)
+    last = capsys.readouterr().out.splitlines()[-1]
+    distance, floor = map(float, re.fullmatch(r"distance (\S+) \(statistical floor (\S+)\)", last).groups())
+    assert distance < 2 * floor
+    answer(one_sphere, "raw", "--spheres", 1, "--method", "resnet", "--network", trained, "--raw")
     distance = float(capsys.readouterr().out.splitlines()[-1].removeprefix("distance "))
     assert distance < 0.2  # predicting the mean of the prior: 0.21 on average
 
