@@ -177,5 +177,5 @@ def test_an_option_that_the_method_has_no_use_for_is_refused_in_a_sentence(capsy
 
 def test_an_option_at_its_default_counts_as_not_given(tmp_path):
     options = ("--method", "resnet", "--orders", "all", "--subtract-bias", "clear")
-    with pytest.raises(InputError, match="--method resnet: expected weights, found none; name them, or their folder, with --network"):
+    with pytest.raises(InputError, match="expected weights, found none; name them, or their folder, with --network"):
         answer(tmp_path, tmp_path / "final.h5", *options)
