@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from src.network.sample_files import SetOptions, add_options, make_sets
 from util.answer.prior import prior_of_answer
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import as_options, number
 from util.runtime.settings import load
-from util.training.priors import Prior, write_prior
+from util.training.priors import Prior, draw, write_prior
 
 WIDEN = 10.0
+# As many as fine-tuning draws first (param/training.toml).
+_TRIED = 40_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def prior_of(options: Options) -> Prior:
     Raises
     ------
     InputError
-        No answer of the likelihood, or one that leaves the screen when widened so far.
+        No answer of the likelihood, or one about which, widened so far, hardly any sphere is possible.
     """
     if options.prior is not None:
         return load(Prior, options.prior)
@@ -68,6 +72,7 @@ def prior_of(options: Options) -> Prior:
     assert answer is not None  # for want of a prior
     try:
         prior = prior_of_answer(answer, widen=widen)
+        draw(prior, _TRIED, rng=np.random.default_rng(options.sets.seed))
     except ValueError as error:
         raise InputError(f"{answer}: no prior about this answer ({error}); try a smaller --widen") from None
     path = options.sets.data / "fine_tuning.toml"

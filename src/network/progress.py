@@ -18,11 +18,16 @@ def _time(seconds: float) -> str:
     return tqdm.format_interval(max(seconds, 0))
 
 
+def counted(n: int, what: str, plural: str = "s") -> str:
+    """Return how many of something."""
+    return f"{n} {what}{plural * (n != 1)}"
+
+
 def heading(facts: TrainingFacts, net: nn.Module, steps: int, duration: Duration, outputs: Outputs) -> str:
     """Say what is trained, on what, and from where it goes on."""
-    settings, every = facts.settings, f"{facts.processes} process{'es' * (facts.processes > 1)}"
+    settings, every = facts.settings, counted(facts.processes, "process", "es")
     begun = f"resumed from epoch {facts.epoch} of {outputs.checkpoint}" if facts.epoch else "from epoch 0"
-    end = f"{duration.epochs * duration.rounds} epochs"
+    end = counted(duration.epochs * duration.rounds, "epoch")
     if duration.minutes is not None:
         end += f" or {duration.minutes:g} minutes"
     parameters = sum(parameter.numel() for parameter in net.parameters())
@@ -42,7 +47,7 @@ def finished(facts: TrainingFacts, duration: Duration, outputs: Outputs) -> str:
     """Say that nothing is left to do."""
     limit = "--minutes M" if duration.minutes is not None else "--epochs N or --rounds N"
     return (
-        f"{facts.stage}: all {facts.epoch} epochs are done ({outputs.checkpoint}), nothing was changed; "
+        f"{facts.stage}: all of {counted(facts.epoch, 'epoch')} done ({outputs.checkpoint}), nothing was changed; "
         f"train on with a larger {limit}, or anew with --restart"
     )
 

@@ -140,7 +140,10 @@ class PriorSource:
 
     def first_draws(self, inputs: InputSettings) -> Draws:
         """Draw the parameters of as many samples as the settings say."""
-        draws = self._parameters(self.settings.first_samples, FIRST)
+        try:
+            draws = self._parameters(self.settings.first_samples, FIRST)
+        except ValueError as error:
+            raise InputError(f"{self.name}: {error}") from None
         return fitting_draws(draws, inputs, len(self.prior.spheres), self.name)
 
     def first_samples(self, inputs: InputSettings) -> Iterator[Samples]:

@@ -14,6 +14,7 @@ from src.network.checkpoint import check_same
 from src.network.dataset import DrawnMatrices, Samples, tensors
 from src.network.matrix_net import MatrixNet
 from src.network.model import SphereNet, distance
+from src.network.progress import counted
 from src.network.source import SampleSource
 from src.network.weights import Network, build, read_weights
 from util.runtime.errors import InputError
@@ -132,9 +133,10 @@ def _inheritance(plan: Plan, settings: TrainingSettings, inherited: TrainingFact
     before = dataclasses.asdict(inherited.per_step)
     now = dataclasses.asdict(settings)
     changed = [f"{name} {value}" for name, value in now.items() if value != before[name]]
+    come = f"{counted(inherited.epoch, 'epoch')}, validation {inherited.curve[-1].valid[0]:.4f}"
     return (
-        f"inherits from {plan.init} ({inherited.epoch} epochs, validation {inherited.curve[-1].valid[0]:.4f}): "
-        f"architecture {inherited.arch}, {kept}\noverrides: {', '.join([*first, *changed])}"
+        f"inherits from {plan.init} ({come}): architecture {inherited.arch}, {kept}\n"
+        f"overrides: {', '.join([*first, *changed])}"
     )
 
 
