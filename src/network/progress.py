@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from src.network.outputs import Outputs
 from src.network.schedule import Duration
+from src.network.source import SampleSource
 from util.training.course import Change, Course, TrainingFacts
 from util.training.recipe import InputKind
 
@@ -23,7 +24,7 @@ def counted(n: int, what: str, plural: str = "s") -> str:
     return f"{n} {what}{plural * (n != 1)}"
 
 
-def heading(facts: TrainingFacts, net: nn.Module, steps: int, duration: Duration, outputs: Outputs) -> str:
+def heading(facts: TrainingFacts, net: nn.Module, source: SampleSource, duration: Duration, outputs: Outputs) -> str:
     """Say what is trained, on what, and from where it goes on."""
     settings, every = facts.settings, counted(facts.processes, "process", "es")
     begun = f"resumed from epoch {facts.epoch} of {outputs.checkpoint}" if facts.epoch else "from epoch 0"
@@ -33,7 +34,8 @@ def heading(facts: TrainingFacts, net: nn.Module, steps: int, duration: Duration
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return (
         f"{facts.stage}: {facts.arch} with {parameters:,} parameters on {facts.device} ({every}); "
-        f"{steps * settings.batch:,} samples an epoch, {settings.batch} a step; {end}, {begun}"
+        f"{source.steps(facts.epoch) * settings.batch:,} samples of {source.name} an epoch, {settings.batch} a step; "
+        f"{end}, {begun}"
     )
 
 

@@ -41,6 +41,10 @@ class SampleSource(Protocol[Input]):
     """A source of samples; every method raises InputError for samples that do not fit the network's input."""
 
     @property
+    def name(self) -> str:
+        """What samples come from, for messages."""
+
+    @property
     def prior(self) -> Prior | None:
         """What samples are drawn from, where that is known."""
 
@@ -204,6 +208,7 @@ class FileSource:
         self._seed, self._rank, self._ranks = seed, rank, ranks
         self._held: tuple[object, Samples] | None = None
         self.files = tuple(path.name for path in train)
+        self.name = ", ".join(map(str, train))
         self.prior: Prior | None = _common_prior(train, ranks)
 
     def _samples(self, path: Path) -> Samples:

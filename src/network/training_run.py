@@ -134,7 +134,7 @@ def train_network(
         told(progress.finished(facts, duration, outputs))
         return state, None
     steps = plan.source.steps(facts.epoch)
-    told(progress.heading(facts, placed, steps, duration, outputs))
+    told(progress.heading(facts, placed, plan.source, duration, outputs))
     if changes:
         told(progress.changed(facts.epoch, changes))
     board = open_board(outputs.tensorboard, facts.epoch) if first and outputs.tensorboard else None

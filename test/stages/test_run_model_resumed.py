@@ -118,8 +118,8 @@ def test_a_training_begins_with_a_line_of_what_it_is_and_ends_with_how_to_use_it
     first, heading, epoch, last = capsys.readouterr().out.splitlines()
     assert first == "fits the shortcut to the first samples"
     assert heading == (
-        "pretraining: resnet18 with 11,192,560 parameters on cpu (1 process); 8 samples an epoch, 4 a step; 1 epoch, "
-        "from epoch 0"
+        "pretraining: resnet18 with 11,192,560 parameters on cpu (1 process); 8 samples of "
+        f"{PARAM}/pretraining.toml an epoch, 4 a step; 1 epoch, from epoch 0"
     )
     assert epoch.startswith("epoch 1/1: training 0.") and "samples/s, 00:00 left" in epoch
     assert f"NETWORK={tmp_path} METHOD=resnet bash script/gen_finaltest_answer.sh" in last

@@ -1,27 +1,62 @@
-"""The script that trains and releases both networks, on the CPU and small."""
+"""The script that trains and then releases both networks, on the CPU and small."""
 
 import json
 import shutil
 
-from support import ROOT
+import pytest
+
+from support.param import PARAM
+from support.processes import contents
 from support.scripts import SCRIPTS, call
 
 SMALL = ("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8", "--epochs", "1")
 FEW = ("--validation", "8", "--first-samples", "300")
+CPU = {"PARAM_DIR": "param", "DATA_DIR": "data", "NGPU": "0", "PRECISION": "float32"}
 
 
-def test_both_networks_are_trained_and_released_in_parts(tmp_path):
+@pytest.fixture
+def here(tmp_path):
+    """Return a folder with the settings, without any weights."""
     (tmp_path / "param").mkdir()
-    for path in (ROOT / "param").glob("*.toml"):
+    for path in PARAM.glob("*.toml"):
         shutil.copy(path, tmp_path / "param")
-    environment = {"PARAM_DIR": "param", "DATA_DIR": "data", "DEVICE": "cpu", "PRECISION": "float32"}
-    done = call(SCRIPTS / "train_gpu.sh", *SMALL, *FEW, cwd=tmp_path, **environment)
+    return tmp_path
+
+
+def test_both_networks_are_trained_and_then_released_in_parts(here):
+    done = call(SCRIPTS / "train_gpu.sh", *SMALL, *FEW, cwd=here, **CPU)
     assert done.returncode == 0, done.stderr
-    files = json.loads((tmp_path / "param" / "weights.json").read_text())["files"]
-    assert [entry["stage"] for entry in files] == ["pretraining", "fine_tuning"]
-    assert files[1]["inherited"]["stage"] == "pretraining" and files[1]["input"]["window"] == 32
+    files = json.loads((here / "param" / "weights.json").read_text())["files"]
+    assert {entry["stage"] for entry in files} == {"pretraining", "fine_tuning"}
+    (tuned,) = (entry for entry in files if entry["stage"] == "fine_tuning")
+    assert tuned["inherited"]["stage"] == "pretraining" and tuned["input"]["window"] == 32
     for entry in files:
-        parts = [tmp_path / "data" / "weights_parts" / part["name"] for part in entry["parts"]]
+        parts = [here / "data" / "weights_parts" / part["name"] for part in entry["parts"]]
         assert max(part.stat().st_size for part in parts) < 16e6
-        whole = (tmp_path / "param" / entry["name"]).read_bytes()
+        whole = (here / "param" / entry["name"]).read_bytes()
         assert b"".join(part.read_bytes() for part in parts) == whole
+        assert whole == (here / "data" / "network" / entry["name"]).read_bytes()
+    losses = {path.stem for path in (here / "data" / "train_loss").glob("*.npy")}
+    assert losses == {"pretraining", "fine_tuning"}
+    released = call(SCRIPTS / "release_weights.sh", "--weights", "data/network/pretraining.weights.pt", cwd=here, **CPU)
+    assert released.returncode == 2  # a relative path is meant from the project's folder
+    own = here / "data" / "network" / "pretraining.weights.pt"
+    assert call(SCRIPTS / "release_weights.sh", "--weights", own, cwd=here, **CPU).returncode == 0
+    kept = json.loads((here / "param" / "weights.json").read_text())["files"]
+    assert [entry["name"] for entry in kept] == [entry["name"] for entry in files]
+
+
+def test_help_is_printed_and_nothing_changed(here):
+    before = contents(here / "param")
+    done = call(SCRIPTS / "train_gpu.sh", "--epochs", 1, "--help", cwd=here, **CPU)
+    assert done.returncode == 0 and "--stage" in done.stdout
+    assert contents(here / "param") == before and not (here / "data").exists()
+
+
+def test_nothing_is_released_where_the_second_training_fails(here):
+    (here / "param" / "fine_tuning.toml").write_text("training = 1")
+    before = contents(here / "param")
+    done = call(SCRIPTS / "train_gpu.sh", *SMALL, *FEW, cwd=here, **CPU)
+    assert done.returncode == 2 and "fine_tuning.toml" in done.stderr
+    assert (here / "data" / "network" / "pretraining.weights.pt").exists()
+    assert contents(here / "param") == before
