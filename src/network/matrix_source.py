@@ -57,7 +57,7 @@ class MatrixSource:
         check_number(self._batch, ranks, "--batch", each=FEWEST)
         check_number(valid, ranks, "--validation")
         self.prior: Prior | None = prior
-        self._name, self._prior, self._settings, self._valid = name, prior, settings, valid
+        self.name, self._prior, self._settings, self._valid = name, prior, settings, valid
         self._seed, self._rank, self._ranks = seed, rank, ranks
         self._drawer = functools.lru_cache(maxsize=1)(functools.partial(MatrixDrawer, device=device))
         self._set = functools.lru_cache(maxsize=1)(self._prepared)
@@ -94,7 +94,7 @@ class MatrixSource:
 
     def _parameters(self, inputs: MatrixInput, n: int, *key: int) -> Draws:
         draws = draw(self._prior, n, rng=seeded(self._seed, *key))
-        return fitting_draws(draws, inputs, len(self._prior.spheres), self._name)
+        return fitting_draws(draws, inputs, len(self._prior.spheres), self.name)
 
     def _prepared(self, inputs: MatrixInput, number: int) -> MatrixSet:
         draws = self._parameters(inputs, self._settings.epoch_samples, TRAINING_SET, number)

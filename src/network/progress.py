@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -24,7 +25,9 @@ def counted(n: int, what: str, plural: str = "s") -> str:
     return f"{n} {what}{plural * (n != 1)}"
 
 
-def heading(facts: TrainingFacts, net: nn.Module, source: SampleSource, duration: Duration, outputs: Outputs) -> str:
+def heading(
+    facts: TrainingFacts, net: nn.Module, source: SampleSource[Any], duration: Duration, outputs: Outputs
+) -> str:
     """Say what is trained, on what, and from where it goes on."""
     settings, every = facts.settings, counted(facts.processes, "process", "es")
     begun = f"resumed from epoch {facts.epoch} of {outputs.checkpoint}" if facts.epoch else "from epoch 0"
