@@ -21,7 +21,10 @@ for name in ("DATA_DIR", "FINALTEST", "ANSWER", "PARAM_DIR", "METHOD", "WORKERS"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Files of tests that take a minute or more in one go: begun last, they would leave the other cores idle.
-LONGEST = ("test_walk_through", "test_scripts")
+LONGEST = (
+    *("test_walk_through", "test_scripts"),
+    *("test_run_model_processes", "test_training_section", "test_from_frames_to_own_network"),
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks

@@ -184,7 +184,7 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_the_sample_is_answered_as_the_network_page_says(tmp_path):
     text = TEXTS["doc/network.md"]
-    (block,) = [code for code in blocks(text, "bash") if "DATA_DIR=data/sample" in code]
+    block = next(code for code in blocks(text, "bash") if "DATA_DIR=data/sample" in code)
     shutil.copytree(ROOT / "data" / "sample" / "finaltest_npy", tmp_path / "data" / "sample" / "finaltest_npy")
     printed = []
     for settings, (_, script, *options) in commands_in(block):

@@ -132,3 +132,22 @@ def test_a_single_sphere_can_be_drawn_too():
     one = dataclasses.replace(prior, spheres=prior.spheres[:1])
     samples = draw_set(SamplesMadeBy(one, INPUT, "electrons", 0, 3), key=TRAINING_SET, workers=1)
     assert samples.draws.beta.shape == (3, 1, 12)
+
+
+def test_a_prior_goes_before_the_answer_that_the_script_names_and_one_of_them_must_be(tmp_path, capsys):
+    common = ["--data", str(tmp_path), "--input", f"{ROOT}/param/network_input.toml", "--workers", "1"]
+    common += ["--training", "2", "--validation", "2"]
+    both = ["--answer", str(tmp_path / "none.h5"), "--prior", f"{ROOT}/param/fine_tuning.toml"]
+    gen_traindata_fine_tuning.main([*common, *both])
+    assert read_made_by(tmp_path / "traindata" / "fine_tuning_0.h5").prior == prior_named("fine_tuning")
+    with pytest.raises(SystemExit):
+        gen_traindata_fine_tuning.main(common)
+    assert "expected an answer or a prior, found neither" in capsys.readouterr().err
+
+
+def test_a_prior_about_an_answer_that_allows_hardly_any_sphere_is_refused_before_anything_is_written(tmp_path):
+    answered = f"{ROOT}/data/sample/final.h5"
+    common = ["--data", str(tmp_path), "--input", f"{ROOT}/param/network_input.toml", "--answer", answered]
+    with pytest.raises(InputError, match=r"final\.h5: no prior about this answer .* density.*; try a smaller --widen"):
+        gen_traindata_fine_tuning.main([*common, "--widen", "100"])
+    assert not list(tmp_path.iterdir())

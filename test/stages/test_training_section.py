@@ -1,0 +1,58 @@
+"""The section on training in doc/network.md, run from top to bottom as one copied block, at small size."""
+
+import re
+import shutil
+
+import h5py
+import pytest
+
+from support import ROOT
+from support.documented_commands import FENCE
+from support.scripts import call
+from support.training import saved
+
+# What makes a training short, in param/training.toml and in a prior.
+SMALL = {
+    "arch": '"resnet18"',
+    "first_samples": "400",
+    "batch": "8",
+    "epoch_samples": "16",
+    "epochs": "1",
+    "training": "24",
+    "validation": "8",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a copy of the project in which the section was run, and what it printed."""
+    here = tmp_path_factory.mktemp("copy")
+    for name in ("script", "src", "util", ".venv", "requirements.txt"):
+        (here / name).symlink_to(ROOT / name)
+    (here / "data").mkdir()
+    (here / "data" / "sample").symlink_to(ROOT / "data" / "sample")
+    shutil.copytree(ROOT / "param", here / "param")
+    for path in (here / "param").glob("*.toml"):
+        text = path.read_text()
+        for name, value in SMALL.items():
+            text = re.sub(rf"^{name} = [\w\"]+", f"{name} = {value}", text, flags=re.MULTILINE)
+        path.write_text(text)
+    page = (ROOT / "doc" / "network.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Training\n")[2].partition("\n## ")[0]
+    block = "".join(code for language, code in FENCE.findall(section) if language == "bash")
+    (here / "block.sh").write_text(f"set -e\n{block}")
+    done = call(here / "block.sh", cwd=here, NGPU="0", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return here, done.stdout
+
+
+def test_it_ends_with_own_networks_of_which_the_last_is_about_the_answer(run):
+    here, printed = run
+    assert "fine_tuning.checkpoint.pt: trained about another prior; a new round goes on" in printed
+    facts = saved(here / "data" / "network" / "fine_tuning.weights.pt")[1]
+    assert [facts.inherited.stage, facts.inherited.inherited.stage] == ["fine_tuning", "pretraining"]
+    assert facts.prior.spheres[0].mu != facts.inherited.prior.spheres[0].mu
+    with h5py.File(here / "data" / "own.h5") as file:
+        assert "fine_tuning.weights.pt" in file["MadeBy"][()].decode()
+    assert saved(here / "data" / "from_files" / "network" / "pretraining.weights.pt")[1].files == ("pretraining_0.h5",)
+    assert saved(here / "data" / "network" / "pretraining_single.weights.pt")[1].processes == 2
