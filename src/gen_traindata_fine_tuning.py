@@ -22,8 +22,8 @@ from util.runtime.settings import load
 from util.training.priors import Prior, draw, write_prior
 
 WIDEN = 10.0
-# Fine-tuning draws ten times as many first; those of a prior that hardly allows any would take a minute to fail.
-_TRIED = 4_000
+# Fine-tuning draws a hundred times as many first; those of a prior that hardly allows any take a minute to fail.
+_TRIED = 400
 
 
 @dataclass(frozen=True)
