@@ -19,13 +19,15 @@ from util.runtime.options import number, option_name
 FEWEST_FRAMES = 400  # that measure a bias
 _OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated", "start", "fit", "mask", "efficiency")
 _OF_NETWORK = ("raw", "force")
+_OF_FRAMES = ("dataset", "frame_axis")
+_NOT_RAW = (*_OF_HITS, "order", "seed", "force")
 MOST_WITHOUT_HITS = 3  # spheres of a method that does not fit hits
 # Options that a method has no use for.
 _NOT_OF: dict[Method, tuple[str, ...]] = {
-    "likelihood": _OF_NETWORK,
+    "likelihood": (*_OF_NETWORK, *_OF_FRAMES),
     "integrated": (*_OF_HITS, *_OF_NETWORK, "hit_weights"),
     # It has a prior of its own, by which betas that the hits do not tell are known and I(c) >= 0.
-    "resnet": ("orders", "prior", "nonnegative", "bootstrap", "check_integrated", "start"),
+    "resnet": (*_OF_FRAMES, "orders", "prior", "nonnegative", "bootstrap", "check_integrated", "start"),
 }
 
 
@@ -153,7 +155,7 @@ class Options:
             raise ValueError(
                 f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {self.figure}"
             )
-        unused = (*_NOT_OF[self.method], *(_OF_HITS if self.raw else ()))
+        unused = (*_NOT_OF[self.method], *(_NOT_RAW if self.raw else ()))
         for part in (self, self.model, self.simulation, self.knowledge):
             for field in fields(part):
                 if field.name in unused and getattr(part, field.name) != field.default:

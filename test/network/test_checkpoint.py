@@ -81,7 +81,7 @@ def test_the_released_manifest_and_weights_tell_what_they_say_and_nothing_else()
     told, read = leaves(content), leaves(unstructure(manifest))
     assert {place: read.get(place) for place in told} == told
     # What came later has a default.
-    later = {"window", "first_samples", "batch_of", "optimiser", "shortcut", "pixels", "exchange"}
+    later = {"window", "first_samples", "batch_of", "reference", "optimiser", "shortcut", "pixels", "exchange"}
     assert {place[-1] for place in read.keys() - told.keys()} == later
     for file in manifest.files:
         net, facts = read_weights(PARAM / file.name)
