@@ -99,7 +99,7 @@ def test_background_and_rotation_are_fitted_besides(answered, capsys):
     ("spheres", "cause"),
     [
         (lambda: spheres_of(0, sigma_R=0.03), r"most in sigma_R_[12]: 0\.0[23]"),
-        (lambda: [replace(s, beta=tuple(beta)) for s, beta in zip(spheres_of(0), DRAWS.beta[0, ::-1], strict=True)], "beta_"),
+        (lambda: [replace(s, beta=tuple(b)) for s, b in zip(spheres_of(0), DRAWS.beta[0, ::-1], strict=True)], "beta_"),
         (lambda: [*spheres_of(0), Sphere(0.65, 0.01, 5, (0.2, 0.1))], "the model does not describe the data"),
     ],
     ids=["wide spheres", "other PADs", "a third sphere"],
