@@ -27,7 +27,7 @@ from benchmark.network import SEED, prior_of
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet
 from src.network.weights import read_weights
-from util.answer.posterior import contradiction, known_spheres, posterior
+from util.answer.posterior import contradiction, hits_alone, known_spheres, posterior
 from util.fit.folded_map import fit_folded
 from util.physics import pad
 from util.runtime.atomic_file import replacing
@@ -96,7 +96,7 @@ def score(block: int, options: Options) -> Scored:
         pulls.append((found.values[index] - truth) / found.errors[index])
         p = [contradiction(fitted, known).p]
         if facts.reference and np.diff(fitted.R).min(initial=1.0) >= APART:
-            p.append(facts.reference.p(read[i], fitted.beta, electrons))
+            p.append(facts.reference.p(read[i], hits_alone(fitted, known).beta, electrons))
         least.append(min(p))
     return Scored(np.array(distances), np.array(pulls), np.array(least))
 

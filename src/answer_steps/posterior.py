@@ -15,7 +15,7 @@ from src.answer_steps.network import Look
 from src.answer_steps.step import Step
 from util.answer.final_h5 import answer_rows
 from util.answer.made_by import UsedNetwork
-from util.answer.posterior import contradiction, posterior
+from util.answer.posterior import contradiction, hits_alone, posterior
 from util.answer.tables import Table
 from util.fit.cautions import cautions
 from util.fit.goodness import ALARM, Test
@@ -60,7 +60,7 @@ def answer_with_prior(fitted: Fitted, seen: Look, known: KnownSpheres, unbiased:
         They do, clearly, and `force` is not set.
     """
     found = fitted.answer
-    own = [_against_prior(found, known, seen), *_against_network(found, seen)]
+    own = [_against_prior(found, known, seen), *_against_network(hits_alone(found, known), seen)]
     tests = (*fitted.goodness.tests, *own)
     clear = [test for test in tests if test.p < _REFUSE and (test in own or test.name in _WHOLE)]
     if clear and not force:
@@ -93,10 +93,15 @@ def _against_prior(found: FitResult, known: KnownSpheres, seen: Look) -> Test:
 
 
 def _against_network(found: FitResult, seen: Look) -> list[Test]:
-    """Compare reading and fit, where the samples of the training tell how far they may lie apart."""
+    """Compare reading and hits, where the samples of the training tell how far they may lie apart.
+
+    The hits alone, since a prior draws a fit to few electrons its own way, and the reading not.
+    """
     reference, n = seen.facts.reference, seen.beta.shape[1]
     if reference is None or found.beta.shape[1] != n or (len(found.R) > 1 and np.diff(found.R).min() < APART):
         return []
     p = reference.p(seen.beta, found.beta, float(found.electrons.sum()))
-    text = f"the network reads betas that lie {np.abs(seen.beta - found.beta).max():.4f} from the fit's at most"
+    text = (
+        f"the network reads betas that lie {np.abs(seen.beta - found.beta).max():.4f} from what the hits tell at most"
+    )
     return [Test("network", float("nan"), float("nan"), p, text)]

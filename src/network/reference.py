@@ -7,7 +7,7 @@ import torch
 
 from src.network.dataset import REFERENCE, fresh_samples, seeded, tensors
 from src.network.model import SphereNet
-from util.answer.posterior import known_spheres
+from util.answer.posterior import hits_alone, known_spheres
 from util.fit.folded_map import fit_folded
 from util.runtime.errors import InputError
 from util.training.priors import Prior
@@ -43,7 +43,7 @@ def measure_reference(net: SphereNet, prior: Prior, seed: int, samples: int = SA
         except InputError:
             fitted.append(np.full(read.shape[1:], np.nan))
             continue
-        fitted.append(found.beta)
+        fitted.append(hits_alone(found, known).beta)
     away = read - np.array(fitted)
     sound = np.isfinite(away).all(axis=(1, 2))
     return reference_of(away[sound], float(electrons.mean()))

@@ -121,7 +121,7 @@ def test_a_reading_that_lies_too_far_from_the_fit_is_refused(answered, weights):
     net = shortcut_network()
     narrow = reference_of(1e-4 * np.random.default_rng(0).standard_normal((200, 2, 12)), 4.3e6)
     write_weights(weights, net, facts_of(PRIOR, stage="fine_tuning", reference=narrow))
-    with pytest.raises(InputError, match=r"the network reads betas that lie 0\.\d+ from the fit's"):
+    with pytest.raises(InputError, match=r"the network reads betas that lie 0\.\d+ from what the hits"):
         answered(*positions(spheres_of(1)))
 
 

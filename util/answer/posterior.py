@@ -80,6 +80,17 @@ def _likelihood(
     return free, slope, curvature
 
 
+def hits_alone(found: FitResult, known: KnownSpheres) -> FitResult:
+    """Return what the hits say without what was known: values and covariance.
+
+    What they do not tell stays as it was found, with the error 0; `found` is a fit that weighed both.
+    """
+    _, slope, curvature = _likelihood(found, known)
+    unit = np.where(found.errors > 0, found.errors, 1.0)
+    covariance = np.linalg.pinv(curvature * np.outer(unit, unit), rcond=1e-9, hermitian=True) * np.outer(unit, unit)
+    return replace(found, values=found.values + covariance @ slope, covariance=covariance)
+
+
 class Contradiction(NamedTuple):
     """How far the hits alone lie from what was known.
 
@@ -102,19 +113,15 @@ class Contradiction(NamedTuple):
 
 def contradiction(found: FitResult, known: KnownSpheres) -> Contradiction:
     """Compare the hits with what was known; `found` is a fit that weighed both."""
-    layout = found.layout
-    free, slope, curvature = _likelihood(found, known)
-    unit = np.where(free, found.errors, 1.0)
-    alone = np.linalg.pinv(curvature * np.outer(unit, unit), rcond=1e-9, hermitian=True) * np.outer(unit, unit)
-    step = alone @ slope
+    layout, alone = found.layout, hits_alone(found, known)
     q, weighed = layout.to_internal(found.values), known.prior(layout)
     away = q - weighed.mean
-    chi2 = float(away @ weighed.precision @ away + slope @ step)
+    chi2 = float(away @ weighed.precision @ away + _likelihood(found, known)[1] @ (alone.values - found.values))
     n = min(layout.beta.shape[1], known.beta.shape[1])
     index = np.concatenate((layout.N, layout.sigma_R, layout.beta[:, :n].ravel()))
     mean = np.concatenate((known.N, known.sigma_R, known.beta[:, :n].ravel()))
     spread = np.concatenate((known.N_spread, known.sigma_R_spread, np.sqrt(_variances(known)[:, :n]).ravel()))
-    hits, error = (found.values + step)[index], np.sqrt(np.maximum(np.diag(alone)[index], 0))
+    hits, error = alone.values[index], np.sqrt(np.maximum(np.diag(alone.covariance)[index], 0))
     worst = int((np.abs(hits - mean) / np.hypot(error, spread)).argmax())
     return Contradiction(
         chi2,

@@ -1,7 +1,7 @@
 """How far a network's reading lies from a fit where all is as in its training: stored with its weights.
 
 A network answers whatever it is shown. Where it is shown what it was not trained on, its reading and a fit to the same
-hits go different ways.
+hits, which knows nothing of the prior, go different ways.
 """
 
 from dataclasses import dataclass
