@@ -111,8 +111,7 @@ def train_epoch(
     losses_of : function of the model's answer and the targets
         Loss of each sample (n,).
     weight : float
-        Of this process' samples: their part of a step's samples, over an equal part. Gradients are averaged over
-        processes, and thus become those of the mean over all samples of the step.
+        This process' part of a step's samples, over an equal part; gradients are averaged over processes.
     frozen : bool
         Whether batch normalisation is frozen.
 
