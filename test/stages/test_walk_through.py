@@ -44,7 +44,7 @@ STEPS = [
         ("--spheres", 1, "--network", "{here}"),
         {**SINGLE, "ANSWER": "single/resnet.h5"},
     ),
-    ("gen_traindata_fine_tuning.sh", FEW, SINGLE),
+    ("gen_traindata_fine_tuning.sh", (*FEW, "--widen", 1), SINGLE),
     ("download_params.sh", (), {}),
 ]
 # The answer to two spheres takes long for what it draws and tests; the quick start's test runs it.
