@@ -93,8 +93,8 @@ def test_fine_tuning_without_pretrained_weights_of_ones_own_or_released_is_refus
         shutil.copy(path, tmp_path)
     with pytest.raises(InputError, match=r"run/pretraining\.weights\.pt: no such checkpoint"):
         train(tmp_path / "run", "--stage", "fine_tuning", "--param", str(tmp_path))
-    with pytest.raises(InputError, match=r"param/pretraining\.weights\.pt: expected arch resnet18, found resnet34"):
-        train(tmp_path / "run", "--stage", "fine_tuning")
+    with pytest.raises(InputError, match=r"param/pretraining\.weights\.pt: expected arch resnet101, found resnet"):
+        train(tmp_path / "run", "--stage", "fine_tuning", "--arch", "resnet101")
 
 
 def test_training_from_files_works_and_refuses_other_spheres(tmp_path):

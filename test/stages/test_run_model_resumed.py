@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.network import training_step
-from support import ROOT
+from support.networks import facts_of
 from support.param import PARAM, prior_named
 from support.processes import contents
 from support.training import saved, train
@@ -156,8 +156,8 @@ def test_fine_tuning_starts_from_released_weights_where_there_are_none_of_ones_o
 
 
 def test_a_batch_of_each_process_counts_as_that_of_the_step():
-    facts = saved(ROOT / "param" / "pretraining.weights.pt")[1]
-    assert (facts.processes, facts.settings.batch, facts.per_step.batch) == (2, 64, 128)
+    facts = facts_of(prior_named("pretraining"), processes=2)
+    assert (facts.batch_of, facts.settings.batch, facts.per_step.batch) == ("process", 64, 128)
     now = dataclasses.replace(facts, settings=facts.per_step, batch_of="step", processes=1)
     assert changes_between(facts, now) == (Change("processes", 2, 1),)
 
