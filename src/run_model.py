@@ -1,10 +1,11 @@
 """Train the network.
 
 usage: python -m src.run_model --stage pretraining|fine_tuning [--prior FILE | --train FILE ..] [--init WEIGHTS] ...
+       python -m src.run_model --input matrix [--pixels 128] ...
 
 reads   param/training.toml, param/network_input.toml; a prior, DATA/fine_tuning.toml of gen_traindata_fine_tuning.sh
         for that stage if it is there, else param/STAGE.toml; or files of gen_traindata_*.sh
-writes  (STAGE ends in _single where --spheres 1)
+writes  (STAGE ends in _single where --spheres 1, and begins with published_ where --input matrix)
         DATA/network/STAGE.checkpoint.pt   all that is needed to resume
         DATA/network/STAGE.weights.pt      the averaged weights in half precision; in snapshots/, those of the best
                                            epoch and of every Nth
@@ -18,6 +19,9 @@ SIGTERM and Ctrl-C end it after the epoch, with a checkpoint.
 Fine-tuning starts from your own pretrained weights where there are some, else from the released ones, and takes over
 layers, architecture, input and scale of the labels; with a `window` (param/training.toml) it makes an input for its own
 prior, and fits the shortcut to it first. About another prior than before, it goes on from its own weights.
+
+--input matrix trains the published network, by param/published.toml and without files: matrices are drawn where they
+are read. Each epoch sees all of a set of them, which --exchange N replaces after N epochs.
 
 --processes N share each step, through torchrun; settings are those of the whole step, so that N changes none of them.
 """
@@ -63,7 +67,7 @@ from util.training.recipe import (
 
 @dataclass(frozen=True)
 class Changes:
-    """What the command line changes in training.toml; None: nothing."""
+    """What the command line changes in the settings of the stage; None: nothing."""
 
     arch: str | None
     window: int | None
@@ -154,7 +158,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--pixels", type=number(int, 1), metavar="N", help="of each side of the matrix")
     add("--no-shortcut", action="store_false", default=None, dest="shortcut", help="the network alone reads its input")
     add("--exchange", type=number(int, 1), metavar="N", help="take the next file, or set of matrices, every N epochs")
-    add("--arch", help="network, and further settings of training.toml:")
+    add("--arch", help="network, and further settings of training.toml or published.toml:")
     for name, least in (("window", 0), ("first-samples", 2), ("batch", 2), ("epoch-samples", 1), ("epochs", 1)):
         add(f"--{name}", type=number(int, least), metavar="N")
     for name, low, high in (("rate", 1e-9, 10), ("weight-decay", 0, 10), ("ema", 0, 1), ("frozen", 0, 1)):

@@ -14,6 +14,7 @@ from util.training.priors import Prior
 FRAMES = ("--frames", 60)
 NETWORK = ("--arch", "efficientnet_b0", "--batch", 4, "--epochs", 1, "--output", "{here}", "--losses", "{here}")
 FILES = ("--train", "{here}/traindata/pretraining_0.h5", "--valid", "{here}/validdata/pretraining_0.h5")
+MATRIX = ("--pixels", 64, "--epoch-samples", 8, "--validation", 4)
 FEW = ("--training", 2, "--validation", 2)
 SINGLE = {"DATA_DIR": "single", "ANSWER": "single/final.h5"}
 KIND_2 = {"FINALTEST": "kind2.h5"}
@@ -36,6 +37,7 @@ STEPS = [
     ("run_model.sh", (*NETWORK, *FILES), CPU),
     ("run_model.sh --stage fine_tuning", (*NETWORK, *FILES), CPU),
     ("run_model.sh --spheres 1", (*NETWORK, "--epoch-samples", 4, "--validation", 4), CPU),
+    ("run_model.sh --input matrix --no-shortcut --optimiser adam", (*NETWORK, *MATRIX), CPU),
     ("simulate_finaltest.sh --experiment param/single.toml", FRAMES, SINGLE),
     ("gen_finaltest_npy.sh", (), SINGLE),
     ("gen_finaltest_answer.sh --spheres 1", (), SINGLE),
@@ -87,7 +89,7 @@ def test_every_step_leaves_what_the_next_one_reads(walked):
     with h5py.File(here / "kind2.h5") as file:
         assert len(file["DistributionParameters"]) == 20
     assert len(load(Prior, here / "ranges.toml").spheres) == 2
-    for name in ("pretraining", "fine_tuning", "pretraining_single"):
+    for name in ("pretraining", "fine_tuning", "published_pretraining", "pretraining_single"):
         assert (here / f"{name}.weights.pt").exists()
     assert (here / "gauss" / "pixel.weights.pt").exists()
     assert '"f1"' in printed["run_gauss_model.sh"]
