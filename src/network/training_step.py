@@ -150,8 +150,7 @@ def train_epoch(
         worst = torch.where(sound | (worst[0] >= 0), worst, here)
         state.optimiser.step()
         state.average.update_parameters(state.net)
-        losses = losses.detach()
-        sums += torch.stack((losses.sum(), losses.square().sum(), torch.full_like(losses[0], len(losses))))
+        sums += torch.stack((losses.sum(), losses.square().sum(), torch.full_like(losses[0], len(losses)))).detach()
         if step % _LOOK == _LOOK - 1:
             _check_finite(worst, state.facts.epoch, lr)
     _check_finite(worst, state.facts.epoch, lr)

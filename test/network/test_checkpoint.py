@@ -80,12 +80,12 @@ def test_the_released_manifest_and_weights_tell_what_they_say_and_nothing_else()
     manifest = read_manifest(PARAM / "weights.json")
     told, read = leaves(content), leaves(unstructure(manifest))
     assert {place: read.get(place) for place in told} == told
-    # What came later has a default.
+    # What came after they were released has a default.
     later = {"window", "first_samples", "batch_of", "reference", "optimiser", "shortcut", "pixels", "exchange"}
-    assert {place[-1] for place in read.keys() - told.keys()} == later
+    assert {place[-1] for place in read.keys() - told.keys()} <= later
     for file in manifest.files:
         net, facts = read_weights(PARAM / file.name)
-        assert facts.curve == file.curve and facts.prior == file.prior and net.arch == file.arch == "resnet34"
+        assert facts.curve == file.curve and facts.prior == file.prior and net.arch == file.arch
 
 
 def test_a_manifest_that_leads_elsewhere_is_refused(tmp_path):
