@@ -205,7 +205,7 @@ def test_too_few_hits_and_unusable_ones_are_refused():
 
 def test_hits_of_one_sphere_are_not_taken_for_two():
     x, z = truth.hits(truth.DESIGN[:1], (200_000,), rng=np.random.default_rng(60))
-    with pytest.raises(InputError, match="fewer spheres"):
+    with pytest.raises(InputError, match="ask for --spheres auto or fewer"):
         fit(x, z)
     assert fit(x, z, spheres=1, bins=BINS).R[0] == pytest.approx(0.5, abs=2e-4)
 

@@ -64,7 +64,7 @@ def find_spheres(data: MapData, layout: Layout) -> list[tuple[float, float]]:
             best, best_objective = q, objective
     if best is None:
         raise InputError(
-            f"no {layout.spheres} spheres were found among the hits; check the hits or ask for fewer spheres"
+            f"no {layout.spheres} spheres were found among the hits; check the hits, or ask for --spheres auto or fewer"
         )
     return list(zip(best[simple.R].tolist(), best[simple.sigma_R].tolist(), strict=True))
 
@@ -288,7 +288,7 @@ def _covariances(
 
 
 def _alike(layout: Layout) -> InputError:
-    return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for fewer spheres")
+    return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for --spheres auto or fewer")
 
 
 def result_of(settled: Settled, hits: int) -> FitResult:

@@ -158,8 +158,8 @@ def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
         )
     if wanted.spheres is not None and layout.spheres != wanted.spheres:
         raise InputError(
-            f"expected {wanted.spheres} spheres, found {layout.spheres} that can be told apart; ask for fewer with "
-            "--spheres, or say where they are with --start"
+            f"expected {wanted.spheres} spheres, found {layout.spheres} that can be told apart; take as many as "
+            "there are with --spheres auto, or say where they are with --start"
         )
     shapes = tuple(shapes_of(found))
     return Selection(shapes, layout.pieces, layout.geometry_of(found.q), tuple(_said(layout, wanted)))
@@ -227,7 +227,9 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
     # Of known radii the best widths; of peaks as many as can be told apart.
     best = max(fits, key=lambda found: found.objective, default=None) if named else next(fits, None)
     if best is None:
-        raise InputError("the spheres cannot be told apart; ask for fewer, or say where they are with --start")
+        raise InputError(
+            "the spheres cannot be told apart; ask for --spheres auto or fewer, or say where they are with --start"
+        )
     return best
 
 
