@@ -108,7 +108,7 @@ def test_hits_of_an_image_know_reach_noise_and_blind_pixels(tmp_path, blind):
         assert found.reach == (0.5, 1)
         assert np.abs(found.x).max() < 0.5 and 0.97 < np.abs(found.z).max() < 1
         np.testing.assert_array_equal(found.blind, np.isnan(blind))
-        assert found.noise == pytest.approx(2 * 0.8 / 4**2 / 0.05**2)
+        assert found.noise == pytest.approx(0.8 / 4**2 / 0.05**2)
         # Two of each electron, and 2 x 0.8 / 16 of the camera in each of 798 pixels.
         assert found.variance.sum() == pytest.approx(2 * np.nansum(blind) / 4 + 798 * 0.1, rel=1e-5)
         assert (found.search, found.dataset, found.events, found.frames) == (None, None, None, 1)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from util.electrons.imported_image import on_standard_grid
 from util.electrons.shard_facts import SearchSettings, ShardFacts, reach_of
 from util.electrons.shards import MAP_SIZE, Shard, check_together, list_shards, read_facts, read_shard
 from util.finder.weighting import weight_hits
@@ -44,14 +45,16 @@ class Hits:
     reach : (float, float)
         Half extents of the camera along x and z [detector units]; (1, 1) where they are not known.
     noise : float
-        Variance that the camera adds [electrons^2 per unit of area in detector units], at 0 electrons; 0 for events.
-        Negative where an image stands on an offset, which counts as electrons but does not scatter like them.
+        What the camera adds to the variance, as so many electrons [per unit of area in detector units]; 0 for events.
+        An image on an offset, which does not scatter like electrons, has lost that much of it that the rest does.
     blind : (H, W) bool, or None
         Pixels of an image of which nothing is known, axis 0 is x, axis 1 is z; None where there are none.
     pixels : (int, int) or None
         Of the camera, along x and z; None where they are not known.
     axis : {0, 1}
         Axis of the camera's images, as their files have it, along which the polarisation lies.
+    gain_error : float
+        Relative error that all numbers of electrons share: of an image, that of its counts per electron.
     """
 
     count: int
@@ -70,6 +73,7 @@ class Hits:
     blind: NDArray[np.bool_] | None = None
     pixels: tuple[int, int] | None = None
     axis: int = 1
+    gain_error: float = 0.0
 
     @property
     def dataset(self) -> str | None:
@@ -159,24 +163,26 @@ def _hits_of_image(shard: Shard, checksums: dict[str, str]) -> Hits:
     assert image is not None and facts.imported is not None and facts.imported.noise is not None
     law = facts.imported.noise
     unknown = np.isnan(image)
-    x, z, weight, variance = hits_of_pixels(image.astype(np.float64), law.variance_per_electron, law.pixel_noise)
+    electrons = image.astype(np.float64) - law.offset
+    x, z, weight, variance = hits_of_pixels(electrons, law.variance_per_electron, max(law.pixel_noise, 0.0))
     return Hits(
-        round(float(np.nansum(image, dtype=float))),
+        round(float(np.nansum(electrons))),
         x,
         z,
         weight,
         variance,
         None,
-        shard.distribution.astype(np.float64),
+        on_standard_grid(np.where(unknown, 0, electrons)),
         facts.counts_of_frames.frames,
         facts.source,
         None,
         checksums,
         reach=facts.imported.reach,
-        noise=law.pixel_noise / (2 / max(image.shape)) ** 2,
+        noise=max(law.pixel_noise, 0.0) / law.variance_per_electron / (2 / max(image.shape)) ** 2,
         blind=unknown if unknown.any() else None,
         pixels=facts.imported.pixels,
         axis=facts.imported.axis,
+        gain_error=law.gain_error,
     )
 
 

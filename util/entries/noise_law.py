@@ -41,6 +41,9 @@ class NoiseLaw:
         How many times the image shows each electron: 4 for one quadrant copied or averaged into all.
     learnt : bool
         Whether counts_per_electron was learnt; otherwise it was given.
+    gain_error : float
+        Relative standard error of counts_per_electron; 0 where it was given, where electrons are counted, and in shards
+        that were imported before it was told.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class NoiseLaw:
     camera: float
     copies: int
     learnt: bool
+    gain_error: float = 0.0
 
     def __post_init__(self) -> None:
         if self.counts_per_electron <= 0:
@@ -61,11 +65,18 @@ class NoiseLaw:
             raise ValueError(f"expected 1, 2 or 4 copies, found {self.copies}")
         if self.variance_per_electron < 1:
             raise ValueError(f"expected a variance_per_electron of at least 1, found {self.variance_per_electron}")
+        if not 0 <= self.gain_error < 1:
+            raise ValueError(f"expected a gain_error of at least 0 and below 1, found {self.gain_error}")
 
     @property
     def pixel_noise(self) -> float:
         """Variance that a pixel without electrons adds to a sum [electrons^2]."""
         return self.copies * self.camera / self.counts_per_electron**2
+
+    @property
+    def offset(self) -> float:
+        """Electrons in each pixel of an image on an offset without which the rest scatters like electrons."""
+        return max(-self.pixel_noise, 0.0) / self.variance_per_electron
 
 
 def learn_noise(image: NDArray[np.float64], counts_per_electron: float | None) -> tuple[NoiseLaw, tuple[str, ...]]:
@@ -95,13 +106,14 @@ def learn_noise(image: NDArray[np.float64], counts_per_electron: float | None) -
             f"the image does not tell how many counts an electron adds: {why}; give it with --counts-per-electron"
         )
     if found is None or not clear:
-        gain, camera = counts_per_electron or 1.0, 0.0
+        gain, camera, error = counts_per_electron or 1.0, 0.0, 0.0
     else:
+        error = found.gain_error / found.gain
         gain, camera = found.gain, found.camera if abs(found.camera) > _CLEAR * found.camera_error else 0.0
         if _is_counted(image, found):
-            gain, camera = 1.0, 0.0
-    used = counts_per_electron or gain
-    law = NoiseLaw(used, copies * max(1.0, gain / used), camera, copies, counts_per_electron is None)
+            gain, camera, error = 1.0, 0.0, 0.0
+    used, learnt = counts_per_electron or gain, counts_per_electron is None
+    law = NoiseLaw(used, copies * max(1.0, gain / used), camera, copies, learnt, error if learnt else 0.0)
     lines = [_describe(law, found, gain)]
     if copies > 1:
         lines.append(

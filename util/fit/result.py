@@ -100,6 +100,16 @@ class FitResult:
         return (self.floor_covariance if floor else self.covariance)[np.ix_(index, index)]
 
 
+def with_gain_error(result: FitResult, gain_error: float) -> FitResult:
+    """Return an answer whose covariance holds a relative error that all numbers of electrons share.
+
+    It makes them wrong by one factor: nothing else depends on it, and how they compare does not either.
+    """
+    numbers = np.zeros(result.layout.size)
+    numbers[result.layout.numbers] = gain_error * result.values[result.layout.numbers]
+    return replace(result, covariance=result.covariance + np.outer(numbers, numbers))
+
+
 def floor_distance(
     covariance: NDArray[np.float64], n_draws: int, rng: np.random.Generator, *, spheres: int = 2
 ) -> float:
