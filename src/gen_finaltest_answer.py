@@ -40,6 +40,7 @@ from util.answer.posterior import known_spheres
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.hits import Hits, read_hits
 from util.finder.finder import FinderSettings
+from util.fit.result import with_gain_error
 from util.report.answer_figures import draw_answer
 from util.report.diagnostic_figures import Measured, draw_all
 from util.runtime import settings
@@ -78,7 +79,7 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     finaltest = options.finaltest if hits.search else None  # imported data have no frames
     spheres = None if options.model.spheres == "auto" else options.model.spheres
     truth = truth_of(finaltest, hits.dataset, hits.source, spheres)
-    detection = detection_of(hits, options.model)
+    detection, told = detection_of(hits, options.model)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
     if hits.search is None and (simulation.bias or simulation.bootstrap or options.check_integrated):
         raise InputError(
@@ -95,7 +96,7 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
         truth = None
     unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
     answer = unbiased.answer
-    steps: list[Step] = [fitted, unbiased]
+    steps: list[Step] = [replace(fitted, lines=(*told, *fitted.lines)), unbiased]
     if options.check_integrated:
         steps.append(summed_frames.check(answer, hits, options.finaltest, unbiased.further, workers=workers))
     if simulation.bootstrap:
@@ -104,6 +105,8 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
         steps.append(answer_with_prior(fitted, seen, known, unbiased, force=options.force))
     else:
         steps.append(knowledge.apply(answer, options.knowledge))
+    # At last: what all numbers of electrons share would hide how the spheres' own parameters depend on each other.
+    steps.append(Step(with_gain_error(steps[-1].answer, hits.gain_error)))
     done = join(steps)
 
     warnings, result = (*logged, *done.warnings), done.answer

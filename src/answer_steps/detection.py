@@ -1,18 +1,24 @@
-"""What the detector shows of the image: the camera's edges, what is blind, and its efficiency."""
+"""What the detector shows of the image: the edges of camera and plate, what is blind, and its efficiency."""
+
+from dataclasses import replace
 
 import numpy as np
 
 from src.answer_steps.options import Model
 from util.electrons.hits import Hits
 from util.entries.efficiency import read_efficiency, read_mask
+from util.fit import map_data
 from util.fit.detection import Detection
+from util.fit.plate_edge import find_plate
 from util.runtime.errors import InputError
 
+_PIXEL = 2 / 1024  # of a camera whose pixels are not known [half screens]
+_WITHIN = 2.0  # pixels inside the edge of a plate, from which on it is blind: the edge is blurred, and known to one
 _LEAST = 0.2  # of the disc about the middle of the camera that must be seen
 
 
-def detection_of(hits: Hits, model: Model) -> Detection:
-    """Return what the shards and the user tell of the detector.
+def detection_of(hits: Hits, model: Model) -> tuple[Detection, tuple[str, ...]]:
+    """Return what the shards and the user tell of the detector, and the hits of a plate; and lines that tell of this.
 
     Raises
     ------
@@ -33,4 +39,23 @@ def detection_of(hits: Hits, model: Model) -> Detection:
             f"{named}: expected to leave at least {100 * _LEAST:.0f} % of the camera, found {100 * share:.1f} %; "
             "a mask is 0 where the detector is blind"
         )
-    return Detection(hits.reach, seen, max(hits.noise, 0.0))
+    return _with_plate(hits, model, Detection(hits.reach, seen, hits.noise))
+
+
+def _with_plate(hits: Hits, model: Model, detection: Detection) -> tuple[Detection, tuple[str, ...]]:
+    """Return a detection that ends with a plate smaller than the camera, if there is one and it is asked for."""
+    if model.plate == "none":
+        return detection, ()
+    pixel = _PIXEL if hits.pixels is None else 2 / max(hits.pixels)
+    found = find_plate(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), detection, pixel)
+    if found is None:
+        return detection, ()
+    where = f"radius {found.radius:.4f} about x = {found.x:.4f}, z = {found.z:.4f} half screens"
+    if hits.pixels is not None:
+        x, z = (place / pixel + (size - 1) / 2 for place, size in zip(found[:2], hits.pixels, strict=True))
+        where = f"radius {found.radius / pixel:.1f} about x = {x:.1f}, z = {z:.1f} pixels"
+    line = (
+        f"the light ends at a sharp circle, as a round plate does: {where}; what lies beyond is taken as blind "
+        "(--plate none: as seen)"
+    )
+    return replace(detection, plate=found._replace(radius=found.radius - _WITHIN * pixel)), (line,)

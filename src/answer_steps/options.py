@@ -17,7 +17,18 @@ from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.options import number, option_name
 
 FEWEST_FRAMES = 400  # that measure a bias
-_OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated", "start", "fit", "mask", "efficiency")
+_OF_HITS = (
+    "figure",
+    "bias",
+    "subtract_bias",
+    "bootstrap",
+    "check_integrated",
+    "start",
+    "fit",
+    "mask",
+    "efficiency",
+    "plate",
+)
 _OF_NETWORK = ("raw", "force")
 _OF_FRAMES = ("dataset", "frame_axis")
 _NOT_RAW = (*_OF_HITS, "order", "seed", "force")
@@ -68,6 +79,8 @@ class Model:
         for which the hits call; or "none".
     mask, efficiency : Path or None
         Files that tell where the detector is blind, and how well it sees.
+    plate : {"auto", "none"}
+        Whether what lies beyond the edge of a round plate is blind where the hits show such an edge.
     """
 
     spheres: int | Literal["auto"] = 2
@@ -76,6 +89,7 @@ class Model:
     fit: tuple[Piece | Literal["auto", "none"], ...] = ("auto",)
     mask: Path | None = None
     efficiency: Path | None = None
+    plate: Literal["auto", "none"] = "auto"
 
     def __post_init__(self) -> None:
         if "none" in self.fit and len(self.fit) > 1:
@@ -200,6 +214,7 @@ class Options:
             fit=model.fit,
             mask=None if model.mask is None else model.mask.name,
             efficiency=None if model.efficiency is None else model.efficiency.name,
+            plate=model.plate,
         )
         versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
         return MadeBy(settings, versions, source, shards)
@@ -269,6 +284,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     add("--mask", type=Path, metavar="FILE", help=blind)
     add(
         "--efficiency", type=Path, metavar="FILE", help="image in the camera's pixels: relative efficiency of detection"
+    )
+    add(
+        "--plate",
+        choices=("auto", "none"),
+        default=Model.plate,
+        help="auto: what lies beyond a sharp circle at which the light ends is blind (default %(default)s)",
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 
 import h5py
 import numpy as np
@@ -189,3 +190,18 @@ def test_more_spheres_than_the_hits_hold_are_refused(rings, tmp_path):
     with pytest.raises(InputError, match="spheres"):
         answer(rings, tmp_path / "final.h5", "--spheres", 9, "--order", 4)
     assert not (tmp_path / "final.h5").exists()
+
+
+def test_the_edge_of_a_plate_is_told_and_what_lies_beyond_is_blind_unless_it_is_to_be_seen(tmp_path):
+    rng = np.random.default_rng(434)
+    x, z = np.concatenate((effects.design(100_000, rng=rng), rng.uniform(-1, 1, (2, 30_000))), axis=1)
+    lit = np.hypot(x - 0.05, z) < 0.9
+    imported(tmp_path / "shards", np.stack((x, z))[:, lit])
+    printed = [answer(tmp_path / "shards", tmp_path / f"{plate}.h5", "--plate", plate) for plate in ("auto", "none")]
+    (line,) = [line for line in printed[0].splitlines() if "sharp circle" in line]
+    radius, x, z = (float(number) for number in re.findall(r"(?:radius|x =|z =) ([\d.]+)", line))
+    assert (radius, x, z) == pytest.approx((180, 209.5, 199.5), abs=1.5)
+    assert "sharp circle" not in printed[1]
+    background = nuisances(tmp_path / "auto.h5")["background"]
+    assert background["Value"] == pytest.approx(30_000 * np.pi / 4, abs=4 * background["Error"])
+    assert [read_made_by(tmp_path / f"{plate}.h5").settings.plate for plate in ("auto", "none")] == ["auto", "none"]

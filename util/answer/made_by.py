@@ -34,6 +34,7 @@ class AnswerSettings:
     fit: tuple[str, ...] = ()
     mask: str | None = None
     efficiency: str | None = None
+    plate: Literal["auto", "none"] = "none"
 
 
 @dataclass(frozen=True)

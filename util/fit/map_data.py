@@ -78,7 +78,7 @@ class Hits(NamedTuple):
 
     def seen_by(self, detection: Detection) -> "Hits":
         """Return the hits that do not lie where the detector is blind, as hot spots under a mask do."""
-        if detection.efficiency is None:
+        if detection.efficiency is None and detection.plate is None:
             return self
         kept = detection.at(self.x, self.z) > 0
         variance = None if self.variance is None else self.variance[kept]
@@ -102,10 +102,8 @@ class Hits(NamedTuple):
 def fold_hits(hits: Hits, geometry: ImageGeometry, bins: PolarBins, detection: Detection) -> MapData:
     """Fold hits; leave out what lies where the detector is blind."""
     folded = fold(hits.x, hits.z, hits.weight, geometry, bins, variance=hits.variance)
-    exposure, pedestal = detection.exposure(bins, geometry), detection.pedestal(bins)
+    exposure, pedestal = detection.exposure(bins, geometry), detection.pedestal(bins, geometry)
     if not isinstance(exposure, float):
         blind = exposure == 0
         folded = PolarMap(np.where(blind, 0, folded.quadrants), np.where(blind.all(axis=0), 0, folded.variance))
-        if not isinstance(pedestal, float):
-            pedestal = np.where(blind, 0, pedestal)
     return MapData(bins, geometry, folded, exposure, pedestal)
