@@ -17,18 +17,8 @@ from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.options import number, option_name
 
 FEWEST_FRAMES = 400  # that measure a bias
-_OF_HITS = (
-    "figure",
-    "bias",
-    "subtract_bias",
-    "bootstrap",
-    "check_integrated",
-    "start",
-    "fit",
-    "mask",
-    "efficiency",
-    "plate",
-)
+_OF_IMAGE = ("start", "fit", "mask", "efficiency", "plate")
+_OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated", *_OF_IMAGE)
 _OF_NETWORK = ("raw", "force")
 _OF_FRAMES = ("dataset", "frame_axis")
 _NOT_RAW = (*_OF_HITS, "order", "seed", "force")
