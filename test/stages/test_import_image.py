@@ -69,6 +69,8 @@ def test_the_answer_of_an_image_is_the_truth_within_its_errors_and_says_that_the
         assert row["Value"] == pytest.approx(sphere.R, abs=5 * row["Error"])
         assert row["Error"] < 3e-4
         assert found[f"N_{number}"]["Value"] == pytest.approx(75_000, rel=0.1)
+        gain_error = read_shard(shards / "final_0_1.npz").facts.imported.noise.gain_error
+        assert found[f"N_{number}"]["Error"] > gain_error * found[f"N_{number}"]["Value"] > 500
 
 
 @pytest.mark.parametrize("option", [("--bias", 500), ("--bootstrap", 2), ("--check-integrated",)])
