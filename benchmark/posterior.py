@@ -96,7 +96,7 @@ def score(block: int, options: Options) -> Scored:
         pulls.append((found.values[index] - truth) / found.errors[index])
         p = [contradiction(fitted, known).p]
         if facts.reference and np.diff(fitted.R).min(initial=1.0) >= APART:
-            p.append(facts.reference.p(read[i], hits_alone(fitted, known).beta, electrons))
+            p.append(facts.reference.p(read[i], hits_alone(fitted).beta, electrons))
         least.append(min(p))
     return Scored(np.array(distances), np.array(pulls), np.array(least))
 

@@ -15,4 +15,5 @@ common=(--batch 2048 --epoch-samples 409600 --epochs 1000 --ema 0.999 --precisio
 bash script/run_model.sh --stage pretraining --minutes 6 --rate 1e-3 "${common[@]}" "$PARAM_DIR/pretraining.toml" "$@"
 bash script/run_model.sh --stage fine_tuning --minutes 4 --rate 6e-4 --frozen 0 \
     "${common[@]}" "$PARAM_DIR/fine_tuning.toml" "$@"
-exec bash script/release_weights.sh --parts "$DATA_DIR/weights_parts"
+exec bash script/release_weights.sh --parts "$DATA_DIR/weights_parts" \
+    --weights "$DATA_DIR/network/pretraining.weights.pt" "$DATA_DIR/network/fine_tuning.weights.pt"

@@ -70,7 +70,13 @@ def look(options: Options, hits: Hits) -> network.Look:
             "--method resnet: expected the weights, found none; name them, or their folder, with --network"
         )
     paths = network.find_weights(options.network)
-    return network.look(paths, hits.x, hits.z, hits.weight, spheres=options.few_spheres)
+    seen = network.look(paths, hits.x, hits.z, hits.weight, spheres=options.few_spheres)
+    if not options.raw and options.model.highest_order < 2 * seen.prior.betas:
+        raise InputError(
+            f"--order: expected {2 * seen.prior.betas}, up to which the prior of {seen.weights.name} goes, found "
+            f"{options.model.highest_order}; leave it out, or answer with METHOD=likelihood"
+        )
+    return seen
 
 
 def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
@@ -102,7 +108,7 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     if simulation.bootstrap:
         steps.append(check_errors(answer, hits, simulation, hit_weights=weights, workers=workers))
     if seen is not None and known is not None:
-        steps.append(answer_with_prior(fitted, seen, known, unbiased, force=options.force))
+        steps.append(answer_with_prior(fitted, seen, known, unbiased, seed=simulation.seed, force=options.force))
     else:
         steps.append(knowledge.apply(answer, options.knowledge))
     # At last: what all numbers of electrons share would hide how the spheres' own parameters depend on each other.

@@ -20,7 +20,7 @@ from src.network.model import SphereNet
 from src.network.reference import SAMPLES, measure_reference
 from src.network.weights import half, read_facts, read_weights
 from util.runtime.atomic_file import replacing
-from util.runtime.errors import run_program
+from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
 from util.runtime.options import as_options, number
 from util.training.released import Manifest, Piece, ReleasedWeights, read_manifest
@@ -72,7 +72,10 @@ def release(source: Path, target: Path, samples: int) -> None:
     net, facts = read_weights(source)
     if samples and facts.reference is None and facts.prior is not None and isinstance(net, SphereNet):
         print(f"{source.name}: compares its readings with fits to {samples} samples")
-        reference = measure_reference(net, facts.prior, facts.seed, samples)
+        try:
+            reference = measure_reference(net, facts.prior, facts.seed, samples)
+        except ValueError as error:
+            raise InputError(f"{source}: {error}; use a larger --reference, or 0 for none") from None
         write_checkpoint(target, half(net.state_dict()), replace(facts, reference=reference))
     elif target.resolve() != source.resolve():
         content = source.read_bytes()

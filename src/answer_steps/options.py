@@ -28,7 +28,11 @@ _NOT_OF: dict[Method, tuple[str, ...]] = {
     "likelihood": (*_OF_NETWORK, *_OF_FRAMES),
     "integrated": (*_OF_HITS, *_OF_NETWORK, "hit_weights"),
     # It has a prior of its own, by which betas that the hits do not tell are known and I(c) >= 0.
-    "resnet": (*_OF_FRAMES, "orders", "prior", "nonnegative", "bootstrap", "check_integrated", "start"),
+    # The network reads what a whole, even detector shows.
+    "resnet": (
+        *("orders", "prior", "nonnegative", "bootstrap", "check_integrated", "start", "mask", "efficiency"),
+        *_OF_FRAMES,
+    ),
 }
 
 

@@ -39,7 +39,9 @@ def used_network(seen: Look) -> dict[str, Any]:
     }
 
 
-def answer_with_prior(fitted: Fitted, seen: Look, known: KnownSpheres, unbiased: Unbiased, *, force: bool) -> Step:
+def answer_with_prior(
+    fitted: Fitted, seen: Look, known: KnownSpheres, unbiased: Unbiased, *, seed: int, force: bool
+) -> Step:
     """Put hits and prior together.
 
     Parameters
@@ -51,6 +53,8 @@ def answer_with_prior(fitted: Fitted, seen: Look, known: KnownSpheres, unbiased:
         The prior's means and spreads.
     unbiased : Unbiased
         The step that measured the finder's bias.
+    seed : int
+        Of the draws from the posterior.
     force : bool
         Whether to answer although the tests speak against it.
 
@@ -60,7 +64,8 @@ def answer_with_prior(fitted: Fitted, seen: Look, known: KnownSpheres, unbiased:
         They do, clearly, and `force` is not set.
     """
     found = fitted.answer
-    own = [_against_prior(found, known, seen), *_against_network(hits_alone(found, known), seen)]
+    read, silent = _against_network(hits_alone(found), seen)
+    own = [_against_prior(found, known, seen), *read]
     tests = (*fitted.goodness.tests, *own)
     clear = [test for test in tests if test.p < _REFUSE and (test in own or test.name in _WHOLE)]
     if clear and not force:
@@ -72,11 +77,11 @@ def answer_with_prior(fitted: Fitted, seen: Look, known: KnownSpheres, unbiased:
         )
     subtracted = unbiased.bias if unbiased.further is not None else None
     bias = None if subtracted is None else (subtracted.bias, subtracted.covariance)
-    after = posterior(found, seen.prior, known, rng=np.random.default_rng(2), bias=bias)
+    after = posterior(found, seen.prior, known, rng=np.random.default_rng([2, seed]), bias=bias)
     goodness = replace(fitted.goodness, tests=tests)
     return Step(
         after,
-        lines=tuple(f"{test.name}: {test.text}, p = {test.p:.3g}" for test in own),
+        lines=(*(f"{test.name}: {test.text}, p = {test.p:.3g}" for test in own), *silent),
         warnings=(*(f"{test.text} (p = {test.p:.1g})" for test in own if test.p < ALARM), *cautions(after)),
         tables={"Tests": Table(goodness.rows()), "Network": Table(answer_rows(seen.R, seen.beta))},
         facts=used_network(seen),
@@ -92,16 +97,17 @@ def _against_prior(found: FitResult, known: KnownSpheres, seen: Look) -> Test:
     return Test("prior", against.chi2, float("nan"), against.p, text)
 
 
-def _against_network(found: FitResult, seen: Look) -> list[Test]:
-    """Compare reading and hits, where the samples of the training tell how far they may lie apart.
+def _against_network(found: FitResult, seen: Look) -> tuple[list[Test], list[str]]:
+    """Compare reading and hits, where the samples of the training tell how far they may lie apart, or say why not.
 
     The hits alone, since a prior draws a fit to few electrons its own way, and the reading not.
     """
-    reference, n = seen.facts.reference, seen.beta.shape[1]
-    if reference is None or found.beta.shape[1] != n or (len(found.R) > 1 and np.diff(found.R).min() < APART):
-        return []
-    p = reference.p(seen.beta, found.beta, float(found.electrons.sum()))
-    text = (
-        f"the network reads betas that lie {np.abs(seen.beta - found.beta).max():.4f} from what the hits tell at most"
-    )
-    return [Test("network", float("nan"), float("nan"), p, text)]
+    reference = seen.facts.reference
+    if reference is None:
+        return [], ["network: its reading is compared with the hits only of weights that release_weights.sh released"]
+    if len(found.R) > 1 and np.diff(found.R).min() < APART:
+        return [], [f"network: its reading is not compared with the hits of spheres less than {APART} apart"]
+    p = reference.p(seen.beta, found.beta[:, : seen.beta.shape[1]], float(found.electrons.sum()))
+    away = np.abs(seen.beta - found.beta[:, : seen.beta.shape[1]]).max()
+    text = f"the network reads betas that lie {away:.4f} from what the hits tell at most"
+    return [Test("network", float("nan"), float("nan"), p, text)], []

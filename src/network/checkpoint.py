@@ -115,8 +115,8 @@ class TrainingState(Generic[F]):
         """Take over the tensors of a checkpoint that `write` wrote."""
         self.net.load_state_dict(tensors["net"])
         self.average.load_state_dict(tensors["average"])
-        # Its settings are those of now, not those of the checkpoint.
-        own = [{key: group[key] for key in group.keys() - {"params"}} for group in self.optimiser.param_groups]
-        self.optimiser.load_state_dict(tensors["optimiser"])
-        for group, settings in zip(self.optimiser.param_groups, own, strict=True):
-            group.update(settings)
+        # Its settings are those of now, not those of the checkpoint; by these the optimiser places what it loads, which
+        # one of a CPU does otherwise than one of a GPU.
+        saved, now = tensors["optimiser"], self.optimiser.state_dict()["param_groups"]
+        own = [{**group, "params": before["params"]} for group, before in zip(now, saved["param_groups"], strict=True)]
+        self.optimiser.load_state_dict({**saved, "param_groups": own})

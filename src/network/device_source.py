@@ -31,7 +31,8 @@ class DeviceSource(PriorSource):
     def batches(self, inputs: InputSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Draw this process' part of the batches of an epoch: parameters at its begin, maps as they are asked for."""
         mine, steps = share_of(self.settings.batch, self.rank, self.ranks), self.steps(epoch)
-        draws = self._on_device(mine * steps, TRAINING, epoch, self.rank)
+        with self._told():
+            draws = self._on_device(mine * steps, TRAINING, epoch, self.rank)
         drawer = _map_drawer(inputs, self.device)
         for step in range(steps):
             part = DeviceDraws(*(values[step * mine : (step + 1) * mine] for values in draws))

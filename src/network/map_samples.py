@@ -26,6 +26,7 @@ from util.training.priors import Prior, SpherePrior
 _PART = 4096  # draws at a time whose I(c) is looked at
 _ANGLES_PER_PERIOD = 64  # where I(c) >= 0 is asked for, in the shortest period of a PAD
 _MOST_ROUNDS = 200
+_FARTHEST = 35  # standard deviations of limits from mu: beyond, probabilities underflow
 
 
 class DeviceDraws(NamedTuple):
@@ -45,6 +46,13 @@ class PriorDrawer:
         angles = torch.linspace(0, math.pi / 2, _ANGLES_PER_PERIOD * prior.betas // 2 + 1, dtype=torch.float64)
         values = [pad.intensity(row, np.cos(angles.numpy())) - 0.5 for row in np.eye(prior.betas)]
         self._legendre = torch.from_numpy(np.array(values)).to(device)
+        for sphere in prior.spheres:
+            for mu, sigma, (low, high) in zip(sphere.mu, sphere.sigma, sphere.limits, strict=True):
+                if max(low - mu, mu - high) > _FARTHEST * sigma:
+                    raise ValueError(
+                        f"limits [{low}, {high}] lie more than {_FARTHEST} sigma from mu = {mu}, where a GPU cannot "
+                        "draw; correct them, or train with NGPU=0"
+                    )
 
     def draw(self, n: int, generator: torch.Generator) -> DeviceDraws:
         """Draw the parameters of `n` samples; waits for the device a few times.

@@ -43,7 +43,7 @@ def measure_reference(net: SphereNet, prior: Prior, seed: int, samples: int = SA
         except InputError:
             fitted.append(np.full(read.shape[1:], np.nan))
             continue
-        fitted.append(hits_alone(found, known).beta)
+        fitted.append(hits_alone(found).beta)
     away = read - np.array(fitted)
     sound = np.isfinite(away).all(axis=(1, 2))
     return reference_of(away[sound], float(electrons.mean()))

@@ -4,6 +4,7 @@ Both are a `SampleSource`, and what they yield fits the network that asks.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
@@ -144,10 +145,8 @@ class PriorSource:
 
     def first_draws(self, inputs: InputSettings) -> Draws:
         """Draw the parameters of as many samples as the settings say."""
-        try:
+        with self._told():
             draws = self._parameters(self.settings.first_samples, FIRST)
-        except ValueError as error:
-            raise InputError(f"{self.name}: {error}") from None
         return fitting_draws(draws, inputs, len(self.prior.spheres), self.name)
 
     def first_samples(self, inputs: InputSettings) -> Iterator[Samples]:
@@ -169,7 +168,17 @@ class PriorSource:
         return self._draw(inputs, self.valid, VALIDATION)
 
     def _draw(self, inputs: InputSettings, n: int, *key: int) -> Samples:
-        return _fitting(self._make(inputs, n, *key), inputs, len(self.prior.spheres), self.name)
+        with self._told():
+            samples = self._make(inputs, n, *key)
+        return _fitting(samples, inputs, len(self.prior.spheres), self.name)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Name the prior that cannot be drawn from."""
+        try:
+            yield
+        except ValueError as error:
+            raise InputError(f"{self.name}: {error}") from None
 
     def _make(self, inputs: InputSettings, n: int, *key: int) -> Samples:
         return fresh_samples(self.prior, inputs, n, rng=seeded(self.seed, *key))

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from support.param import prior_named
-from util.answer.posterior import contradiction, known_spheres, posterior
+from util.answer.posterior import contradiction, hits_alone, known_spheres, posterior
 from util.fit.folded_map import fit_folded
+from util.fit.known_spheres import KnownSpheres
+from util.fit.likelihood import fit
 from util.physics import pad
 from util.physics.polar_map import PolarBins
+from util.physics.sampling import project, sample_sphere
 from util.physics.shell_maps import expected_maps, observe
 from util.training.priors import draw
 
@@ -79,6 +82,31 @@ def test_a_bias_is_taken_off_what_the_hits_tell_and_its_error_widens_the_answer(
     covariance[index, index] = (3 * found.errors[index]) ** 2
     uncertain = together(found, known, bias=(bias, covariance))
     assert uncertain.errors[index] > 1.5 * plain.errors[index]
+
+
+def test_what_the_hits_alone_say_is_a_fit_without_the_prior_however_uneven_their_variance():
+    beta = [(0.2, 0.5, 0.1), (0.6, 0.3, -0.05)]
+    rng = np.random.default_rng(3)
+    parts = [
+        project(*sample_sphere(b, R, 0.01, 60_000, rng=rng), rng=rng) for R, b in zip((0.5, 0.8), beta, strict=True)
+    ]
+    x, z = np.concatenate(parts, axis=1)
+    variance = np.where(np.hypot(x, z) > 0.55, 5.0, 1.0)
+    known = KnownSpheres(
+        N=np.full(2, 6e4),
+        N_spread=np.full(2, 3e3),
+        sigma_R=np.full(2, 0.0095),
+        sigma_R_spread=np.full(2, 1e-3),
+        beta=np.array(beta) + 0.01,
+        beta_covariance=np.array([np.eye(3) * 0.01**2] * 2),
+    )
+    start = [(0.5, 0.01), (0.8, 0.01)]
+    options = {"variance": variance, "order": 6, "start": start}
+    plain, both = fit(x, z, np.ones(x.size), **options), fit(x, z, np.ones(x.size), known=known, **options)
+    assert np.abs(both.beta - plain.beta).max() > 0.3 * plain.errors[plain.layout.beta].min()  # the prior does matter
+    alone = hits_alone(both)
+    assert alone.errors == pytest.approx(plain.errors, rel=0.05)
+    assert (alone.values - plain.values) / plain.errors == pytest.approx(0, abs=0.1)
 
 
 def test_samples_of_the_prior_do_not_contradict_it(draws):

@@ -45,13 +45,20 @@ def test_the_prior_is_the_normal_one_of_betas_at_the_expected_number():
     assert away @ prior.precision @ away == pytest.approx(1**2 + 2**2)
 
 
-def test_betas_follow_a_number_of_electrons_that_is_not_the_expected_one():
+def test_only_the_ratio_of_the_numbers_is_known():
     layout = Layout(2, 6)
     prior = KNOWN.prior(layout)
-    values = np.zeros(layout.size)
-    values[layout.N], values[layout.sigma_R], values[layout.beta] = KNOWN.N * [1.3, 1.0], KNOWN.sigma_R, KNOWN.beta
-    away = layout.to_internal(values) - prior.mean
-    assert away @ prior.precision @ away == pytest.approx((0.3 * 2e5 / 2e4) ** 2)
+
+    def chi2(first, second):
+        values = np.zeros(layout.size)
+        values[layout.N], values[layout.sigma_R], values[layout.beta] = KNOWN.N * [first, second], 0.008, KNOWN.beta
+        away = layout.to_internal(values) - prior.mean
+        return away @ prior.precision @ away
+
+    assert chi2(1.7, 1.7) == pytest.approx(0, abs=1e-9)
+    assert chi2(1.3, 1.0) == pytest.approx((0.3 * 2e5) ** 2 / (2 * 2e4**2))
+    one = KnownSpheres(*(part[:1] for part in vars(KNOWN).values()))
+    assert one.of_ratios() == pytest.approx(0)
 
 
 def test_clear_hits_outweigh_what_was_known():

@@ -26,6 +26,19 @@ def test_a_reading_far_off_along_a_direction_in_which_samples_hardly_differ_is_t
     assert reference.p(odd, np.zeros((2, 2)), 1e6) < 1e-6
 
 
+def test_so_few_samples_that_their_covariance_is_chance_are_refused():
+    with pytest.raises(ValueError, match="expected at least 40 samples"):
+        reference_of(scatter(39, 0), 1e6)
+
+
+def test_a_small_reference_is_no_stricter_than_a_large_one():
+    p = [
+        reference_of(scatter(60, seed), 1e6).p(away, np.zeros((2, 2)), 1e6)
+        for seed, away in enumerate(scatter(1000, 7))
+    ]
+    assert np.mean(np.array(p) < 0.05) < 0.08  # 0.10 where each sample has a part in its own yardstick
+
+
 def test_fewer_electrons_let_both_scatter_more():
     reference = reference_of(scatter(2000, 0), 1e6)
     p = [reference.p(away, np.zeros((2, 2)), 1e6 / 4) for away in scatter(1000, 2, scale=2.0)]

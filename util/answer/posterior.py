@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from util.fit.fisher_scoring import inverse_information
 from util.fit.known_spheres import KnownSpheres
 from util.fit.parameters import Layout
-from util.fit.result import FitResult
+from util.fit.result import Evidence, FitResult
 from util.fit.truncated_normal import draw_within
 from util.physics import pad
 from util.training.priors import Prior, draw_betas
@@ -65,30 +64,21 @@ def _limits(prior: Prior, layout: Layout) -> tuple[NDArray[np.float64], NDArray[
     return np.concatenate(slopes), np.concatenate(least)
 
 
-def _likelihood(
-    found: FitResult, known: KnownSpheres
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Take what was known out of a fit: which parameters are free; slope and minus curvature of the likelihood."""
-    layout = found.layout
-    q = layout.to_internal(found.values)
-    by_value = np.linalg.inv(layout.to_public(q)[1])
-    weighed = known.prior(layout)
-    slope = by_value.T @ (weighed.precision @ (q - weighed.mean))
-    curvature = -by_value.T @ weighed.precision @ by_value
-    free = np.diag(found.covariance) > 0
-    curvature[np.ix_(free, free)] += inverse_information(found.covariance[np.ix_(free, free)])[0]
-    return free, slope, curvature
+def _evidence_of(found: FitResult) -> Evidence:
+    if found.evidence is None:
+        raise ValueError("expected a fit that weighed what is known of the spheres, found one of the hits alone")
+    return found.evidence
 
 
-def hits_alone(found: FitResult, known: KnownSpheres) -> FitResult:
+def hits_alone(found: FitResult) -> FitResult:
     """Return what the hits say without what was known: values and covariance.
 
     What they do not tell stays as it was found, with the error 0; `found` is a fit that weighed both.
     """
-    _, slope, curvature = _likelihood(found, known)
+    slope, curvature = _evidence_of(found)
     unit = np.where(found.errors > 0, found.errors, 1.0)
     covariance = np.linalg.pinv(curvature * np.outer(unit, unit), rcond=1e-9, hermitian=True) * np.outer(unit, unit)
-    return replace(found, values=found.values + covariance @ slope, covariance=covariance)
+    return replace(found, values=found.values + covariance @ slope, covariance=covariance, evidence=None)
 
 
 class Contradiction(NamedTuple):
@@ -113,10 +103,10 @@ class Contradiction(NamedTuple):
 
 def contradiction(found: FitResult, known: KnownSpheres) -> Contradiction:
     """Compare the hits with what was known; `found` is a fit that weighed both."""
-    layout, alone = found.layout, hits_alone(found, known)
+    layout, alone, known = found.layout, hits_alone(found), known.at(float(found.electrons.sum()))
     q, weighed = layout.to_internal(found.values), known.prior(layout)
     away = q - weighed.mean
-    chi2 = float(away @ weighed.precision @ away + _likelihood(found, known)[1] @ (alone.values - found.values))
+    chi2 = float(away @ weighed.precision @ away + _evidence_of(found).slope @ (alone.values - found.values))
     n = min(layout.beta.shape[1], known.beta.shape[1])
     index = np.concatenate((layout.N, layout.sigma_R, layout.beta[:, :n].ravel()))
     mean = np.concatenate((known.N, known.sigma_R, known.beta[:, :n].ravel()))
@@ -125,7 +115,7 @@ def contradiction(found: FitResult, known: KnownSpheres) -> Contradiction:
     worst = int((np.abs(hits - mean) / np.hypot(error, spread)).argmax())
     return Contradiction(
         chi2,
-        float(stats.chi2.sf(chi2, index.size)),
+        float(stats.chi2.sf(chi2, index.size - 1)),  # of the numbers, only their ratios are known
         layout.names[index[worst]],
         (float(hits[worst]), float(error[worst])),
         (float(mean[worst]), float(spread[worst])),
@@ -160,23 +150,23 @@ def posterior(
     chains : int
         Draws are 60 times as many.
     """
-    layout = found.layout
-    free, slope, curvature = _likelihood(found, known)
+    layout, known = found.layout, known.at(float(found.electrons.sum()))
+    free, (slope, curvature) = found.errors > 0, _evidence_of(found)
     if bias is not None:
         widened = np.linalg.inv(np.eye(layout.size) + curvature @ bias[1])
         slope, curvature = widened @ (slope - curvature @ bias[0]), widened @ curvature
 
-    mean, precision = found.values.copy(), np.zeros(layout.size)
+    mean, precision = found.values.copy(), np.zeros((layout.size, layout.size))
     for index, sphere in zip(layout.beta, prior.spheres, strict=True):
         told = index[: prior.betas]
-        mean[told], precision[told] = sphere.mu[: told.size], np.array(sphere.sigma[: told.size]) ** -2.0
-    mean[layout.N], precision[layout.N] = known.N, known.N_spread**-2
-    mean[layout.sigma_R], precision[layout.sigma_R] = known.sigma_R, known.sigma_R_spread**-2
+        mean[told], precision[told, told] = sphere.mu[: told.size], np.array(sphere.sigma[: told.size]) ** -2.0
+    mean[layout.N], precision[np.ix_(layout.N, layout.N)] = known.N, known.of_ratios()
+    mean[layout.sigma_R], precision[layout.sigma_R, layout.sigma_R] = known.sigma_R, known.sigma_R_spread**-2
 
     # From here on in errors of the fit, from its values.
     unit = np.where(free, found.errors, 1.0)
-    total = (curvature + np.diag(precision)) * np.outer(unit, unit)
-    slope = (slope + precision * (mean - found.values)) * unit
+    total = (curvature + precision) * np.outer(unit, unit)
+    slope = (slope + precision @ (mean - found.values)) * unit
     total[~free, ~free] = 1e12
     total = (total + total.T) / 2
     slopes, least = _limits(prior, layout)
@@ -195,7 +185,8 @@ def posterior(
     )
     covariance = np.cov(draws, rowvar=False) * np.outer(unit, unit)
     covariance[~free] = covariance[:, ~free] = 0
-    return replace(found, values=found.values + draws.mean(axis=0) * unit * free, covariance=covariance)
+    values = found.values + draws.mean(axis=0) * unit * free
+    return replace(found, values=values, covariance=covariance, evidence=None)
 
 
 def _allowed(found: FitResult, known: KnownSpheres) -> NDArray[np.float64]:

@@ -56,7 +56,8 @@ def fit_folded(
     model = MapModel(bins, layout, known=known)
     width = np.full(layout.spheres, _START_SIGMA) if known is None else known.sigma_R
     starts = (solve_linear(model, data, model.at(np.array(radii), width)) for radii in tries)
-    best = max((score_map(model, data, q, known_geometry=True) for q in starts), key=lambda scored: scored.objective)
+    climbs = (score_map(model, data, q, known_geometry=True) for q in starts)
+    best = max(climbs, key=lambda scored: (scored.converged, scored.objective))
     if not best.converged:
         raise InputError(f"the fit of {layout.spheres} spheres did not converge; name other radii")
     q = best.q[layout.ascending(best.q)]

@@ -4,8 +4,8 @@ Where hits tell a parameter well a prior hardly moves it. Where they do not, as 
 the fit from numbers that no sphere has.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class KnownSpheres:
     Attributes
     ----------
     N, N_spread : arrays (S,)
-        Electrons.
+        Electrons. Only their ratios are known; their sum is what betas are weighed by.
     sigma_R, sigma_R_spread : arrays (S,)
         Detector units.
     beta, beta_covariance : arrays (S, n), (S, n, n)
@@ -39,6 +39,17 @@ class KnownSpheres:
     sigma_R_spread: NDArray[np.float64]
     beta: NDArray[np.float64]
     beta_covariance: NDArray[np.float64]
+
+    def at(self, electrons: float) -> Self:
+        """Return the same for so many electrons of all spheres."""
+        scale = electrons / self.N.sum()
+        return replace(self, N=self.N * scale, N_spread=self.N_spread * scale)
+
+    def of_ratios(self) -> NDArray[np.float64]:
+        """Return the precision (S, S) of the numbers of electrons, of which all in proportion are as likely."""
+        beside = np.eye(self.N.size) - np.outer(self.N / self.N.sum(), np.ones(self.N.size))
+        spread = beside @ np.diag(self.N_spread**2) @ beside.T
+        return np.asarray(beside.T @ np.linalg.pinv(spread, rcond=1e-9, hermitian=True) @ beside)
 
     def prior(self, layout: Layout) -> NormalPrior:
         """Return the prior of the parameters of a layout of as many spheres.
@@ -54,7 +65,7 @@ class KnownSpheres:
             tied[np.arange(known), index] = 1
             tied[:, number] = -beta
             precision += tied.T @ np.linalg.inv(self.beta_covariance[s, :known, :known] * self.N[s] ** 2) @ tied
-            precision[number, number] += self.N_spread[s] ** -2
             precision[width, width] += self.sigma_R_spread[s] ** -2
             mean[number], mean[width], mean[index] = self.N[s], self.sigma_R[s], beta * self.N[s]
+        precision[np.ix_(layout.N, layout.N)] += self.of_ratios()
         return NormalPrior(mean, precision)

@@ -17,18 +17,16 @@ from util.fit.detection import Detection
 from util.fit.fisher_scoring import (
     CONVERGED,
     floor_of,
-    inverse_of_free,
-    is_free,
     narrowest_in,
-    prior_of,
     score_map,
     solve_linear,
 )
+from util.fit.fit_errors import alike, errors_of
 from util.fit.known_spheres import KnownSpheres
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout, Piece
-from util.fit.result import FitResult
+from util.fit.result import Evidence, FitResult
 from util.fit.starting_geometry import find_centre
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins, coarsen
@@ -191,6 +189,9 @@ def settle(
     data = fold_hits(hits, geometry, bins, detection)
     model = MapModel(bins, layout, geometry, known)
     q = solve_linear(model, data, model.at(*np.array(start, dtype=float).T))
+    if known and (electrons := float(q[layout.N].sum())) > 0:
+        # Of hits under a mask, or of a background, their sum of weights does not tell.
+        model.known = known = known.at(electrons)
     iterations = 0
     for _ in range(_OUTER_ROUNDS):
         q, objective, steps, converged = score_map(model, data, q, decrement=decrement, widest=widest)
@@ -247,50 +248,6 @@ def _moved(model: MapModel, data: MapData, q: NDArray[np.float64]) -> float:
     return float((beyond**2 * np.diag(information)).max())
 
 
-def _variance_per_electron(data: MapData) -> NDArray[np.float64]:
-    """Return the variance that weights add, over their sum, in the neighbourhood of each bin.
-
-    A neighbourhood, because a bin without hits tells nothing of its own.
-    """
-    counts, variance = data.counts.sum(axis=0), data.folded.variance
-    by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in counts.shape)
-    mean = variance.sum() / counts.sum()
-    variance, electrons = (coarsen(part, by_rho, by_angle) for part in (variance, counts))
-    ratio = (variance + _FEWEST_PER_BLOCK * mean) / np.maximum(electrons + _FEWEST_PER_BLOCK, 1)
-    return ratio.repeat(by_rho, axis=0).repeat(by_angle, axis=1)
-
-
-def _covariances(
-    model: MapModel, data: MapData, q: NDArray[np.float64], mu: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Return the covariance, that of unit weights, both (P, P) of internal parameters, and the condition number.
-
-    The score is unbiased whatever the weights; they widen its variance, which is taken from the data: the sandwich
-    (Huber 1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
-    """
-    slopes, free = model.slopes(q), is_free(model, q)
-    variance, prior = np.maximum(mu, floor_of(data)), prior_of(model, data).precision
-    inverse, singular = inverse_of_free(slopes.gram(data.exposure**2 / variance) + prior, free)
-    if singular == np.inf:
-        raise _alike(model.layout)
-    # Where a PAD is zero nothing is seen, but what is expected there is known only to its error: take at least that.
-    own = slopes.owner
-    squares = ((inverse[np.ix_(own, own)] @ slopes.flat) * slopes.flat).sum(axis=0)
-    known_to = np.sqrt(np.maximum(squares, 0)).reshape(mu.shape[1:]) / 4
-    expected = np.maximum(mu, data.exposure * known_to)
-    variance = np.maximum(variance, expected)
-    floor, condition = inverse_of_free(slopes.gram(data.exposure**2 / variance) + prior, free)
-    if condition == np.inf:
-        raise _alike(model.layout)
-    meat = slopes.gram(data.exposure**2 * expected * _variance_per_electron(data) / variance**2)
-    meat += prior * data.variance_per_electron
-    return floor @ meat @ floor, floor, condition
-
-
-def _alike(layout: Layout) -> InputError:
-    return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for --spheres auto or fewer")
-
-
 def result_of(settled: Settled, hits: int) -> FitResult:
     """Return a fit of so many hits with its errors.
 
@@ -301,25 +258,30 @@ def result_of(settled: Settled, hits: int) -> FitResult:
     """
     model, data, q, _, iterations, converged = settled
     layout, mu = model.layout, data.expected(model.counts(q))
-    sandwich, floor, condition = _covariances(model, data, q, mu)
-    uncertain = np.sqrt(np.diag(sandwich))[layout.N]
+    errors = errors_of(model, data, q, mu)
+    uncertain = np.sqrt(np.diag(errors.covariance))[layout.N]
     width = q[layout.sigma_R]
     close = np.diff(q[layout.R]) < np.minimum(width[:-1], width[1:]) / 2
     collapsed = width <= narrowest_in(model.bins)
     # What is known before tells even spheres that lie on each other.
     if collapsed.any() or (q[layout.N] < 5 * uncertain).any() or (close.any() and not model.known):
-        raise _alike(layout)
+        raise alike(layout)
     values, turn = layout.to_public(q)
     deviance, dof = _deviance(data, mu, layout.size - 2)
+    evidence = errors.evidence
+    if evidence:
+        by_value = np.linalg.inv(turn)
+        evidence = Evidence(by_value.T @ evidence.slope, by_value.T @ evidence.curvature @ by_value)
     return FitResult(
         layout=layout,
         values=values,
-        covariance=turn @ sandwich @ turn.T,
-        floor_covariance=turn @ floor @ turn.T,
+        covariance=turn @ errors.covariance @ turn.T,
+        floor_covariance=turn @ errors.floor @ turn.T,
         deviance=deviance,
         dof=dof,
-        condition=condition,
+        condition=errors.condition,
         iterations=iterations,
         converged=converged,
         hits=hits,
+        evidence=evidence,
     )

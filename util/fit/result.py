@@ -1,12 +1,20 @@
 """An answer: parameters, their covariance, and what the fit says about itself."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from util.fit.parameters import Layout
 from util.physics import pad
+
+
+class Evidence(NamedTuple):
+    """Slope (P,) and minus the curvature (P, P) of the log likelihood at a fit that weighed more than that."""
+
+    slope: NDArray[np.float64]
+    curvature: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class FitResult:
     converged : bool
     hits : int
         How many were fitted.
+    evidence : Evidence or None
+        What the hits alone say, where what was known of the spheres was weighed with them.
     """
 
     layout: Layout
@@ -45,6 +55,7 @@ class FitResult:
     iterations: int
     converged: bool
     hits: int
+    evidence: Evidence | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +103,7 @@ class FitResult:
             values=self.values[index],
             covariance=self.covariance[block],
             floor_covariance=self.floor_covariance[block],
+            evidence=None,
         )
 
     def beta_covariance(self, *, floor: bool = False) -> NDArray[np.float64]:

@@ -225,12 +225,17 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
         tries = [[(R, sigma_R) for R, sigma_R, _ in sorted(strong[:count])] for count in range(most, 0, -1)]
     fits = (found for start in tries if (found := state.fit(sorted(start), pieces, geometry)))
     # Of known radii the best widths; of peaks as many as can be told apart.
-    best = max(fits, key=lambda found: found.objective, default=None) if named else next(fits, None)
+    best = max(fits, key=_as_asked, default=None) if named else next(fits, None)
     if best is None:
         raise InputError(
             "the spheres cannot be told apart; ask for --spheres auto or fewer, or say where they are with --start"
         )
     return best
+
+
+def _as_asked(found: Settled) -> tuple[int, float]:
+    """Return what the better of two fits has more of: spheres, of which a start may lose some, then likelihood."""
+    return found.model.layout.spheres, found.objective
 
 
 def _is_ripple(peak: tuple[float, float, float], peaks: Sequence[tuple[float, float, float]]) -> bool:

@@ -12,6 +12,7 @@ from scipy import stats
 
 # Radii nearer than this the network itself tells badly: no guide.
 APART = 0.05
+PER_BETA = 10
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,21 @@ class Reference:
 
 
 def reference_of(away: NDArray[np.float64], electrons: float) -> Reference:
-    """Return the reference of readings less fits (n, S, m), n several times S m."""
+    """Return the reference of readings less fits (n, S, m).
+
+    Raises
+    ------
+    ValueError
+        Fewer than `PER_BETA` samples for each beta: the covariance would be chance.
+    """
+    fewest = PER_BETA * away[0].size if len(away) else 1
+    if len(away) < fewest:
+        raise ValueError(f"expected at least {fewest} samples that were read and fitted, found {len(away)}")
     flat = away.reshape(len(away), -1)
-    covariance = flat.T @ flat / len(flat)
+    n = len(flat)
+    covariance = flat.T @ flat / n
     squares = np.einsum("ni,ij,nj->n", flat, np.linalg.inv(covariance), flat)
+    # Each in terms of the covariance of the others: what is measured later is none of them.
+    squares = squares * (n - 1) / (n - squares)
     rows = tuple(map(tuple, covariance.tolist()))
     return Reference(rows, float(squares.mean()), float(squares.var(ddof=1)), electrons)

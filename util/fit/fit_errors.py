@@ -1,0 +1,105 @@
+"""The errors of a fit, and what the hits alone say of what was weighed with them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.fit.fisher_scoring import floor_of, inverse_of_free, is_free, prior_of
+from util.fit.map_data import MapData
+from util.fit.map_model import MapModel
+from util.fit.parameters import Layout
+from util.fit.result import Evidence
+from util.physics.polar_map import coarsen
+from util.runtime.errors import InputError
+
+_FEWEST_PER_BLOCK = 25.0  # electrons
+
+
+def _variance_per_electron(data: MapData) -> NDArray[np.float64]:
+    """Return the variance that weights add, over their sum, in the neighbourhood of each bin.
+
+    A neighbourhood, because a bin without hits tells nothing of its own.
+    """
+    counts, variance = data.counts.sum(axis=0), data.folded.variance
+    by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in counts.shape)
+    mean = variance.sum() / counts.sum()
+    variance, electrons = (coarsen(part, by_rho, by_angle) for part in (variance, counts))
+    ratio = (variance + _FEWEST_PER_BLOCK * mean) / np.maximum(electrons + _FEWEST_PER_BLOCK, 1)
+    return ratio.repeat(by_rho, axis=0).repeat(by_angle, axis=1)
+
+
+class Errors(NamedTuple):
+    """Covariance and that of unit weights (P, P), of internal parameters; condition number; evidence, if asked for."""
+
+    covariance: NDArray[np.float64]
+    floor: NDArray[np.float64]
+    condition: float
+    evidence: Evidence | None
+
+
+def errors_of(model: MapModel, data: MapData, q: NDArray[np.float64], mu: NDArray[np.float64]) -> Errors:
+    """Find the errors of a fit, with the evidence of the hits where something was weighed with them.
+
+    Parameters
+    ----------
+    model : MapModel
+    data : MapData
+    q : array (P,)
+        Internal parameters at the best fit.
+    mu : array (4, n_rho, n_angle)
+        What the fit expects.
+
+    Raises
+    ------
+    InputError
+        Spheres that cannot be told apart.
+
+    Notes
+    -----
+    The score is unbiased whatever the weights; they widen its variance, which is taken from the data: the sandwich
+    (Huber 1967, Proc. Fifth Berkeley Symp. 1, 221; White 1980, Econometrica 48, 817).
+    """
+    slopes, free = model.slopes(q), is_free(model, q)
+    variance, prior = np.maximum(mu, floor_of(data)), prior_of(model, data).precision
+    inverse, singular = inverse_of_free(slopes.gram(data.exposure**2 / variance) + prior, free)
+    if singular == np.inf:
+        raise alike(model.layout)
+    # Where a PAD is zero nothing is seen, but what is expected there is known only to its error: take at least that.
+    own = slopes.owner
+    squares = ((inverse[np.ix_(own, own)] @ slopes.flat) * slopes.flat).sum(axis=0)
+    known_to = np.sqrt(np.maximum(squares, 0)).reshape(mu.shape[1:]) / 4
+    expected = np.maximum(mu, data.exposure * known_to)
+    variance = np.maximum(variance, expected)
+    information = slopes.gram(data.exposure**2 / variance)
+    floor, condition = inverse_of_free(information + prior, free)
+    if condition == np.inf:
+        raise alike(model.layout)
+    meat = slopes.gram(data.exposure**2 * expected * _variance_per_electron(data) / variance**2)
+    evidence = _evidence(model, data, q, information, meat) if model.known else None
+    meat += prior * data.variance_per_electron
+    return Errors(floor @ meat @ floor, floor, condition, evidence)
+
+
+def _evidence(
+    model: MapModel,
+    data: MapData,
+    q: NDArray[np.float64],
+    information: NDArray[np.float64],
+    meat: NDArray[np.float64],
+) -> Evidence:
+    """Return what the score of the hits says by its own variance, `meat`: at the fit it balances what was known."""
+    assert model.known is not None
+    free, per_electron = is_free(model, q), data.variance_per_electron
+    known, own = model.known.prior(model.layout), np.diag(model.layout.prior[1]) * per_electron
+    score = per_electron * known.precision @ (q - known.mean)
+    inverse, singular = inverse_of_free(meat + own * per_electron, free)
+    if singular == np.inf:
+        raise alike(model.layout)
+    weighed = (information + own) @ inverse
+    return Evidence(weighed @ score, weighed @ (information + own))
+
+
+def alike(layout: Layout) -> InputError:
+    """Return the error of spheres that hits do not tell apart."""
+    return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for --spheres auto or fewer")
