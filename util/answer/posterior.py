@@ -1,10 +1,11 @@
 """The posterior of spheres under the prior that a network was trained on: its mean is the best answer there is.
 
 A fit weighs normal priors with the hits (`util.fit.known_spheres`), which finds spheres even where they overlap. The
-prior proper is another: betas are normal numbers within limits, and only such as give I(c) >= 0. Here the likelihood,
-normal about the best fit, is taken out of that fit and put together with the prior as it is. No integral of that is
-known; draws from it (`util.fit.truncated_normal`) give mean and covariance. The mean square error is least for the
-mean (Lehmann & Casella, Theory of Point Estimation (1998), chapter 4).
+prior proper of the betas is another: normal numbers within limits, and only such as give I(c) >= 0. Here the
+likelihood, normal about that fit, is put together with this one; widths and the ratio of the electrons keep their
+normal priors, and radii have none. No integral of that is known; draws from it (`util.fit.truncated_normal`) give mean
+and covariance. The mean square error is least for the mean (Lehmann & Casella, Theory of Point Estimation (1998),
+chapter 4).
 """
 
 import functools
