@@ -56,6 +56,10 @@ class Options:
     workers: int
     json: Path
 
+    def __post_init__(self) -> None:
+        if unknown := set(self.case) - set(CASES):
+            raise ValueError(f"expected cases among {', '.join(CASES)}, found {', '.join(sorted(unknown))}")
+
 
 def _background(at: Positions, rng: np.random.Generator) -> Positions:
     return np.concatenate((at, rng.uniform(-1, 1, (2, at.shape[1] // 20))), axis=1)
@@ -126,7 +130,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("case", nargs="*", choices=[*CASES, []], default=list(CASES), metavar="CASE", help=f"of {', '.join(CASES)}")
+    add("case", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)".replace("%", "%%"))
     add("--electrons", type=number(int, 10_000), default=4_300_000, metavar="N", help="(default %(default)s)")
     add("--draws", type=number(int, 1), default=1, metavar="N", help="of each case (default %(default)s)")
     add("--workers", type=number(int, 1), default=1, metavar="N", help="(default %(default)s)")
@@ -137,7 +141,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = parse_args(argv)
-    rows = [measure(case, i, options) for case in options.case for i in range(options.draws)]
+    rows = [measure(case, i, options) for case in options.case or CASES for i in range(options.draws)]
     print(tabulate(rows, headers="keys", floatfmt=".2f", maxcolwidths=[None, None, 100]))
     with replacing(options.json) as temporary:
         temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

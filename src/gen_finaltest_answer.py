@@ -65,10 +65,6 @@ def look(options: Options, hits: Hits) -> network.Look:
     InputError
         No weights, or none for such spheres.
     """
-    if options.network is None:
-        raise InputError(
-            "--method resnet: expected the weights, found none; name them, or their folder, with --network"
-        )
     paths = network.find_weights(options.network)
     seen = network.look(paths, hits.x, hits.z, hits.weight, spheres=options.few_spheres)
     if not options.raw and options.model.highest_order < 2 * seen.prior.betas:
@@ -188,6 +184,8 @@ def read_by_network(options: Options, logged: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     options = parse_args(argv)
+    if options.method == "resnet" and options.network is None:
+        raise InputError("--method resnet: expected weights, found none; name them, or their folder, with --network")
     with collect_warnings() as logged:
         if options.method == "integrated":
             answer_by_sum(options, logged)

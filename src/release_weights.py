@@ -69,8 +69,9 @@ def write_parts(name: str, content: bytes, folder: Path) -> tuple[Piece, ...]:
 
 def release(source: Path, target: Path, samples: int) -> None:
     """Copy a file of weights, unless it is there already, with the reference of `samples` samples if it has none."""
-    net, facts = read_weights(source)
-    if samples and facts.reference is None and facts.prior is not None and isinstance(net, SphereNet):
+    facts = read_facts(source)
+    net = read_weights(source)[0] if samples and facts.reference is None else None
+    if isinstance(net, SphereNet) and facts.prior is not None:
         print(f"{source.name}: compares its readings with fits to {samples} samples")
         try:
             reference = measure_reference(net, facts.prior, facts.seed, samples)

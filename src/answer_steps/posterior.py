@@ -107,6 +107,9 @@ def _against_network(found: FitResult, seen: Look) -> tuple[list[Test], list[str
         return [], ["network: its reading is compared with the hits only of weights that release_weights.sh released"]
     if len(found.R) > 1 and np.diff(found.R).min() < APART:
         return [], [f"network: its reading is not compared with the hits of spheres less than {APART} apart"]
+    if found.layout.pieces:
+        besides = ", ".join(found.layout.pieces)
+        return [], [f"network: its reading, which knows nothing of {besides}, is not compared with the hits"]
     p = reference.p(seen.beta, found.beta[:, : seen.beta.shape[1]], float(found.electrons.sum()))
     away = np.abs(seen.beta - found.beta[:, : seen.beta.shape[1]]).max()
     text = f"the network reads betas that lie {away:.4f} from what the hits tell at most"

@@ -90,7 +90,9 @@ def test_background_and_rotation_are_fitted_besides(answered, capsys):
     angle = np.radians(3)
     x, z = np.cos(angle) * x + np.sin(angle) * z, np.cos(angle) * z - np.sin(angle) * x
     path = answered(np.append(x, rho * np.sin(phi)), np.append(z, rho * np.cos(phi)))
-    assert "fitted besides, since the hits call for it: background, rotation" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "fitted besides, since the hits call for it: background, rotation" in said
+    assert "network: its reading, which knows nothing of background, rotation, is not compared with the hits" in said
     layout, values, errors = read_parameters(path)
     pulls = (values[layout.beta] - DRAWS.beta[0]) / errors[layout.beta]
     assert np.sqrt(np.mean(pulls**2)) < 1.4

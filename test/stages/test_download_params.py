@@ -56,7 +56,7 @@ def manifest_of(server, tmp_path, *options):
     """Release the files; return the manifest as it comes with the program, without the files."""
     released = tmp_path / "released" / "weights.json"
     files = [str(server.folder / name) for name in ("a.weights.pt", "b.weights.pt")]
-    release(["--weights", *files, "--manifest", str(released), "--base", server.address, *options])
+    release(["--weights", *files, "--manifest", str(released), "--base", server.address, "--reference", "0", *options])
     path = tmp_path / "param" / "weights.json"
     path.parent.mkdir(exist_ok=True)
     shutil.copy(released, path)

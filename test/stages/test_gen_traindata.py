@@ -149,5 +149,5 @@ def test_a_prior_about_an_answer_that_allows_hardly_any_sphere_is_refused_before
     answered = f"{ROOT}/data/sample/final.h5"
     common = ["--data", str(tmp_path), "--input", f"{ROOT}/param/network_input.toml", "--answer", answered]
     with pytest.raises(InputError, match=r"final\.h5: no prior about this answer .* density.*; try a smaller --widen"):
-        gen_traindata_fine_tuning.main([*common, "--widen", "100"])
+        gen_traindata_fine_tuning.main([*common, "--widen", "300"])
     assert not list(tmp_path.iterdir())

@@ -95,7 +95,7 @@ def test_an_input_of_other_bins_is_refused(begun, tmp_path):
     for path in PARAM.glob("*.toml"):
         shutil.copy(path, tmp_path)
     inputs = tmp_path / "network_input.toml"
-    inputs.write_text(inputs.read_text().replace("weight_spread = 0.17", "weight_spread = 0.2"))
+    inputs.write_text(inputs.read_text().replace("weight_spread = 0.09", "weight_spread = 0.2"))
     assert "0.2" in inputs.read_text()
     with pytest.raises(InputError, match=r"expected a checkpoint of the same input, found another"):
         train(begun, "--epochs", "2", "--param", str(tmp_path))

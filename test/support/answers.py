@@ -35,6 +35,7 @@ MADE_BY = MadeBy(
         prior=None,
         orders_of_spheres=(24,),
         fit=("auto",),
+        plate="auto",
     ),
     {"python": "3.11"},
     "0123",

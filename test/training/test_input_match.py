@@ -53,8 +53,7 @@ def test_maps_measured_through_frames_and_finder_are_those_that_the_network_is_t
     param = ["--phosphor", f"{ROOT}/param/phosphor.toml", "--finder", f"{ROOT}/param/finder.toml"]
     gen_finaltest_npy.main(["--finaltest", str(simulated), "--output", str(tmp_path), *param, "--workers", "1"])
     hits = read_hits(tmp_path, hit_weights="flux", partial=False)
-    # Weighted by whole electrons, hits scatter less than the single fluxes that the network was trained on.
-    assert 1 <= hits.variance.sum() / hits.weight.sum() < 1 + 0.6 * SPREAD**2
+    assert hits.variance.sum() / hits.weight.sum() == pytest.approx(1 + SPREAD**2, abs=0.004)
     found = coarsen(fold_hits(INPUT.bins, hits.x, hits.z, hits.weight), 8, 8)
 
     def p_value(spheres):

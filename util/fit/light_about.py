@@ -40,7 +40,8 @@ class LightAbout:
         self.farthest = 1.5 * float(np.hypot(*detection.reach))
         squares = self._hits.weight**2 if self._hits.variance is None else self._hits.variance
         camera = detection.noise * 4 * detection.reach[0] * detection.reach[1]
-        self.per_electron = max(float((squares.sum() - camera) / self._hits.weight.sum()), 1e-9)
+        electrons = max(float(self._hits.weight.sum()), 1e-9)
+        self.per_electron = max((float(squares.sum()) - camera) / electrons, 1e-9)
 
     def variance(self, electrons: NDArray[np.float64], area: NDArray[np.float64], dark: float) -> NDArray[np.float64]:
         """Return the variance of a sum over areas that hold these electrons besides those of the dark level."""

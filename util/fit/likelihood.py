@@ -33,6 +33,7 @@ from util.physics.polar_map import PolarBins, coarsen
 from util.runtime.errors import InputError
 
 _OUTER_ROUNDS = 30
+_SAME_NUMBER = 0.01
 _SETTLED = 1e-3  # squared errors that folding anew may still move the geometry
 # Each start is tried on merged bins first.
 _MERGE = (4, 4)
@@ -189,15 +190,17 @@ def settle(
     data = fold_hits(hits, geometry, bins, detection)
     model = MapModel(bins, layout, geometry, known)
     q = solve_linear(model, data, model.at(*np.array(start, dtype=float).T))
-    if known and (electrons := float(q[layout.N].sum())) > 0:
-        # Of hits under a mask, or of a background, their sum of weights does not tell.
-        model.known = known = known.at(electrons)
     iterations = 0
     for _ in range(_OUTER_ROUNDS):
         q, objective, steps, converged = score_map(model, data, q, decrement=decrement, widest=widest)
         iterations += steps
-        if _moved(model, data, q) < tolerance:
+        electrons = float(q[layout.N].sum())
+        # Under a mask, or over a background, only the fit tells how many electrons are the spheres'.
+        of_so_many = known is None or abs(electrons - known.N.sum()) < _SAME_NUMBER * electrons
+        if of_so_many and _moved(model, data, q) < tolerance:
             break
+        if known and electrons > 0:
+            known = known.at(electrons)
         model = MapModel(bins, layout, layout.geometry_of(q), known)
         data = fold_hits(hits, model.origin, bins, detection)
     else:
