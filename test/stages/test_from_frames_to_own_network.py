@@ -27,7 +27,7 @@ STEPS = [
     ("run_model.sh", ("--stage", "fine_tuning", *SMALL[2:], "--first-samples", 2000), NETWORK),
     (
         "gen_finaltest_answer.sh",
-        (),
+        ("--bias", 0),
         {"METHOD": "resnet", "NETWORK": "data/network", "ANSWER": "data/final_resnet.h5"},
     ),
 ]
