@@ -44,8 +44,8 @@ class PriorDrawer:
     def __init__(self, prior: Prior, device: torch.device) -> None:
         self._prior, self._device = prior, device
         angles = torch.linspace(0, math.pi / 2, _ANGLES_PER_PERIOD * prior.betas // 2 + 1, dtype=torch.float64)
-        values = [pad.intensity(row, np.cos(angles.numpy())) - 0.5 for row in np.eye(prior.betas)]
-        self._legendre = torch.from_numpy(np.array(values)).to(device)
+        values = pad.polynomials(prior.betas, np.cos(angles.numpy()))
+        self._legendre = torch.from_numpy(values).to(device)
         for sphere in prior.spheres:
             for mu, sigma, (low, high) in zip(sphere.mu, sphere.sigma, sphere.limits, strict=True):
                 if max(low - mu, mu - high) > _FARTHEST * sigma:

@@ -74,3 +74,10 @@ def test_distance_refuses_different_numbers_of_betas():
         pad.distance(np.zeros((2, 12)), np.zeros((2, 11)))
     with pytest.raises(ValueError, match="alike"):
         pad.distance(np.zeros(12), np.zeros(12))
+
+
+def test_a_pad_is_one_half_and_its_betas_times_the_polynomials():
+    c = np.linspace(-1, 1, 31)
+    beta = np.array([0.3, -0.1, 0.05])
+    assert pad.intensity(beta, c) == pytest.approx(0.5 + beta @ pad.polynomials(3, c))
+    assert pad.polynomials(1, c)[0] == pytest.approx((3 * c**2 - 1) / 2)

@@ -58,7 +58,7 @@ def _limits(prior: Prior, layout: Layout) -> tuple[NDArray[np.float64], NDArray[
     slopes, least = [], []
     for index, sphere in zip(layout.beta, prior.spheres, strict=True):
         unit = np.eye(layout.size)[index]
-        intensity = np.array([pad.intensity(row, c) - 0.5 for row in np.eye(index.size)]).T
+        intensity = pad.polynomials(index.size, c).T
         low, high = np.array(sphere.limits)[: index.size].T
         slopes += [unit[: low.size], -unit[: low.size], intensity @ unit]
         least += [low, -high, np.full(c.size, -0.5 - pad.TOLERANCE)]

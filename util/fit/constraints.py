@@ -109,7 +109,7 @@ def nonnegative(result: FitResult) -> FitResult:
     if pad.is_density(result.beta).all():
         return result
     c = np.cos(np.linspace(0, np.pi / 2, ANGLES))
-    slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(result.beta.shape[1])], axis=1)
+    slopes = pad.polynomials(result.beta.shape[1], c).T
     rows, excess = [], []
     for index, beta in zip(result.layout.beta, result.beta, strict=True):
         row = np.zeros((c.size, result.values.size))

@@ -13,7 +13,7 @@ from util.fit.result import Evidence
 from util.physics.polar_map import coarsen
 from util.runtime.errors import InputError
 
-_FEWEST_PER_BLOCK = 25.0  # electrons
+FEWEST_PER_BLOCK = 25.0  # electrons
 
 
 def _variance_per_electron(data: MapData) -> NDArray[np.float64]:
@@ -25,7 +25,7 @@ def _variance_per_electron(data: MapData) -> NDArray[np.float64]:
     by_rho, by_angle = (next(d for d in (25, 20, 16, 10, 5, 1) if size % d == 0) for size in counts.shape)
     mean = variance.sum() / counts.sum()
     variance, electrons = (coarsen(part, by_rho, by_angle) for part in (variance, counts))
-    ratio = (variance + _FEWEST_PER_BLOCK * mean) / np.maximum(electrons + _FEWEST_PER_BLOCK, 1)
+    ratio = (variance + FEWEST_PER_BLOCK * mean) / np.maximum(electrons + FEWEST_PER_BLOCK, 1)
     return ratio.repeat(by_rho, axis=0).repeat(by_angle, axis=1)
 
 

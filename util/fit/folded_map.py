@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from util.fit.fisher_scoring import score_map, solve_linear
 from util.fit.known_spheres import KnownSpheres
-from util.fit.likelihood import Settled, result_of
+from util.fit.likelihood import START_SIGMA, Settled, result_of
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel
 from util.fit.parameters import Layout
@@ -15,8 +15,6 @@ from util.fit.result import FitResult
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins, PolarMap
 from util.runtime.errors import InputError
-
-_START_SIGMA = 0.008
 
 
 def fit_folded(
@@ -54,7 +52,7 @@ def fit_folded(
     data = MapData(bins, ImageGeometry(), folded)
     layout = Layout(len(tries[0]), order)
     model = MapModel(bins, layout, known=known)
-    width = np.full(layout.spheres, _START_SIGMA) if known is None else known.sigma_R
+    width = np.full(layout.spheres, START_SIGMA) if known is None else known.sigma_R
     starts = (solve_linear(model, data, model.at(np.array(radii), width)) for radii in tries)
     climbs = (score_map(model, data, q, known_geometry=True) for q in starts)
     best = max(climbs, key=lambda scored: (scored.converged, scored.objective))

@@ -21,7 +21,7 @@ from util.fit.fisher_scoring import (
     score_map,
     solve_linear,
 )
-from util.fit.fit_errors import alike, errors_of
+from util.fit.fit_errors import FEWEST_PER_BLOCK, alike, errors_of
 from util.fit.known_spheres import KnownSpheres
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
@@ -37,9 +37,8 @@ _SAME_NUMBER = 0.01
 _SETTLED = 1e-3  # squared errors that folding anew may still move the geometry
 # Each start is tried on merged bins first.
 _MERGE = (4, 4)
-_START_SIGMA = 0.008
+START_SIGMA = 0.008
 _FEWEST_HITS = 1000
-_FEWEST_PER_BLOCK = 25.0
 
 
 def find_spheres(data: MapData, layout: Layout) -> list[tuple[float, float]]:
@@ -56,7 +55,7 @@ def find_spheres(data: MapData, layout: Layout) -> list[tuple[float, float]]:
     coarse = MapModel(merged.bins, simple, data.geometry)
     best, best_objective = None, -np.inf
     for candidate in starting_radii.candidates(data.folded.weight, data.bins, layout.spheres):
-        q = coarse.at(np.array(candidate), np.full(layout.spheres, _START_SIGMA))
+        q = coarse.at(np.array(candidate), np.full(layout.spheres, START_SIGMA))
         q, objective, _, converged = score_map(coarse, merged, solve_linear(coarse, merged, q), known_geometry=True)
         sane = ((q[simple.N] > 0) & (q[simple.R] > 0) & (q[simple.R] < data.bins.rho_max)).all()
         if converged and sane and objective > best_objective:
@@ -78,10 +77,10 @@ def _deviance(data: MapData, mu: NDArray[np.float64], parameters: int) -> tuple[
     by_rho, by_angle = (next(d for d in (8, 5, 4, 3, 2, 1) if size % d == 0) for size in counts.shape)
     observed = scale * coarsen(counts, by_rho, by_angle).ravel()
     wanted = scale * coarsen(expected, by_rho, by_angle).ravel()
-    full = wanted >= _FEWEST_PER_BLOCK
+    full = wanted >= FEWEST_PER_BLOCK
     observed = np.append(observed[full], observed[~full].sum())
     wanted = np.append(wanted[full], wanted[~full].sum())
-    if wanted[-1] < _FEWEST_PER_BLOCK:
+    if wanted[-1] < FEWEST_PER_BLOCK:
         observed, wanted = observed[:-1], wanted[:-1]
     observed = np.maximum(observed, 0)
     return float(2 * (xlogy(observed, observed / wanted) - observed + wanted).sum()), observed.size - parameters

@@ -41,6 +41,11 @@ def intensity(beta: ArrayLike, costheta: ArrayLike) -> NDArray[np.float64]:
     return legendre.legval(np.asarray(costheta, dtype=float), _coefficients(beta))
 
 
+def polynomials(n: int, costheta: ArrayLike) -> NDArray[np.float64]:
+    """Return P_2, P_4 .. P_2n at c = cos(theta): what each beta adds to I(c), array (n, m...) for `costheta` (m...)."""
+    return intensity(np.eye(n), costheta) - 0.5
+
+
 def cumulative(beta: ArrayLike, costheta: ArrayLike) -> NDArray[np.float64]:
     """Return the integral of I from -1 to `costheta`, analytic; shapes as in `intensity`; 0 at -1, 1 at +1."""
     return legendre.legval(np.asarray(costheta, dtype=float), legendre.legint(_coefficients(beta), lbnd=-1, axis=0))

@@ -132,7 +132,7 @@ def draw_pads(figure: Figure | SubFigure, result: FitResult, truth: Sequence[Sph
     # Both ends of an order-24 series move within 1/24 of the poles: points uniform in theta.
     c = np.cos(np.linspace(np.pi, 0, 801))
     # I(c) is linear in beta: its derivatives are the Legendre polynomials.
-    slopes = np.stack([pad.intensity(row, c) - 0.5 for row in np.eye(result.beta.shape[1])])
+    slopes = pad.polynomials(result.beta.shape[1], c)
     for s, (upper, lower) in enumerate(pairs_of_axes(figure, len(result.R))):
         index = result.layout.beta[s]
         sigma = np.sqrt(np.einsum("ic,ij,jc->c", slopes, result.covariance[np.ix_(index, index)], slopes))
