@@ -13,6 +13,7 @@ from util.fit.plate_edge import find_plate
 from util.runtime.errors import InputError
 
 _PIXEL = 2 / 1024  # of a camera whose pixels are not known [half screens]
+_MOST_EVENTS = 500_000  # that a plate is sought in
 _WITHIN = 2.0  # pixels inside the edge of a plate, from which on it is blind: the edge is blurred, and known to one
 _LEAST = 0.2  # of the disc about the middle of the camera that must be seen
 
@@ -47,7 +48,10 @@ def _with_plate(hits: Hits, model: Model, detection: Detection) -> tuple[Detecti
     if model.plate == "none":
         return detection, ()
     pixel = _PIXEL if hits.pixels is None else 2 / max(hits.pixels)
-    found = find_plate(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), detection, pixel)
+    # Of events, of which each stands for the others, a part tells an edge as well.
+    part = slice(None, None, 1 if hits.events is None else 1 + hits.x.size // _MOST_EVENTS)
+    seen = map_data.Hits(hits.x[part], hits.z[part], hits.weight[part], hits.variance[part])
+    found = find_plate(seen, detection, pixel)
     if found is None:
         return detection, ()
     where = f"radius {found.radius:.4f} about x = {found.x:.4f}, z = {found.z:.4f} half screens"
