@@ -1,6 +1,9 @@
 """How a stage ends: its exit status, and one line on standard error."""
 
 import errno
+import sys
+import time
+import weakref
 
 import pytest
 
@@ -62,6 +65,45 @@ def test_an_interrupt_that_struck_in_compiled_code_is_still_one(capsys):
         run_program(main)
     assert ended.value.code == 130
     assert capsys.readouterr().err.startswith("interrupted: ")
+
+
+def test_an_interrupt_that_a_weak_references_callback_drops_comes_again(capsys):
+    class Watched:
+        pass
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    def main():
+        watched = Watched()
+        reference = weakref.ref(watched, interrupt)
+        del watched
+        time.sleep(10)
+        assert reference() is None, "the interrupt was lost"
+
+    with pytest.raises(SystemExit) as ended:
+        run_program(main)
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted: ")
+
+
+def test_other_errors_in_a_callback_are_left_to_python(monkeypatch):
+    class Watched:
+        pass
+
+    def fail(_):
+        raise ZeroDivisionError
+
+    def main():
+        watched = Watched()
+        reference = weakref.ref(watched, fail)
+        del watched
+        assert reference() is None
+
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_type))
+    run_program(main)
+    assert told == [ZeroDivisionError]
 
 
 def test_a_defect_keeps_its_traceback():

@@ -1,7 +1,10 @@
 """Bad input as one line on standard error and exit status 2."""
 
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(Exception):
@@ -19,7 +22,8 @@ def run_program(main: Callable[[], None]) -> None:
     130: interrupted from the keyboard. Everything else is a defect of the program and keeps its traceback.
     """
     try:
-        main()
+        with _no_interrupt_lost():
+            main()
     except InputError as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         sys.exit(2)
@@ -33,6 +37,28 @@ def run_program(main: Callable[[], None]) -> None:
             raise
         print("interrupted: files that were finished are kept; run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Raise Ctrl-C once more where it strikes in a finalizer or a weak reference's callback, which drop it."""
+    usual = sys.unraisablehook
+
+    def raise_again(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            usual(unraisable)
+            return
+        # A little later, since here and now it would be dropped as well; to the thread that handles signals.
+        main_thread = threading.main_thread().ident or 0
+        later = threading.Timer(0.01, signal.pthread_kill, [main_thread, signal.SIGINT])
+        later.daemon = True
+        later.start()
+
+    sys.unraisablehook = raise_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
 
 
 def _caused_by_interrupt(error: BaseException | None) -> bool:
