@@ -12,7 +12,6 @@ from typing import get_args
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from util.training.map_inversion import InputSettings, inversion
@@ -221,7 +220,7 @@ class SphereNet(nn.Module):
 
 def last_layer(net: nn.Module) -> nn.Linear:
     """Return the layer that gives the answer of one of torchvision's networks."""
-    last = net.classifier[1] if isinstance(net, torchvision.models.EfficientNet) else net.fc
+    last = net.fc if hasattr(net, "fc") else net.get_submodule("classifier.1")
     assert isinstance(last, nn.Linear)
     return last
 
@@ -236,6 +235,8 @@ def backbone(arch: Architecture, outputs: int) -> nn.Module:
     ValueError
         Unknown architecture.
     """
+    import torchvision  # takes seconds, which what only starts the processes of a training, or refuses, does not need
+
     if arch not in ARCHITECTURES:
         raise ValueError(f"expected an architecture of {', '.join(ARCHITECTURES)}, found {arch!r}")
     net: nn.Module = getattr(torchvision.models, arch)(num_classes=outputs)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from src.network import processes
 from src.network.checkpoint import check_same
@@ -182,6 +181,8 @@ def first_facts(
     device: torch.device,
 ) -> TrainingFacts:
     """Return the facts of a training before its first epoch."""
+    import torchvision  # loaded with the network
+
     betas = torch.tensor(validation.draws.beta)
     return TrainingFacts(
         stage=plan.stage,
