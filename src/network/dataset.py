@@ -3,13 +3,11 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from util.physics.shell_maps import expected_maps, observe
 from util.runtime.atomic_file import replacing
@@ -18,6 +16,9 @@ from util.runtime.facts import from_json, to_json
 from util.runtime.hdf5 import open_hdf5
 from util.training.map_inversion import InputSettings
 from util.training.priors import Draws, Prior, draw
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Sampling = Literal["poisson", "electrons"]
 # First spawn keys of `seeded`, one per purpose: what is validated on is never trained on.
@@ -37,7 +38,7 @@ class Samples(NamedTuple):
 class DrawnMatrices(NamedTuple):
     """Matrices (n, pixels, pixels) float32 of electrons on the device that drew them, and the parameters."""
 
-    inputs: Tensor
+    inputs: "Tensor"
     draws: Draws
 
 
@@ -74,8 +75,10 @@ def seeded(seed: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def tensors(samples: Samples | DrawnMatrices) -> tuple[Tensor, Tensor]:
+def tensors(samples: Samples | DrawnMatrices) -> tuple["Tensor", "Tensor"]:
     """Return inputs and betas as float32 tensors."""
+    import torch  # takes seconds, which making files of samples does not need, in this process nor in its workers
+
     return torch.as_tensor(samples.inputs), torch.from_numpy(samples.draws.beta).float()
 
 
