@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Files of tests that take a minute or more in one go: begun last, they would leave the other cores idle.
 LONGEST = (
     *("test_walk_through", "test_scripts"),
-    *("test_run_model_processes", "test_training_section", "test_from_frames_to_own_network"),
+    *("test_run_model_processes", "test_training_section"),
 )
 
 

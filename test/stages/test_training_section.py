@@ -7,9 +7,13 @@ import h5py
 import pytest
 
 from support import ROOT
-from support.documented_commands import FENCE
+from support.documented_commands import training_section
+from support.param import PARAM
+from support.processes import contents
 from support.scripts import call
 from support.training import saved
+from util.answer.final_h5 import read_answer
+from util.report import network_report
 
 # What makes a training short, in param/training.toml and in a prior.
 SMALL = {
@@ -29,32 +33,44 @@ def run(tmp_path_factory):
     here = tmp_path_factory.mktemp("section")
     (here / "data").mkdir()
     (here / "data" / "sample").symlink_to(ROOT / "data" / "sample")
-    shutil.copytree(ROOT / "param", here / "param")
+    shutil.copytree(PARAM, here / "param")
     for path in (here / "param").glob("*.toml"):
         text = path.read_text()
         for name, value in SMALL.items():
             text = re.sub(rf"^{name} = [\w\"]+", f"{name} = {value}", text, flags=re.MULTILINE)
         path.write_text(text)
-    page = (ROOT / "doc" / "network.md").read_text(encoding="utf-8")
-    section = page.partition("\n## Training\n")[2].partition("\n## ")[0]
-    block = "".join(code for language, code in FENCE.findall(section) if language == "bash")
+    block = training_section()
     # The project's own modules, compiled already, on the folder's data.
     block = block.replace("bash script/", f"bash {ROOT}/script/")
     block = re.sub(r"(?<=[ =])(data|param)/", rf"{here}/\1/", block)
     (here / "block.sh").write_text(f"set -e\n{block}")
+    before = contents(here / "param")
     places = {"DATA_DIR": str(here / "data"), "PARAM_DIR": str(here / "param")}
     done = call(here / "block.sh", cwd=here, NGPU="0", OMP_NUM_THREADS="1", **places)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(here / "param") == before, "released weights and settings must stay as they were"
     return here, done.stdout
 
 
 def test_it_ends_with_own_networks_of_which_the_last_is_about_the_answer(run):
     here, printed = run
+    assert f"inherits from {here}/data/network/pretraining.weights.pt" in printed
     assert "fine_tuning.checkpoint.pt: trained about another prior; a new round goes on" in printed
     facts = saved(here / "data" / "network" / "fine_tuning.weights.pt")[1]
     assert [facts.inherited.stage, facts.inherited.inherited.stage] == ["fine_tuning", "pretraining"]
     assert facts.prior.spheres[0].mu != facts.inherited.prior.spheres[0].mu
     with h5py.File(here / "data" / "own.h5") as file:
         assert "fine_tuning.weights.pt" in file["MadeBy"][()].decode()
+    assert read_answer(here / "data" / "own.h5")["R"] == pytest.approx([0.5, 0.8], abs=0.01)
     assert saved(here / "data" / "from_files" / "network" / "pretraining.weights.pt")[1].files == ("pretraining_0.h5",)
     assert saved(here / "data" / "network" / "pretraining_single.weights.pt")[1].processes == 2
+
+
+def test_the_report_shows_the_curves_of_this_run(run):
+    here, _ = run
+    curves = network_report.read_curves(here / "data", here / "param")
+    assert {title: len(curve) for title, curve in curves.items()} == {
+        "your run: pretraining": 1,
+        "your run: fine_tuning": 1,
+        "your run: pretraining_single": 1,
+    }

@@ -6,6 +6,7 @@ import h5py
 import pytest
 
 from support import ROOT
+from support.documented_commands import training_section
 from support.scripts import SCRIPTS, call
 from util.answer.final_h5 import read_answer
 from util.runtime.settings import load
@@ -13,7 +14,6 @@ from util.training.priors import Prior
 
 FRAMES = ("--frames", 60)
 NETWORK = ("--arch", "efficientnet_b0", "--batch", 4, "--epochs", 1, "--output", "{here}", "--losses", "{here}")
-FILES = ("--train", "{here}/traindata/pretraining_0.h5", "--valid", "{here}/validdata/pretraining_0.h5")
 MATRIX = ("--pixels", 64, "--epoch-samples", 8, "--validation", 4)
 FEW = ("--training", 2, "--validation", 2)
 SINGLE = {"DATA_DIR": "single", "ANSWER": "single/final.h5"}
@@ -22,35 +22,32 @@ CPU = {"NGPU": "0"}
 # Commands in the order in which they can run, each with what makes it small and the environment that it needs.
 STEPS = [
     ("simulate_finaltest.sh", ("--frames", 12), {}),
-    ("gen_finaltest_npy.sh", (), {}),
     ("gen_finaltest_npy.sh --range 0 5", ("--output", "{here}/range"), {}),
     ("gen_gauss_data.sh", ("--frames", 8), {}),
     ("run_gauss_model.sh", ("--epochs", 1), {}),
     ("simulate_finaltest.sh --kind 2", ("--distributions", 20, "--electrons", 50), KIND_2),
     ("gen_ranges.sh", (), KIND_2),
-    ("gen_traindata_pretraining.sh", ("--training", 8, "--validation", 4), {}),
     (
         "gen_traindata_pretraining.sh --sampling electrons",
         ("--training", 1, "--validation", 1, "--prior", "{here}/ranges.toml"),
         {"SEED": "1"},
     ),
-    ("run_model.sh", (*NETWORK, *FILES), CPU),
-    ("run_model.sh --stage fine_tuning", (*NETWORK, *FILES), CPU),
     ("run_model.sh --spheres 1", (*NETWORK, "--epoch-samples", 4, "--validation", 4), CPU),
     ("run_model.sh --input matrix --no-shortcut --optimiser adam", (*NETWORK, *MATRIX), CPU),
     ("simulate_finaltest.sh --experiment param/single.toml", FRAMES, SINGLE),
     ("gen_finaltest_npy.sh", (), SINGLE),
-    ("gen_finaltest_answer.sh --spheres 1", (), SINGLE),
+    ("gen_finaltest_answer.sh --spheres 1", ("--bias", 0), SINGLE),
     (
         "gen_finaltest_answer.sh --method resnet",
-        ("--spheres", 1, "--network", "{here}"),
+        ("--spheres", 1, "--network", "{here}", "--bias", 0),
         {**SINGLE, "ANSWER": "single/resnet.h5"},
     ),
     ("gen_traindata_fine_tuning.sh", (*FEW, "--widen", 1), SINGLE),
     ("download_params.sh", (), {}),
 ]
-# The answer to two spheres takes long for what it draws and tests; the quick start's test runs it.
-IN_THE_QUICK_START = "gen_finaltest_answer.sh"
+# What takes long, and other tests run: the quick start's (test_scripts.py), and test_training_section.py.
+IN_THE_QUICK_START = {"gen_finaltest_answer.sh"}
+IN_THE_TRAINING_SECTION = {"gen_traindata_pretraining.sh", "run_model.sh", "run_model.sh --stage fine_tuning"}
 
 
 def table_commands():
@@ -77,23 +74,25 @@ def walked(tmp_path_factory):
 def test_every_command_of_the_table_is_walked():
     commands = table_commands()
     assert len(commands) >= 18
-    assert set(commands) - {command for command, _, _ in STEPS} == {IN_THE_QUICK_START}
-    assert f"script/{IN_THE_QUICK_START}" in (SCRIPTS / "quickstart.sh").read_text()
+    elsewhere = IN_THE_QUICK_START | IN_THE_TRAINING_SECTION
+    assert set(commands) - {command for command, _, _ in STEPS} == elsewhere
+    quick_start, section = (SCRIPTS / "quickstart.sh").read_text(), training_section()
+    for text, run in ((quick_start, IN_THE_QUICK_START), (section, IN_THE_TRAINING_SECTION)):
+        assert [command for command in run if f"bash script/{command} " not in text] == []
     assert all((SCRIPTS / command.split()[0]).exists() for command in commands)
 
 
 def test_every_step_leaves_what_the_next_one_reads(walked):
     here, printed = walked
-    assert len(list((here / "finaltest_npy").glob("final_*.npz"))) == 10
+    assert len(list((here / "single" / "finaltest_npy").glob("final_*.npz"))) == 10
     assert {path.name for path in (here / "range").iterdir()} == {"final_0_5.npz"}
     with h5py.File(here / "kind2.h5") as file:
         assert len(file["DistributionParameters"]) == 20
     assert len(load(Prior, here / "ranges.toml").spheres) == 2
-    for name in ("pretraining", "fine_tuning", "published_pretraining", "pretraining_single"):
+    for name in ("published_pretraining", "pretraining_single"):
         assert (here / f"{name}.weights.pt").exists()
     assert (here / "gauss" / "pixel.weights.pt").exists()
     assert '"f1"' in printed["run_gauss_model.sh"]
-    assert "inherits from" in printed["run_model.sh --stage fine_tuning"]
     for name in ("final", "resnet"):
         assert len(read_answer(here / "single" / f"{name}.h5")) == 1
     assert (here / "single" / "traindata" / "fine_tuning_single_0.h5").exists()

@@ -69,6 +69,13 @@ def commands_of(text):
     return [command for piece in pieces for command in commands_in(piece)]
 
 
+def training_section():
+    """Return the commands of the section on training in doc/network.md as one block."""
+    page = (ROOT / "doc" / "network.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Training\n")[2].partition("\n## ")[0]
+    return "".join(code for language, code in FENCE.findall(section) if language == "bash")
+
+
 def options_in(words):
     """List the names of the options among words."""
     return [word.partition("=")[0] for word in words if word.startswith("--")]
