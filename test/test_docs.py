@@ -19,7 +19,6 @@ from support.documented_commands import (
     options_in,
     spans_of,
 )
-from support.scripts import call
 from util.finder.finder import EVENT
 
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "doc").glob("*.md"))]
@@ -179,19 +178,3 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     assert len(examples) == 2
     assert "\nR_1 0.50" in printed
     assert "3 3.0" in printed
-
-
-@pytest.mark.slow
-def test_the_sample_is_answered_as_the_network_page_says(tmp_path):
-    text = TEXTS["doc/network.md"]
-    block = next(code for code in blocks(text, "bash") if "DATA_DIR=data/sample" in code)
-    shutil.copytree(ROOT / "data" / "sample" / "finaltest_npy", tmp_path / "data" / "sample" / "finaltest_npy")
-    printed = []
-    for settings, (_, script, *options) in commands_in(block):
-        done = call(ROOT / script, *options, cwd=tmp_path, **settings)
-        assert done.returncode == 0, done.stderr
-        printed += done.stdout.splitlines()
-    promised = [span for span in spans_of(text) if re.search(r"[a-z] 0\.\d{4}$", span)]
-    assert len(promised) == 2
-    assert set(promised) <= set(printed)
-    assert {path.name for path in (tmp_path / "data").glob("*.h5")} == {"sample_final.h5", "sample_resnet.h5"}

@@ -1,6 +1,8 @@
-"""The report as a reader opens it: one page, whole, without a request to anywhere, readable on a narrow screen."""
+"""The report of both answers to the sample, as a reader opens it: one page, whole, readable on a narrow screen."""
 
 import re
+import shutil
+from pathlib import Path
 
 import h5py
 import nbformat
@@ -11,8 +13,17 @@ from src import report
 from support import ROOT
 from support.answers import answer
 from support.browser import opened
+from support.documented_commands import FENCE, commands_in, spans_of
+from support.param import PARAM
+from support.scripts import call
+from util.answer.final_h5 import read_answer
+from util.report import network_report
 from util.report.html import CAPTIONS, figures
 from util.runtime.errors import InputError
+
+NETWORK_PAGE = (ROOT / "doc" / "network.md").read_text(encoding="utf-8")
+# Those of the answer, but for a frame, which the sample does not have, and four of the network.
+FIGURES = len(CAPTIONS) - 1 + 4
 
 pytestmark = pytest.mark.filterwarnings("default")  # what Jupyter's own parts warn of is theirs
 
@@ -24,22 +35,70 @@ def set_folders(patch, *, data, param, answer):
 
 
 @pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """Return a copy of the sample that ships with the program, answered as the network's page says, and the lines."""
+    here = tmp_path_factory.mktemp("report")
+    run = here / "data" / "sample"
+    shutil.copytree(ROOT / "data" / "sample" / "finaltest_npy", run / "finaltest_npy")
+    (block,) = [code for language, code in FENCE.findall(NETWORK_PAGE) if "ANSWER=data/sample_final.h5" in code]
+    printed = []
+    for settings, (_, script, *options) in commands_in(block):
+        details = here / Path(settings["ANSWER"]).stem  # the second's figures would stand in place of the first's
+        done = call(ROOT / script, *options, "--details", details, cwd=here, **settings)
+        assert done.returncode == 0, done.stderr
+        printed += done.stdout.splitlines()
+    assert {path.name for path in (here / "data").glob("*.h5")} == {"sample_final.h5", "sample_resnet.h5"}
+    (here / "data" / "sample_final.h5").rename(run / "final.h5")
+    (here / "data" / "sample_resnet.h5").rename(run / "final_resnet.h5")
+    (here / "sample_final").rename(run / "figures")
+    return run, printed
+
+
+@pytest.fixture(scope="module")
+def sample_run(answered):
+    """Return the folder of both answers; not to be changed."""
+    return answered[0]
+
+
+def test_the_sample_is_answered_as_the_network_page_says(answered):
+    promised = [span for span in spans_of(NETWORK_PAGE) if re.search(r"[a-z] 0\.\d{4}$", span)]
+    assert len(promised) == 2
+    assert set(promised) <= set(answered[1])
+
+
+def test_a_right_answer_leaves_pulls_of_one_and_a_wrong_one_more(sample_run):
+    distribution = network_report.read_distribution(sample_run / "finaltest_npy")
+    beta = read_answer(sample_run / "final.h5")["beta"]
+    good = network_report.residuals(distribution, sample_run / "final.h5", beta)
+    assert np.mean(good[good != 0] ** 2) < 1.4
+    wrong = beta.copy()
+    wrong[0, 0] += 0.1
+    bad = network_report.residuals(distribution, sample_run / "final.h5", wrong)
+    assert np.mean(bad[bad != 0] ** 2) > 1.5 * np.mean(good[good != 0] ** 2)
+
+
+def test_curves_without_a_manifest_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"weights\.json: no such manifest"):
+        network_report.read_curves(tmp_path, tmp_path)
+
+
+@pytest.fixture(scope="module")
 def page(sample_run, tmp_path_factory):
-    """Return report.html of the sample that ships with the program."""
-    answer(sample_run / "finaltest_npy", sample_run / "final.h5", "--details", sample_run / "figures")
-    path = tmp_path_factory.mktemp("report") / "report.html"
+    """Return report.html of the sample."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
     with pytest.MonkeyPatch.context() as patch:
-        set_folders(patch, data=sample_run, param=sample_run, answer=sample_run / "final.h5")
+        set_folders(patch, data=sample_run, param=PARAM, answer=sample_run / "final.h5")
         report.main(["--output", str(path)])
     return path
 
 
 def test_the_page_holds_all_and_loads_nothing(page):
     text = page.read_text()
+    assert text.count("<img") == FIGURES and "distance between them" in text
     assert "<script" not in text
     assert set(re.findall(r"(?:src|href)=\"([^\"]{1,5})", text)) == {"data:"}
     assert "url(" not in text and "@import" not in text
-    for caption in (CAPTIONS[name] for name in set(CAPTIONS) - {"frame"}):  # no frames beside the sample
+    for caption in (CAPTIONS[name] for name in set(CAPTIONS) - {"frame"}):
         assert caption in text
     assert "Traceback" not in text and "network_report" not in text
 
@@ -48,7 +107,7 @@ def test_the_page_holds_all_and_loads_nothing(page):
 def test_a_browser_shows_every_figure_without_an_error_or_a_request(page, width):
     with opened(page.as_uri(), width) as browser:
         images = browser.value("Array.from(document.images).map(i => [i.complete, i.naturalWidth, i.clientWidth])")
-        assert len(images) == len(CAPTIONS) - 1 + 4
+        assert len(images) == FIGURES
         assert all(whole and natural > 300 and shown > 200 for whole, natural, shown in images)
         requests = [event["request"]["url"] for event in browser.seen("Network.requestWillBeSent")]
         assert [url for url in requests if not url.startswith("data:")] == [page.as_uri()]
@@ -104,17 +163,16 @@ def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands
         for name in ("Answer", "Parameters", "MadeBy"):
             file.copy(name, copy)
         copy["Warnings"] = np.array(["the spheres < overlap"], dtype=h5py.string_dtype())
-    set_folders(monkeypatch, data=tmp_path, param=sample_run, answer=tmp_path / "final.h5")
+    set_folders(monkeypatch, data=tmp_path, param=PARAM, answer=tmp_path / "final.h5")
     report.main(["--output", str(tmp_path / "report.html")])
     text = (tmp_path / "report.html").read_text()
     assert text.index("the spheres &lt; overlap") < text.index("Anisotropy parameters")
     assert "No checks were made" in text and "No figures here" in text
 
 
-@pytest.mark.usefixtures("page")
 def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, tmp_path):
     assert "<img" in figures(sample_run / "figures", sample_run / "final.h5")
-    answer(sample_run / "finaltest_npy", tmp_path / "other.h5", "--hit-weights", "unit")
+    answer(sample_run / "finaltest_npy", tmp_path / "other.h5", "--hit-weights", "unit", "--bias", 0)
     text = figures(sample_run / "figures", tmp_path / "other.h5")
     assert "<img" not in text
     assert "of another answer" in text
