@@ -14,6 +14,7 @@ from util.physics import pad
 from util.physics.polar_map import PolarBins, fold
 from util.runtime.errors import InputError
 from util.training.course import TrainingFacts
+from util.training.matrix_input import MatrixInput
 from util.training.priors import Prior
 
 if TYPE_CHECKING:
@@ -130,14 +131,14 @@ def look(
     import torch  # takes seconds, which an answer without a network does not need
 
     from src.network.model import SphereNet
-    from src.network.weights import read_weights
+    from src.network.weights import read_facts, read_weights
 
-    read = [(path, *read_weights(path)) for path in paths]
+    trained = [(path, read_facts(path)) for path in paths]
     known = [
-        (path, net, facts, facts.prior)
-        for path, net, facts in read
+        (path, facts, facts.prior)
+        for path, facts in trained
         # Not the published network: it reads matrices, and does not see radii.
-        if isinstance(net, SphereNet) and facts.prior and facts.spheres == spheres
+        if not isinstance(facts.input, MatrixInput) and facts.prior and facts.spheres == spheres
     ]
     if not known:
         raise InputError(
@@ -147,7 +148,9 @@ def look(
     coarse = PolarBins(*COARSE)
     searched = candidates(fold_hits(coarse, x, z, weight), coarse, spheres, best=1)
     tried = []
-    for path, net, facts, prior in sorted(known, key=lambda item: _width(item[3])):
+    for path, facts, prior in sorted(known, key=lambda item: _width(item[2])):
+        net, _ = read_weights(path)  # takes a second or two: only those that are asked
+        assert isinstance(net, SphereNet)
         maps = torch.from_numpy(fold_hits(net.input_settings.bins, x, z, weight))[None]
         net.eval()
         with torch.no_grad():

@@ -95,7 +95,7 @@ def tuned(settings: InputSettings, draws: Draws, window: int) -> InputSettings:
     )
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def inversion(settings: InputSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the matrices of the inversion.
 
