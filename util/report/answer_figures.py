@@ -15,7 +15,7 @@ from util.fit.result import FitResult
 from util.physics import pad
 from util.physics.polar_map import PolarBins, places
 from util.physics.sphere import Sphere
-from util.runtime.atomic_file import replacing
+from util.report.saving import save
 from util.runtime.value_with_error import shorthand
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
@@ -68,8 +68,7 @@ def draw_answer(
         maps, pads = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.2 * rows))[:, 0]
         draw_maps(maps, distribution, mean_square_weight, result, detection)
         draw_pads(pads, result, truth)
-        with replacing(path) as temporary:
-            figure.savefig(temporary)
+        save(figure, path)
 
 
 def panels(spheres: int) -> list[range]:

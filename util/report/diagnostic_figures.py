@@ -19,7 +19,7 @@ from util.physics.polar_map import PolarBins, coarsen, expected
 from util.physics.sphere import Sphere
 from util.report.answer_figures import STYLE, draw_maps, draw_pads, pairs_of_axes, panels
 from util.report.html import CAPTIONS
-from util.runtime.atomic_file import replacing
+from util.report.saving import save
 
 _FINE = PolarBins(1000, 24)
 
@@ -95,11 +95,9 @@ def draw_all(
         for name, (size, draw) in drawings.items():
             figure = Figure(figsize=size, layout="constrained")
             draw(figure)
-            for suffix in (".png", ".pdf"):
-                path = folder / f"{name}{suffix}"
-                with replacing(path) as temporary:
-                    figure.savefig(temporary)
-                written.append(path)
+            files = [folder / f"{name}{suffix}" for suffix in (".png", ".pdf")]
+            save(figure, *files)
+            written += files
     for name in CAPTIONS.keys() - drawings.keys():
         for suffix in (".png", ".pdf"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)

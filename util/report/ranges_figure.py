@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from util.report.answer_figures import STYLE
-from util.runtime.atomic_file import replacing
+from util.report.saving import save
 from util.training.prior_ranges import Ranges, Spheres
 from util.training.priors import draw_betas
 
@@ -57,9 +57,7 @@ def draw_ranges(folder: Path, groups: Sequence[Spheres], found: Sequence[Ranges]
             ax.locator_params(axis="x", nbins=4)
         handles, labels = axes[len(names) - 1].get_legend_handles_labels()
         axes[-1].legend(handles, labels, loc="center", frameon=False)
-        for suffix in (".png", ".pdf"):
-            with replacing(folder / f"ranges{suffix}") as temporary:
-                figure.savefig(temporary)
+        save(figure, folder / "ranges.png", folder / "ranges.pdf")
 
 
 def _panel(
