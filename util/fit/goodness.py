@@ -20,7 +20,7 @@ from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
 from util.fit.map_model import MapModel, expected_variance
 from util.fit.parameters import PIECES, Layout, Piece
-from util.fit.region_scan import signed_root, worst_region
+from util.fit.region_scan import signed_root, sums_of, worst_region
 from util.fit.result import FitResult
 from util.fit.score_test import Lack, ScoreTest
 from util.runtime.value_with_error import shorthand
@@ -230,8 +230,9 @@ def _of_the_whole(maps: _Maps) -> list[Test]:
 def _of_regions(maps: _Maps) -> Test:
     """Test the worst of all rings and sectors."""
     mu, s = maps.mu, maps.s
-    largest, where = worst_region(maps.data / s, mu / s)
-    null = np.array([worst_region(values / s, mu / s)[0] for values in maps.drawn])
+    wanted = sums_of(mu / s)
+    largest, where = worst_region(sums_of(maps.data / s), wanted)
+    null = np.array([worst_region(sums_of(values / s), wanted)[0] for values in maps.drawn])
     text = f"{where}: {largest:.1f} standard deviations"
     return Test("worst region", largest, float("nan"), _tail_of_largest(largest, null), text)
 

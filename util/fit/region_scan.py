@@ -9,6 +9,8 @@ from util.fit.circle_map import N_PHI, N_RHO, QUARTER
 _LEAST = 0.3  # electrons that a region expects, at least; a stray hit is no catastrophe
 _RINGS = (2, 4, 8, 16)  # widths of rings in bins of rho
 _SECTORS = (6, 12, 24)  # widths of sectors in bins of phi, besides whole rings
+# ((ring width, sector width, folded), sums over all such regions) of each size.
+Sums = list[tuple[tuple[int, int, bool], NDArray[np.float64]]]
 
 
 def signed_root(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -21,22 +23,28 @@ def signed_root(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDAr
     return np.sign(found - wanted) * np.sqrt(np.maximum(2 * (xlogy(found, found / wanted) - found + wanted), 0))
 
 
-def _blocks(values: NDArray[np.float64]) -> list[tuple[tuple[int, int, bool], NDArray[np.float64]]]:
-    """Sum over half-overlapping rings and sectors of all sizes: ((ring width, sector width, folded), sums)."""
+def sums_of(values: NDArray[np.float64]) -> Sums:
+    """Sum a map over half-overlapping rings and sectors of all sizes."""
     folded = values[..., N_PHI // 2 :] + values[..., : N_PHI // 2][..., ::-1]
     folded = folded[..., :QUARTER] + folded[..., QUARTER:][..., ::-1]
     wrapped = np.concatenate((values, values[..., : max(_SECTORS)]), axis=-1)
+    tables = ((_summed_area(folded), (4, 8, QUARTER), True), (_summed_area(wrapped), _SECTORS, False))
     out = []
     for width in _RINGS:
-        for array, sectors, is_folded in ((folded, (4, 8, QUARTER), True), (wrapped, _SECTORS, False)):
+        rows = np.arange(0, N_RHO - width + 1, width // 2)
+        for total, sectors, is_folded in tables:
             for sector in sectors:
-                total = np.zeros((*array.shape[:-2], array.shape[-2] + 1, array.shape[-1] + 1))
-                total[..., 1:, 1:] = array.cumsum(axis=-2).cumsum(axis=-1)
-                rows = np.arange(0, N_RHO - width + 1, width // 2)
                 last = QUARTER - sector if is_folded else N_PHI - 1
                 columns = np.arange(0, last + 1, sector // 2)
                 out.append(((width, sector, is_folded), _rectangle_sums(total, rows, columns, width, sector)))
     return out
+
+
+def _summed_area(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums over all bins below and left of each corner: a summed-area table."""
+    total = np.zeros((*array.shape[:-2], array.shape[-2] + 1, array.shape[-1] + 1))
+    total[..., 1:, 1:] = array.cumsum(axis=-2).cumsum(axis=-1)
+    return total
 
 
 def _rectangle_sums(
@@ -48,10 +56,10 @@ def _rectangle_sums(
     return sums - total[..., last, columns] + total[..., first, columns]
 
 
-def worst_region(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple[float, str]:
-    """Return the largest |pull| of the scan and its region; both maps in units of effective counts."""
+def worst_region(found: Sums, wanted: Sums) -> tuple[float, str]:
+    """Return the largest |pull| of the scan and its region; of maps in units of effective counts."""
     best, where = 0.0, "none"
-    for (shape, n), (_, m) in zip(_blocks(found), _blocks(wanted), strict=True):
+    for (shape, n), (_, m) in zip(found, wanted, strict=True):
         pulls = signed_root(n, m)
         top = np.unravel_index(np.abs(pulls).argmax(), pulls.shape)
         if abs(pulls[top]) > best:
