@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from util.fit.chi_square import tail
 from util.fit.known_spheres import KnownSpheres
 from util.fit.parameters import Layout
 from util.fit.result import Evidence, FitResult
@@ -116,7 +116,7 @@ def contradiction(found: FitResult, known: KnownSpheres) -> Contradiction:
     worst = int((np.abs(hits - mean) / np.hypot(error, spread)).argmax())
     return Contradiction(
         chi2,
-        float(stats.chi2.sf(chi2, index.size - 1)),  # of the numbers, only their ratios are known
+        tail(chi2, index.size - 1),  # of the numbers, only their ratios are known
         layout.names[index[worst]],
         (float(hits[worst]), float(error[worst])),
         (float(mean[worst]), float(spread[worst])),

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, correlate, map_coordinates, spline_filter
 from scipy.optimize import least_squares
-from scipy.signal import fftconvolve, savgol_coeffs
 from scipy.special import erf
 
 # Pixels along the sides of cells, and the cells in a row to which a cubic is fitted; twice and four times as large
@@ -75,6 +74,8 @@ def centre_of(image: NDArray[np.float64]) -> tuple[float, float]:
     height, width = (size // by * by for size in image.shape)
     merged = filled[:height, :width].reshape(height // by, by, width // by, by).sum(axis=(1, 3))
     merged = merged - merged.mean()
+    from scipy.signal import fftconvolve  # takes a third of a second, also where no image is looked at
+
     peak = np.unravel_index(np.argmax(fftconvolve(merged, merged)), (2 * merged.shape[0] - 1, 2 * merged.shape[1] - 1))
     return tuple(float(by * (index / 2 + 0.5) - 0.5) for index in peak)  # type: ignore[return-value]
 
@@ -160,6 +161,8 @@ def _bands(
 
 def _residual(window: int) -> NDArray[np.float64]:
     """Return the weights (window,) of what a cubic through so many cells leaves of the middle one."""
+    from scipy.signal import savgol_coeffs  # as above
+
     weights = -savgol_coeffs(window, 3)
     weights[window // 2] += 1
     return weights

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import fdtrc
 
 from util.fit.result import FitResult
 from util.runtime.value_with_error import shorthand
@@ -86,4 +86,4 @@ def hotelling(difference: NDArray[np.float64], covariance: NDArray[np.float64], 
     # What does not scatter but for rounding cannot be told from no difference: it counts as if it scattered so little.
     along = vector.T @ pulls / np.sqrt(np.maximum(value, 1e-9 * value[-1]))
     chi2 = float(along @ along)
-    return chi2, float(stats.f.sf(chi2 * (samples - k) / (k * (samples - 1)), k, samples - k))
+    return chi2, float(fdtrc(k, samples - k, chi2 * (samples - k) / (k * (samples - 1))))

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.optimize import nnls
 
+from util.fit.chi_square import tail
 from util.fit.result import FitResult
 from util.physics import pad
 
@@ -97,7 +97,7 @@ def prior_conflict(result: FitResult, mu: NDArray[np.float64], sigma: NDArray[np
     covariance = result.beta_covariance() + np.diag(np.ravel(sigma) ** 2)
     apart = (result.beta - mu).ravel()
     chi2 = float(apart @ np.linalg.solve(covariance, apart))
-    return chi2, float(stats.chi2.sf(chi2, apart.size))
+    return chi2, tail(chi2, apart.size)
 
 
 def nonnegative(result: FitResult) -> FitResult:

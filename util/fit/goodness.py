@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from tabulate import tabulate
 
+from util.fit.chi_square import tail
 from util.fit.circle_map import BINS, N_PHI, N_RHO, around
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
@@ -125,7 +125,7 @@ def _tail(value: float, simulated: NDArray[np.float64]) -> float:
     """
     mean, variance = simulated.mean(), max(simulated.var(ddof=1), 1e-300)
     scale = variance / (2 * mean)
-    return float(stats.chi2.sf(value / scale, mean / scale))
+    return tail(value / scale, mean / scale)
 
 
 def _tail_of_largest(value: float, simulated: NDArray[np.float64]) -> float:

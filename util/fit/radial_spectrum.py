@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, signal
+from scipy import linalg
 
 from util.physics import pad
 from util.physics.polar_map import PolarBins, angular_factors, radial_factors
@@ -75,6 +75,8 @@ def peaks(
     inverse = linalg.cho_solve(factor, np.eye(len(system)))
     error = np.sqrt(np.einsum("ij,ij->i", inverse @ system, inverse))[:-1:_DEGREES]
     padded = np.concatenate(([0], electrons, [0]))
+    from scipy import signal  # takes a third of a second, also where spheres are known
+
     places, found = signal.find_peaks(padded, prominence=0, width=0, rel_height=0.5)
     at = places - 1
     clearness = found["prominences"] / error[at]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from util.fit.chi_square import tail
 from util.fit.fisher_scoring import floor_of, inverse_of_free, is_free, prior_of
 from util.fit.map_data import MapData
 from util.fit.map_model import MapModel
@@ -42,7 +42,7 @@ class Lack(NamedTuple):
     @property
     def p(self) -> float:
         """Probability of as large a chi-square where the piece is not needed."""
-        return float(stats.chi2.sf(self.chi2, self.dof))
+        return tail(self.chi2, self.dof)
 
     @property
     def error(self) -> NDArray[np.float64]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from util.fit import radial_spectrum
+from util.fit.chi_square import tail
 from util.fit.detection import Detection
 from util.fit.further_sphere import BINS, WIDTHS, best_sphere
 from util.fit.known_spheres import KnownSpheres
@@ -307,4 +307,4 @@ def _is_clear(found: Settled, test: ScoreTest, piece: Piece) -> bool:
     value, covariance = found.q[index], test.inverse[np.ix_(index, index)] / test.scale
     told = np.diag(covariance) > 0
     chi2 = float(value[told] @ np.linalg.solve(covariance[np.ix_(told, told)], value[told]))
-    return float(stats.chi2.sf(chi2, told.sum())) < _CLEAR_PIECE
+    return tail(chi2, told.sum()) < _CLEAR_PIECE

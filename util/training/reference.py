@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import chdtrc
 
 # Radii nearer than this the network itself tells badly: no guide.
 APART = 0.05
@@ -43,7 +43,7 @@ class Reference:
         away = (read - fitted).ravel()
         distance = float(away @ np.linalg.solve(np.array(self.covariance), away)) * min(1.0, electrons / self.electrons)
         scale = self.variance / (2 * self.mean)
-        return float(stats.chi2.sf(distance / scale, self.mean / scale))
+        return float(chdtrc(self.mean / scale, distance / scale))
 
 
 def reference_of(away: NDArray[np.float64], electrons: float) -> Reference:
