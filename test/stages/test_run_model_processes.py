@@ -9,13 +9,14 @@ import sys
 import pytest
 import torch
 
+from src import run_model
 from src.network import launch
 from src.network.dataset import TRAINING_SET, SamplesMadeBy, write_samples
 from src.network.sample_files import draw_set
 from support.param import INPUT, PARAM, prior_named
 from support.processes import start, wait_until
 from support.training import saved
-from util.runtime.errors import InputError
+from util.runtime.errors import InputError, run_program
 
 # A batch that neither two nor three processes can share evenly; frozen: a batch's parts are normalised alike.
 FROZEN = ("--batch", 7, "--frozen", 1, "--ema", 0.5, "--rate", 1e-3, "--epochs", 2)
@@ -106,17 +107,21 @@ def test_ctrl_c_ends_one_process_after_its_epoch_with_the_usual_status(tmp_path)
         (("--processes", 8), "--validation: expected at least 1 sample for each of 8 processes, found 7;"),
     ],
 )
-def test_what_processes_cannot_share_is_refused_in_one_line(tmp_path, options, message):
-    status, stdout, stderr = ended(begin(tmp_path, *options))
-    assert (status, stdout) == (2, "")
+def test_what_processes_cannot_share_is_refused_in_one_line_before_any_starts(tmp_path, capsys, options, message):
+    words = [str(word) for word in ("--param", PARAM, "--data", tmp_path, *SMALL, *options)]
+    with pytest.raises(SystemExit) as refusal:
+        run_program(lambda: run_model.main(words))
+    stdout, stderr = capsys.readouterr()
+    assert (refusal.value.code, stdout) == (2, "")
     (line,) = stderr.splitlines()
     assert line.startswith(f"error: {message}")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failure_in_several_processes_ends_with_its_own_status_and_line(tmp_path):
-    status, _, stderr = ended(begin(tmp_path, "--processes", 2, "--rate", 10, "--clip", 1))
-    assert status == 2 and "unrecognized arguments: --clip 1" in stderr
+def test_a_failure_in_several_processes_ends_with_its_own_status_and_line(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run_model.main(["--data", str(tmp_path), "--processes", "2", "--clip", "1"])
+    assert "unrecognized arguments: --clip 1" in capsys.readouterr().err
     status, _, stderr = ended(begin(tmp_path, "--processes", 2, "--precision", "bf16"))
     assert status == 2 and "Traceback" not in stderr
     assert "error: --precision bf16: expected a GPU, found cpu" in stderr
