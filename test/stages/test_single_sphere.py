@@ -113,7 +113,7 @@ def test_one_sphere_asked_of_networks_for_two_is_refused_and_so_is_the_reverse(o
 
 
 def test_training_sets_of_one_sphere_come_from_either_prior_and_train_a_network(one_sphere, tmp_path):
-    answer(one_sphere, "first", "--spheres", 1)
+    answer(one_sphere, "first", "--spheres", 1, "--bias", 0)
     common = ("--data", tmp_path, "--input", ROOT / "param" / "network_input.toml", "--workers", 1)
     sizes = ("--training", 12, "--validation", 4)
     prior = ("--prior", ROOT / "param" / "pretraining.toml")

@@ -14,6 +14,7 @@ from util.training.priors import Prior
 
 FRAMES = ("--frames", 60)
 NETWORK = ("--arch", "efficientnet_b0", "--batch", 4, "--epochs", 1, "--output", "{here}", "--losses", "{here}")
+SAMPLES = ("--first-samples", 400, "--epoch-samples", 4, "--validation", 4)
 MATRIX = ("--pixels", 64, "--epoch-samples", 8, "--validation", 4)
 FEW = ("--training", 2, "--validation", 2)
 SINGLE = {"DATA_DIR": "single", "ANSWER": "single/final.h5"}
@@ -32,7 +33,7 @@ STEPS = [
         ("--training", 1, "--validation", 1, "--prior", "{here}/ranges.toml"),
         {"SEED": "1"},
     ),
-    ("run_model.sh --spheres 1", (*NETWORK, "--epoch-samples", 4, "--validation", 4), CPU),
+    ("run_model.sh --spheres 1", (*NETWORK, *SAMPLES), CPU),
     ("run_model.sh --input matrix --no-shortcut --optimiser adam", (*NETWORK, *MATRIX), CPU),
     ("simulate_finaltest.sh --experiment param/single.toml", FRAMES, SINGLE),
     ("gen_finaltest_npy.sh", (), SINGLE),
