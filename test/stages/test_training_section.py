@@ -1,4 +1,4 @@
-"""The section on training in doc/network.md, run from top to bottom as one copied block, at small size."""
+"""The section on training in doc/network.md, run as a copied block at small size."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from support import ROOT
 from support.documented_commands import training_section
 from support.param import PARAM
 from support.processes import contents
-from support.scripts import call
+from support.scripts import call, call_here, stand_in
 from support.training import saved
 from util.answer.final_h5 import read_answer
 from util.report import network_report
@@ -39,17 +39,18 @@ def run(tmp_path_factory):
         for name, value in SMALL.items():
             text = re.sub(rf"^{name} = [\w\"]+", f"{name} = {value}", text, flags=re.MULTILINE)
         path.write_text(text)
-    block = training_section()
-    # The project's own modules, compiled already, on the folder's data.
-    block = block.replace("bash script/", f"bash {ROOT}/script/")
-    block = re.sub(r"(?<=[ =])(data|param)/", rf"{here}/\1/", block)
-    (here / "block.sh").write_text(f"set -e\n{block}")
-    before = contents(here / "param")
-    places = {"DATA_DIR": str(here / "data"), "PARAM_DIR": str(here / "param")}
-    done = call(here / "block.sh", cwd=here, NGPU="0", OMP_NUM_THREADS="1", **places)
-    assert done.returncode == 0, done.stdout + done.stderr
+    project, before = stand_in(here / "project"), contents(here / "param")
+    block = re.sub(r"(?<=[ =])(data|param)/", rf"{here}/\1/", training_section())
+    together = [line for line in block.splitlines(keepends=True) if "--processes" in line]
+    alone = block.replace("".join(together), "").replace("bash script/", f"bash {project}/script/")
+    (here / "alone.sh").write_text(f"set -e\n{alone}")
+    (here / "together.sh").write_text(together[0].replace("bash script/", f"bash {ROOT}/script/"))
+    settings = {"DATA_DIR": str(here / "data"), "PARAM_DIR": str(here / "param"), "NGPU": "0"}
+    printed = call_here(project, here / "alone.sh", cwd=here, **settings)
+    done = call(here / "together.sh", cwd=here, **settings)
+    assert (len(together), done.returncode) == (1, 0), done.stdout + done.stderr
     assert contents(here / "param") == before, "released weights and settings must stay as they were"
-    return here, done.stdout
+    return here, printed
 
 
 def test_it_ends_with_own_networks_of_which_the_last_is_about_the_answer(run):
