@@ -7,7 +7,7 @@ import pytest
 
 from support import ROOT
 from support.documented_commands import training_section
-from support.scripts import SCRIPTS, call
+from support.scripts import SCRIPTS, call_here, stand_in
 from util.answer.final_h5 import read_answer
 from util.runtime.settings import load
 from util.training.priors import Prior
@@ -61,14 +61,12 @@ def table_commands():
 def walked(tmp_path_factory):
     """Return a folder in which every step was run, and what each printed."""
     here = tmp_path_factory.mktemp("walk")
-    printed = {}
+    project, printed = stand_in(here / "project"), {}
     for command, options, environment in STEPS:
         script, *given = command.split()
         filled = [str(option).format(here=here) for option in options]
         settings = {"DATA_DIR": ".", "ANSWER": "final.h5", **environment}
-        done = call(SCRIPTS / script, *given, *filled, cwd=here, **settings)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-        printed[command] = done.stdout
+        printed[command] = call_here(project, project / "script" / script, *given, *filled, cwd=here, **settings)
     return here, printed
 
 
