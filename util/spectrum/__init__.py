@@ -1,0 +1,1 @@
+"""From hits to a spectrum: electrons and betas against speed and energy."""
