@@ -1,0 +1,70 @@
+"""Peaks of a spectrum: which there are, what is theirs, and which share their electrons."""
+
+import numpy as np
+import pytest
+
+from util.spectrum.curves import line_shapes, weighted
+from util.spectrum.peaks import find_peaks
+from util.spectrum.spectrum import Lines
+
+R = np.linspace(0.001, 0.999, 500)
+RADII = np.arange(0.004, 1, 0.008)
+
+
+def lines_of(*peaks, floor=0.0, error=0.01):
+    """Return lines of sigma 0.01 that hold Gaussian peaks (R, sigma, electrons, beta_2) over an even floor."""
+    terms = np.zeros((RADII.size, 2))
+    for place, sigma, electrons, beta in peaks:
+        part = np.exp(-((RADII - place) ** 2) / (2 * (sigma**2 - 0.01**2)))
+        terms += np.outer(electrons * part / part.sum(), (1, beta))
+    terms[:, 0] += floor
+    scatter = np.maximum(np.repeat(terms[:, 0], 2), 1) * error
+    return Lines(0.01, RADII, terms, np.diag(scatter**2))
+
+
+def found_in(lines):
+    curves = weighted(line_shapes(R, lines), lines)
+    return find_peaks(R, curves.intensity, curves.intensity_error, lines)
+
+
+def test_a_peak_is_told_with_all_that_it_holds():
+    peaks = found_in(lines_of((0.3, 0.02, 1000, 0.5), (0.7, 0.015, 300, -1)))
+    np.testing.assert_allclose(peaks.R, (0.3, 0.7), atol=1e-4)
+    np.testing.assert_allclose(peaks.sigma_R, (0.02, 0.015), rtol=0.01)
+    np.testing.assert_allclose(peaks.electrons, (1000, 300), rtol=2e-3)
+    np.testing.assert_allclose(peaks.beta[0], (0.5, -1), rtol=2e-3)
+    assert (peaks.overlap < 1e-3).all()
+
+
+def test_what_lies_evenly_below_a_peak_is_not_the_peaks():
+    (electrons,) = found_in(lines_of((0.5, 0.02, 1000, 0.5), floor=5)).electrons
+    assert electrons == pytest.approx(1000, rel=0.01)
+
+
+def test_a_neighbour_is_named_by_the_overlap():
+    peaks = found_in(lines_of((0.5, 0.02, 1000, 0), (0.56, 0.02, 500, 0), (0.8, 0.02, 500, 0)))
+    assert peaks.R.size == 3
+    assert (peaks.overlap[:2] > 0.1).all()
+    assert peaks.overlap[2] < 1e-3
+
+
+@pytest.mark.parametrize(("error", "number"), [(0.01, 3), (0.6, 0)])
+def test_only_what_is_clear_is_a_peak(error, number):
+    lines = lines_of((0.3, 0.02, 400, 0), (0.5, 0.02, 400, 0), (0.7, 0.02, 400, 0), error=error)
+    assert found_in(lines).R.size == number
+
+
+def test_an_empty_spectrum_has_no_peaks():
+    peaks = found_in(lines_of())
+    assert peaks.R.shape == (0,)
+    assert peaks.beta.shape == (1, 0)
+
+
+def test_errors_are_those_of_repeated_lines():
+    lines = lines_of((0.3, 0.02, 1000, 0.5), (0.7, 0.015, 300, -0.8), error=0.02)
+    told, rng = found_in(lines), np.random.default_rng(1)
+    root = np.sqrt(np.diag(lines.covariance)).reshape(lines.terms.shape)
+    again = [found_in(lines._replace(terms=lines.terms + root * rng.standard_normal(root.shape))) for _ in range(300)]
+    for name in ("R", "sigma_R", "electrons", "beta"):
+        scatter = np.std([getattr(peaks, name) for peaks in again], axis=0)
+        np.testing.assert_allclose(getattr(told, f"{name}_error"), scatter, rtol=0.25, err_msg=name)

@@ -1,0 +1,214 @@
+"""From hits to a spectrum.
+
+The hits are folded into polar bins about the centre of the image and described by shells side by side, none of which
+is negative in any direction (`util.spectrum.shell_model`), by the Poisson likelihood
+(`util.spectrum.interior_point`). Nothing is inverted: what the projection hides is not amplified. The geometry is
+found first, then the resolution, then the curves with their errors.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.fit.detection import Detection
+from util.fit.map_data import Hits, MapData, fold_hits
+from util.fit.starting_geometry import find_centre, find_ellipse
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import PolarBins
+from util.runtime.errors import InputError
+from util.spectrum.curves import line_shapes, weighted
+from util.spectrum.interior_point import Solution, climb
+from util.spectrum.peaks import find_peaks
+from util.spectrum.placement import moved, pattern
+from util.spectrum.polar_counts import PolarCounts, polar_counts
+from util.spectrum.resolution import Choice, choose_width, narrowest_of
+from util.spectrum.shell_model import ShellModel, shell_model
+from util.spectrum.spectrum import Lines, Spectrum
+
+FEWEST = 300  # electrons of which anything can be said
+BARRIER = 0.05  # of the log likelihood: where the curvature gives the errors
+_ROUGH = 0.01  # width of lines while the geometry is sought
+_ROUNDS = 8
+_COST = 10.0  # of an electron in a line, over the square root of all
+_SETTLED = 0.1  # squared errors by which the geometry may still move
+_CLEAR = 4.5  # probability by chance, below which a rotation or an ellipse is taken for real
+_WITHIN = 0.6827  # of what a line becomes lies within its sigma
+CENTRE = ("centre_x", "centre_z")
+_TESTED = ("rotation_rad", "ellipse_2")
+
+
+def bins_of(order: int) -> PolarBins:
+    """Return the bins that PADs up to a Legendre degree need."""
+    return PolarBins(500, max(20, 5 * order))
+
+
+def fit_spectrum(
+    hits: Hits,
+    detection: Detection,
+    *,
+    order: int = 4,
+    odd: bool = False,
+    resolution: float | None = None,
+    geometry: ImageGeometry | None = None,
+    seed: int = 0,
+) -> Spectrum:
+    """Fit a spectrum to hits.
+
+    Parameters
+    ----------
+    hits : Hits
+    detection : Detection
+        What the detector shows of the image.
+    order : int
+        Highest Legendre degree, even, 0 to 24.
+    odd : bool
+        Whether odd degrees are fitted as well.
+    resolution : float or None
+        sigma of the lines [detector units]; None: as held-out electrons like best.
+    geometry : ImageGeometry or None
+        How the image lies on the detector; None: found.
+    seed : int
+        Of the choice of what is held out.
+
+    Raises
+    ------
+    InputError
+        Too few electrons, or a resolution that the bins cannot tell.
+    """
+    hits = hits.seen_by(detection)
+    electrons = float(hits.weight.sum())
+    squares = float((hits.weight**2 if hits.variance is None else hits.variance).sum())
+    if not electrons > 0 or electrons**2 < FEWEST * squares:
+        raise InputError(
+            f"found the scatter of {max(electrons, 0) ** 2 / max(squares, 1e-300):.0f} electrons, expected at least "
+            f"{FEWEST} for a spectrum; measure longer"
+        )
+    bins = bins_of(order)
+    if resolution is not None and resolution < narrowest_of(bins):
+        raise InputError(
+            f"--resolution: expected at least {narrowest_of(bins):g}, below which no image tells one line from two, "
+            f"found {resolution:g}"
+        )
+    degrees = tuple(range(0, order + 1, 1 if odd else 2))
+    fitted: tuple[str, ...] = ()
+    if geometry is None:
+        fitted = CENTRE
+        centre = find_centre(hits.x, hits.z, hits.weight)
+        start = find_ellipse(hits.x, hits.z, hits.weight, centre)
+        geometry = _settle(hits, detection, shell_model(bins, degrees, _ROUGH), start, fitted)
+    told, rng = resolution, np.random.default_rng(seed)
+    while True:
+        data = fold_hits(hits, geometry, bins, detection)
+        counts = polar_counts(data, odd=odd)
+        choice = _told(told) if told else choose_width(counts, degrees, narrowest=narrowest_of(bins), rng=rng)
+        model = shell_model(bins, degrees, choice.width)
+        light = _even_light(model, counts)
+        best = climb(model, counts.over(light.counts))
+        clear = _clear(best, data) if fitted == CENTRE else ()
+        if not clear:
+            return _spectrum(best, data, choice, light, fitted)
+        # Rings that are not round are blurred: their resolution is to be chosen anew.
+        fitted += clear
+        geometry = _settle(hits, detection, model, geometry, fitted)
+
+
+def _told(width: float) -> Choice:
+    return Choice(width, np.zeros(0), np.zeros(0))
+
+
+class _Light(NamedTuple):
+    """Even light, in counts, its error, and how the parameters (P,) of the lines follow it."""
+
+    counts: float
+    error: float
+    response: NDArray[np.float64]
+
+
+def _even_light(model: ShellModel, counts: PolarCounts) -> _Light:
+    """Return how much of the image may be even light.
+
+    A smooth spectrum that ends at the edge of the screen looks just like it, and noise would decide. It is taken for
+    light, by a cost of electrons in lines, which is left out once the light is known.
+    """
+    cost = _COST / np.sqrt(max(counts.counts.sum(), 1.0))
+    found = climb(model, counts, barrier=BARRIER, cost=cost)
+    covariance = found.system.inverse()
+    error = float(np.sqrt(covariance[-1, -1]))
+    return _Light(float(found.q[-1]), error, covariance[:, -1] / error**2)
+
+
+def _clear(best: Solution, data: MapData) -> tuple[str, ...]:
+    """Return the numbers of the geometry, besides the centre, that clearly are not what was assumed."""
+    seen = pattern(best, data, (*CENTRE, *_TESTED))
+    pulls = np.abs(seen.step) / np.sqrt(np.diag(seen.covariance))
+    return tuple(name for name, pull in zip(_TESTED, pulls[len(CENTRE) :], strict=True) if pull > _CLEAR)
+
+
+def _settle(
+    hits: Hits, detection: Detection, model: ShellModel, geometry: ImageGeometry, names: tuple[str, ...]
+) -> ImageGeometry:
+    """Fold the hits anew until the numbers `names` of the geometry move no more."""
+    bins = bins_of(model.degrees[-1])
+    odd = any(degree % 2 for degree in model.degrees)
+    for _ in range(_ROUNDS):
+        data = fold_hits(hits, geometry, bins, detection)
+        seen = pattern(climb(model, polar_counts(data, odd=odd)), data, names)
+        geometry = moved(geometry, names, seen.step)
+        if seen.step @ np.linalg.solve(seen.covariance, seen.step) < _SETTLED:
+            break
+    return geometry
+
+
+def _resolution_at(r: NDArray[np.float64], solution: Solution) -> NDArray[np.float64]:
+    """Return sigma (n,) of what the fit makes of a line of no width at radii (n,)."""
+    model = solution.model
+    first = np.arange(model.lines) * len(model.degrees)
+    kernel = np.abs(solution.system.solve(solution.curvature[:, first])[first])
+    apart = np.abs(model.radii[:, None] - model.radii)
+    order = np.argsort(apart, axis=0, kind="stable")
+    within = np.cumsum(np.take_along_axis(kernel, order, axis=0), axis=0)
+    reached = (within < _WITHIN * within[-1]).sum(axis=0)
+    spread = np.take_along_axis(apart, order, axis=0)[np.minimum(reached, model.lines - 1), np.arange(model.lines)]
+    return np.interp(r, model.radii, np.hypot(model.width, spread))
+
+
+def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, names: tuple[str, ...]) -> Spectrum:
+    """Return the curves, peaks and errors of the likeliest parameters."""
+    model, counts = best.model, best.data
+    inner = climb(model, counts, barrier=BARRIER)
+    covariance = inner.system.inverse() + light.error**2 * np.outer(light.response, light.response)
+    geometry_errors = dict[str, float]()
+    if names:
+        seen = pattern(inner, data, names)
+        covariance += seen.response @ seen.covariance @ seen.response.T
+        geometry_errors = dict(zip(names, np.sqrt(np.diag(seen.covariance)).tolist(), strict=True))
+    per_count = counts.per_count
+    # N / 2 and N beta / 2 (field normalisation) are fitted, in counts.
+    unit = 2 * per_count
+    lines = Lines(model.width, model.radii, unit * model.terms(best.q), unit**2 * covariance[:-1, :-1])
+    bins = data.bins
+    r = (bins.rho[:-1] + bins.rho[1:]) / 2
+    curves = weighted(line_shapes(r, lines), lines)
+    return Spectrum(
+        r=r,
+        intensity=curves.intensity,
+        intensity_error=curves.intensity_error,
+        degrees=model.degrees[1:],
+        beta=curves.beta,
+        beta_error=curves.beta_error,
+        resolution=_resolution_at(r, inner),
+        lines=lines,
+        peaks=find_peaks(r, curves.intensity, curves.intensity_error, lines),
+        background=(light.counts + float(best.q[-1])) * per_count,
+        background_error=light.error * per_count,
+        geometry=data.geometry,
+        geometry_errors=geometry_errors,
+        electrons=float(data.folded.quadrants.sum()),
+        tried=choice.tried,
+        held_out=choice.held_out,
+        gap=best.gap,
+        image=counts.counts * per_count,
+        model=best.expected * per_count,
+        variance=best.expected * per_count**2,
+    )

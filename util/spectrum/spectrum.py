@@ -1,0 +1,105 @@
+"""A spectrum: electrons and anisotropy against speed, with errors."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.physics.image_geometry import ImageGeometry
+
+
+class Peaks(NamedTuple):
+    """Peaks of a spectrum, arrays (p,), ascending in R [detector units]; the betas are (degrees, p).
+
+    `overlap` is the height at the higher end of a peak over that at its top: where it is not small, a neighbour is
+    near, and what is the one's and what the other's is not resolved.
+    """
+
+    R: NDArray[np.float64]
+    R_error: NDArray[np.float64]
+    sigma_R: NDArray[np.float64]
+    sigma_R_error: NDArray[np.float64]
+    electrons: NDArray[np.float64]
+    electrons_error: NDArray[np.float64]
+    beta: NDArray[np.float64]
+    beta_error: NDArray[np.float64]
+    overlap: NDArray[np.float64]
+
+
+class Lines(NamedTuple):
+    """What the curves consist of: Gaussian lines of one sigma, J of them with K terms each.
+
+    Attributes
+    ----------
+    width : float
+        sigma [detector units].
+    radii : (J,)
+        Their middles [detector units].
+    terms : (J, K)
+        Electrons, and electrons times beta (field normalisation) of each further degree.
+    covariance : (J * K, J * K)
+        Of `terms`, line by line.
+    """
+
+    width: float
+    radii: NDArray[np.float64]
+    terms: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Electrons and anisotropy against speed.
+
+    Attributes
+    ----------
+    r : (n,)
+        Speed, as the radius at which it lands [detector units], in even steps.
+    intensity, intensity_error : (n,)
+        Electrons per detector unit of r.
+    degrees : tuple of int
+        Legendre degrees of the betas.
+    beta, beta_error : (degrees, n)
+        Field normalisation, I(c) ~ 1 + sum beta_l P_l(c); NaN where there are no electrons to tell.
+    resolution : (n,)
+        sigma of what a line of no width becomes at r [detector units].
+    lines : Lines
+    peaks : Peaks
+    background, background_error : float
+        Electrons of the even background over the screen.
+    geometry : ImageGeometry
+        How the image lies on the detector.
+    geometry_errors : mapping of the name of a number of the geometry that was fitted to its error
+    electrons : float
+        Electrons on the screen, background and all.
+    tried, held_out : (m,)
+        Widths of lines that were tried, and the log likelihood of the electrons held out; empty where it was told.
+    gap : float
+        Duality gap: by how much the log likelihood may be below its maximum.
+    image, model : (n_rho, n_angle)
+        Electrons seen in polar bins, and expected there.
+    variance : (n_rho, n_angle)
+        That of `image`, as expected.
+    """
+
+    r: NDArray[np.float64]
+    intensity: NDArray[np.float64]
+    intensity_error: NDArray[np.float64]
+    degrees: tuple[int, ...]
+    beta: NDArray[np.float64]
+    beta_error: NDArray[np.float64]
+    resolution: NDArray[np.float64]
+    lines: Lines
+    peaks: Peaks
+    background: float
+    background_error: float
+    geometry: ImageGeometry
+    geometry_errors: dict[str, float]
+    electrons: float
+    tried: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+    gap: float
+    image: NDArray[np.float64]
+    model: NDArray[np.float64]
+    variance: NDArray[np.float64]
