@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import h5py
 import numpy as np
 
+from src.answer_steps.hit_options import add_detector, add_hits
 from util.answer.made_by import AnswerSettings, MadeBy, Method, Orders, SubtractBias
 from util.electrons.hits import HitWeights
 from util.fit.parameters import AUTOMATIC, PIECES, Piece
@@ -217,20 +218,13 @@ class Options:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the answer stage."""
     add = parser.add_argument
-    add("--shards", type=Path, required=True, metavar="FOLDER", help="folder of final_START_STOP.npz")
+    add_hits(parser)
     add("--output", type=Path, required=True, metavar="FILE", help="final.h5")
     add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
     add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")
     add("--network", type=Path, metavar="PATH", help="the network's weights: a file, or a folder to choose from")
     add("--raw", action="store_true", help="with --method resnet: the network's own reading, without errors")
     add("--force", action="store_true", help="with --method resnet: answer although the hits speak against the prior")
-    add(
-        "--hit-weights",
-        choices=get_args(HitWeights),
-        default=Options.hit_weights,
-        help="count a hit as the electrons that its flux stands for, or as one (default %(default)s)",
-    )
-    add("--partial", action="store_true", help="answer although shards are missing")
     add("--figure", type=Path, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     add("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
     add("--workers", type=number(int, 1), default=Options.workers, metavar="N", help="processes (default %(default)s)")
@@ -274,17 +268,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="PIECE",
         help=f"what else to fit: any of {', '.join(PIECES)}; auto (default): what is called for, but for shape; none",
     )
-    blind = "image in the camera's pixels, 0 where the detector is blind, or TOML of [[circle]] and [[rectangle]]"
-    add("--mask", type=Path, metavar="FILE", help=blind)
-    add(
-        "--efficiency", type=Path, metavar="FILE", help="image in the camera's pixels: relative efficiency of detection"
-    )
-    add(
-        "--plate",
-        choices=("auto", "none"),
-        default=Model.plate,
-        help="auto: what lies beyond a sharp circle at which the light ends is blind (default %(default)s)",
-    )
+    add_detector(parser)
 
 
 def _spheres(text: str) -> int | str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from util.answer.made_by import MadeBy
+from util.answer.made_by import MadeBy, SpectrumMadeBy
 from util.answer.tables import Table, named_rows
 from util.fit.parameters import Layout
 from util.fit.result import FitResult
@@ -96,7 +96,9 @@ def write_answer(
     write_tables(path, {**answer_tables(result.R, result.beta), **own, **(tables or {})}, made_by, warnings)
 
 
-def write_tables(path: Path, tables: Mapping[str, Table], made_by: MadeBy, warnings: Sequence[str]) -> None:
+def write_tables(
+    path: Path, tables: Mapping[str, Table], made_by: MadeBy | SpectrumMadeBy, warnings: Sequence[str]
+) -> None:
     """Write tables, `Warnings` and `MadeBy` into a file, whole or not at all."""
     # In memory first: HDF5, once it meets a full disk, cannot even close its file.
     image = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What an answer was made from, and how: `MadeBy` of final.h5."""
+"""What an answer or a spectrum was made from, and how: `MadeBy` of final.h5 and spectrum.h5."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,3 +107,33 @@ class MadeBy:
         """
         remedy = "answer again with script/gen_finaltest_answer.sh"
         return facts.from_json(cls, text, f"{path}: MadeBy", remedy=remedy)
+
+
+@dataclass(frozen=True)
+class SpectrumSettings:
+    """The options that a spectrum depends on; `mask`, `efficiency` and `calibration` are names of files."""
+
+    order: int
+    odd: bool
+    resolution: float | None
+    hit_weights: HitWeights
+    seed: int
+    mask: str | None
+    efficiency: str | None
+    plate: str
+    calibration: str | None
+    merge: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SpectrumMadeBy:
+    """All that one needs to make a spectrum again; attributes as those of `util.answer.made_by.MadeBy`."""
+
+    settings: SpectrumSettings
+    versions: dict[str, str]
+    source: str
+    shards: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the text of `MadeBy` in spectrum.h5."""
+        return facts.to_json(self, sort_keys=True)

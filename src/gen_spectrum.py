@@ -1,0 +1,230 @@
+"""From electrons to a spectrum: electrons and anisotropy against speed and, with a calibration, against energy.
+
+usage: python -m src.gen_spectrum --shards FOLDER --output spectrum.h5 [--details FOLDER] [--order 4] [--odd]
+           [--resolution SIGMA] [--calibration FILE] [--merge FILE ..] ...
+
+For an image of many rings, or of none that stands by itself, where `gen_finaltest_answer.sh` asks for a number of
+spheres. Nothing is assumed but that no direction holds less than no electrons; nothing is to be set by hand.
+
+reads   FOLDER/final_START_STOP.npz; a calibration (TOML, see util/spectrum/energy.py); other spectrum.h5 to merge with
+writes  spectrum.h5: `Spectrum` and `Peaks` with errors, what they consist of, and their covariance; with --details
+        FOLDER spectrum.csv, peaks.csv, and the figure spectrum.png and spectrum.pdf
+"""
+
+import argparse
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+from tabulate import tabulate
+
+from src.answer_steps.detection import detection_of
+from src.answer_steps.hit_options import add_detector, add_hits
+from src.answer_steps.logged_warnings import collect_warnings
+from src.answer_steps.options import Model
+from util.answer.final_h5 import write_tables
+from util.answer.made_by import SpectrumMadeBy, SpectrumSettings
+from util.answer.spectrum_h5 import (
+    curve_rows,
+    peak_rows,
+    read_for_merging,
+    spectrum_tables,
+    write_csv,
+)
+from util.electrons.hits import Hits, HitWeights, read_hits
+from util.fit import map_data
+from util.report.spectrum_figure import draw_spectrum
+from util.runtime.errors import run_program
+from util.runtime.options import as_options, number
+from util.runtime.value_with_error import shorthand
+from util.spectrum.energy import Calibration, read_calibration
+from util.spectrum.fit import fit_spectrum
+from util.spectrum.merge import MergedSpectrum, energy_spectrum, merge
+from util.spectrum.spectrum import Spectrum
+
+_NEAR = 0.1  # height at the end of a peak over that at its top, from which on a neighbour is named
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    shards: Path
+    output: Path
+    details: Path | None
+    order: int
+    odd: bool
+    resolution: float | None
+    calibration: Path | None
+    merge: tuple[Path, ...]
+    hit_weights: HitWeights
+    partial: bool
+    mask: Path | None
+    efficiency: Path | None
+    plate: Literal["auto", "none"]
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.merge and self.calibration is None:
+            raise ValueError(
+                "--merge: expected a --calibration with photon_energy, found none; spectra share an axis of binding "
+                "energies alone"
+            )
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="gen_spectrum.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="FILE", help="spectrum.h5")
+    add("--details", type=Path, metavar="FOLDER", help="figure and CSV")
+    add_hits(parser)
+    add(
+        "--order",
+        type=int,
+        choices=range(0, 25, 2),
+        default=4,
+        metavar="L",
+        help="highest Legendre degree, even, 0 to 24: twice the photons that an electron takes (default %(default)s)",
+    )
+    add("--odd", action="store_true", help="odd degrees as well: electrons that prefer one end of the polarisation")
+    add(
+        "--resolution",
+        type=number(float, 1e-4, 0.2),
+        metavar="SIGMA",
+        help="width of the lines that the spectrum consists of, in half screens (default: as held-out electrons like "
+        "best)",
+    )
+    add("--calibration", type=Path, metavar="FILE", help="TOML of lines of known energy: axes in eV and 1/cm")
+    add(
+        "--merge",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="spectrum.h5 at other photon energies, to be put on one axis of binding energy with this one",
+    )
+    add_detector(parser)
+    add("--seed", type=number(int, 0), default=0, help="of the choice of what is held out (default %(default)s)")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
+def _made_by(options: Options, hits: Hits) -> SpectrumMadeBy:
+    settings = SpectrumSettings(
+        order=options.order,
+        odd=options.odd,
+        resolution=options.resolution,
+        hit_weights=options.hit_weights,
+        seed=options.seed,
+        mask=None if options.mask is None else options.mask.name,
+        efficiency=None if options.efficiency is None else options.efficiency.name,
+        plate=options.plate,
+        calibration=None if options.calibration is None else options.calibration.name,
+        merge=tuple(path.name for path in options.merge),
+    )
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
+    return SpectrumMadeBy(settings, versions, hits.source, hits.checksums)
+
+
+def _with_others(options: Options, spectrum: Spectrum, calibration: Calibration | None) -> MergedSpectrum | None:
+    """Return the spectrum and those of --merge on one axis, where that was asked for."""
+    if calibration is None or not options.merge:
+        return None
+    own = energy_spectrum(
+        calibration,
+        spectrum.r,
+        spectrum.intensity,
+        spectrum.intensity_error,
+        spectrum.lines.width,
+        name=str(options.output),
+    )
+    return merge([own, *(read_for_merging(path) for path in options.merge)])
+
+
+def peak_table(spectrum: Spectrum, calibration: Calibration | None) -> str:
+    """Return the peaks as a table to print."""
+    peaks = spectrum.peaks
+    head = ["peak", "R", "sigma_R", "electrons", *(f"beta_{degree}" for degree in spectrum.degrees)]
+    rows = []
+    for i in range(peaks.R.size):
+        pairs = [
+            (peaks.R[i], peaks.R_error[i]),
+            (peaks.sigma_R[i], peaks.sigma_R_error[i]),
+            (peaks.electrons[i], peaks.electrons_error[i]),
+            *zip(peaks.beta[:, i], peaks.beta_error[:, i], strict=True),
+        ]
+        row = [str(i + 1), *(shorthand(value, error) if np.isfinite(value) else "" for value, error in pairs)]
+        if calibration is not None:
+            error = calibration.energy_error(peaks.R[i], peaks.R_error[i])
+            row.append(shorthand(float(calibration.energy(peaks.R[i])), float(error)))
+        rows.append([*row, "overlaps" if peaks.overlap[i] > _NEAR else ""])
+    if calibration is not None:
+        head.append("energy [eV]")
+    return tabulate(rows, [*head, ""], disable_numparse=True, colalign=("right",) * len(head))
+
+
+def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list[str]:
+    """Return what is to be said of a spectrum, line by line."""
+    width, geometry = spectrum.lines.width, spectrum.geometry
+    pixels = "" if hits.pixels is None else f" ({width * max(hits.pixels) / 2:.1f} pixels)"
+    chosen = "as held-out electrons like best" if spectrum.tried.size else "as told"
+    lines = [f"lines of sigma {width:.4f}{pixels}, {chosen}; peaks nearer than 2.4 of that are not told apart"]
+    if spectrum.tried.size and width == spectrum.tried[-1]:
+        lines.append("the narrowest lines were chosen: the image may show more than its bins; see --resolution")
+    numbers = [f"{name} {shorthand(getattr(geometry, name), e)}" for name, e in spectrum.geometry_errors.items()]
+    if numbers:
+        lines.append(f"geometry: {', '.join(numbers)}")
+    lines.append(f"even background: {shorthand(spectrum.background, spectrum.background_error)} electrons")
+    if calibration is not None:
+        lines += calibration.notes
+    near = np.flatnonzero(spectrum.peaks.overlap > _NEAR) + 1
+    if near.size:
+        named = ", ".join(str(number) for number in near)
+        lines.append(
+            f"peaks that overlap with a neighbour, so that their electrons and betas are shared with it: {named}; "
+            "script/gen_finaltest_answer.sh --start R .. fits spheres in their place"
+        )
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the stage."""
+    options = parse_args(argv)
+    with collect_warnings() as logged:
+        hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
+        model = Model(mask=options.mask, efficiency=options.efficiency, plate=options.plate)
+        detection, told = detection_of(hits, model)
+        spectrum = fit_spectrum(
+            map_data.Hits(hits.x, hits.z, hits.weight, hits.variance),
+            detection,
+            order=options.order,
+            odd=options.odd,
+            resolution=options.resolution,
+            seed=options.seed,
+        )
+        calibration = None
+        if options.calibration is not None:
+            calibration = read_calibration(options.calibration, spectrum.r, spectrum.peaks.R, spectrum.peaks.R_error)
+        merged = _with_others(options, spectrum, calibration)
+        tables = spectrum_tables(spectrum, calibration, merged)
+        write_tables(options.output, tables, _made_by(options, hits), logged)
+    print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
+    print(peak_table(spectrum, calibration))
+    for line in (*told, *say(spectrum, calibration, hits)):
+        print(line)
+    if options.details is not None:
+        comments = tuple(str(tables[name].attributes["units"]) for name in ("Spectrum", "Peaks"))
+        write_csv(options.details / "spectrum.csv", curve_rows(spectrum, calibration), comments[:1])
+        write_csv(options.details / "peaks.csv", peak_rows(spectrum, calibration), comments[1:])
+        draw_spectrum(options.details, spectrum, calibration, merged)
+        print(f"figure and CSV in {options.details}: spectrum.png, spectrum.pdf, spectrum.csv, peaks.csv")
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,110 @@
+"""The stage that makes a spectrum of what the shards hold, and says what it assumed."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from src import gen_spectrum, import_events
+from support import truth
+from support.figures import saved_figures, titles
+from support.scripts import SCRIPTS, call
+from util.answer.final_h5 import read_tables
+from util.physics.sphere import Sphere
+from util.runtime.errors import InputError
+
+SPHERES = (Sphere(0.4, 0.015, 1, (0.5,)), Sphere(0.8, 0.015, 1, (-0.3,)))
+CALIBRATION = """
+photon_energy = 2.0
+[[line]]
+peak_near = 0.4
+energy = 0.32
+[[line]]
+peak_near = 0.8
+energy = 1.28
+"""
+
+
+def shards_of(folder, spheres, seed):
+    x, z = truth.hits(spheres, (8_000,) * len(spheres), rng=np.random.default_rng(seed))
+    np.savez(folder / "events.npz", x=(x + 1) * 256 - 0.5, z=(z + 1) * 256 - 0.5)
+    import_events.main(
+        [str(folder / "events.npz"), "--output", str(folder / "finaltest_npy"), "--pixels", "512", "512"]
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = shards_of(tmp_path_factory.mktemp("data"), SPHERES, 1)
+    (folder / "lines.toml").write_text(CALIBRATION)
+    done = call(SCRIPTS / "gen_spectrum.sh", "--calibration", folder / "lines.toml", cwd=folder, DATA_DIR=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def answered(folder, *options):
+    words = ("--shards", folder / "finaltest_npy", "--output", folder / "again.h5", *options)
+    gen_spectrum.main([str(word) for word in words])
+    return read_tables(folder / "again.h5")
+
+
+def test_the_peaks_are_those_of_the_spheres(run):
+    folder, printed = run
+    peaks = read_tables(folder / "spectrum.h5")["Peaks"].array
+    for name, wanted in (("R", (0.4, 0.8)), ("electrons", (8_000, 8_000)), ("beta_2", (1.0, -0.6))):
+        assert (np.abs(peaks[name] - wanted) < 4 * peaks[f"{name}_error"]).all(), name
+    np.testing.assert_allclose(peaks["energy"], (0.32, 1.28), rtol=0.01)
+    assert "energy [eV]" in printed
+    assert "as held-out electrons like best" in printed
+    assert "overlap" not in printed
+
+
+def test_figure_and_csv_lie_beside_those_of_the_answer(run):
+    folder, _ = run
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        *("spectrum.png", "spectrum.pdf", "spectrum.csv", "peaks.csv"),
+    }
+    rows = list(csv.DictReader((folder / "figures" / "peaks.csv").read_text().splitlines()[1:]))
+    assert [round(float(row["R"]), 1) for row in rows] == [0.4, 0.8]
+
+
+def test_the_figure_shows_curves_betas_and_the_image(run):
+    folder, _ = run
+    with saved_figures() as figures:
+        answered(folder, "--resolution", 0.012, "--details", folder / "more")
+    drawn = figures["spectrum"]
+    assert titles(drawn)[:1] == ["electrons"]
+    assert "image - fit [standard deviations]" in titles(drawn)
+
+
+def test_it_is_merged_with_one_at_another_photon_energy(run, tmp_path):
+    folder, _ = run
+    # 0.5 eV less light: the slow peak is gone, the other is at 0.78 eV.
+    slower = shards_of(tmp_path, (Sphere(np.sqrt(0.39), 0.008, 1, (-0.3,)),), 2)
+    (slower / "lines.toml").write_text("constant = 2.0\nphoton_energy = 1.5")
+    tables = answered(
+        slower, *("--resolution", 0.008, "--calibration", slower / "lines.toml", "--merge", folder / "spectrum.h5")
+    )
+    merged = tables["Merged"].array
+    assert merged["spectra"].max() == 2
+    both = merged[merged["spectra"] == 2]
+    assert both["binding_energy"][both["intensity_of_energy"].argmax()] == pytest.approx(0.72, abs=0.01)
+
+
+def test_what_cannot_be_done_is_refused_in_one_line(run, tmp_path, capsys):
+    folder, _ = run
+    with pytest.raises(InputError, match=r"expected shards"):
+        answered(tmp_path)
+    with pytest.raises(InputError, match=r"--resolution: expected at least 0\.003"):
+        answered(folder, "--resolution", 0.001)
+    (tmp_path / "bad.toml").write_text("constant = 2.0\nphoton_energy = 1.0")
+    with pytest.raises(InputError, match=r"expected kinetic energies below photon_energy"):
+        answered(folder, "--resolution", 0.012, "--calibration", tmp_path / "bad.toml")
+    with pytest.raises(SystemExit) as ended:
+        answered(folder, "--merge", folder / "spectrum.h5")
+    assert ended.value.code == 2
+    assert "--merge: expected a --calibration" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        answered(folder, "--order", 3)
+    assert not (tmp_path / "again.h5").exists()
