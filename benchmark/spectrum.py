@@ -11,7 +11,7 @@ the repeats. `--draw` takes spectra drawn at random, on which nothing was develo
 (benchmark/spectra/inversions.py): they are told the centre, which the fit has to find, and it lies in the middle of a
 pixel; and in each column a peer stands with whichever of its strengths comes nearest to the truth there, which no user
 can know ("one strength": in all columns with that whose intensity comes nearest). "Peaks" are the fit's own numbers of
-its peaks, judged by the same truth.
+its peaks, judged by the same truth; "least possible" is the bound of benchmark/spectra/limit.py.
 
 The second form asks how often the fit's errors cover the truth, and how often it sees a peak where there is none; the
 third reads two of PyAbel's example images from FOLDER. Seconds are of this machine, one process.
@@ -20,7 +20,7 @@ third reads two of PyAbel's example images from FOLDER. Seconds are of this mach
 import argparse
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from benchmark.spectra.bands import measure_bands
 from benchmark.spectra.figures import Shown, draw
 from benchmark.spectra.images import measure_images
 from benchmark.spectra.inversions import METHODS, by_peers, by_us, image_of
+from benchmark.spectra.limit import least_beta_errors
 from benchmark.spectra.truth import DEGREES, NAMED, Curves, Truth, beta_errors, drawn, intensity_error, peak_errors
 from util.fit.detection import Detection
 from util.fit.map_data import Hits
@@ -112,9 +113,9 @@ def measure(truth: Truth, seed: int, peers: Sequence[str]) -> tuple[list[Row], S
     return rows, shown
 
 
-def as_json(row: Row) -> dict[str, object]:
-    """Return a row for the JSON file, which knows no NaN."""
-    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in vars(row).items()}
+def as_json(values: Mapping[str, object]) -> dict[str, object]:
+    """Return values for the JSON file, which knows no NaN."""
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,14 @@ def ratios(found: Sequence[Summary], *, at_one_strength: bool = False) -> dict[s
     return dict(zip(COLUMNS, (np.array(ours.values) / np.nanmin(values, axis=0)).tolist(), strict=True))
 
 
-def report(found: Sequence[Summary]) -> None:
-    """Print the table of one spectrum and number of electrons."""
+def report(found: Sequence[Summary], limit: Sequence[float]) -> None:
+    """Print the table of one spectrum and number of electrons; `limit` of the betas."""
     lines = []
     for summary in found:
         values = (f"{value:.3g}" for value in summary.values)
         told = "; ".join(dict.fromkeys(filter(None, summary.strengths)))
         lines.append((summary.method, *values, told))
+    lines.append(("least possible", "", *(f"{value:.3g}" for value in limit), "", ""))
     for told, at_one_strength in (("fit / best peer", False), ("fit / best peer, one strength", True)):
         if over := ratios(found, at_one_strength=at_one_strength):
             lines.append((told, *(f"{value:.2f}" for value in over.values()), ""))
@@ -184,12 +186,13 @@ def run(options: Options, machine: dict[str, str]) -> None:
             found = summarise(rows)
             where = f"{name}, {electrons:g} electrons"
             print(f"\n== {where}, {len(truth.peaks())} resolved peaks")
-            report(found)
+            limit = least_beta_errors(truth).tolist()
+            report(found, limit)
             over = ratios(found)
             worst = {column: max(worst[column], (over.get(column, 0.0), where)) for column in COLUMNS}
-            done.append(
-                {"spectrum": name, "electrons": electrons, "ratios": over, "rows": [as_json(row) for row in rows]}
-            )
+            known = {"ratios": as_json(over), "least_beta_errors": as_json(dict(zip(COLUMNS[1:], limit, strict=False)))}
+            told = [as_json(vars(row)) for row in rows]
+            done.append({"spectrum": name, "electrons": electrons, **known, "rows": told})
             with replacing(options.json) as temporary:
                 text = json.dumps({"machine": machine, "repeats": options.repeats, "cases": done}, indent=1)
                 temporary.write_text(text + "\n", encoding="utf-8")
