@@ -42,7 +42,7 @@ def ghosts(spectrum: Spectrum, truth: Truth) -> int:
     """Return how many clear peaks stand where the truth expects less than one electron within two resolutions."""
     peaks = spectrum.peaks
     clear = peaks.electrons > _CLEAR * peaks.electrons_error
-    reach = 2 * np.maximum(spectrum.resolution, np.nan_to_num(peaks.sigma_R))[:, None] * np.linspace(-1, 1, 81)
+    reach = 2 * np.maximum(spectrum.lines.width, np.nan_to_num(peaks.sigma_R))[:, None] * np.linspace(-1, 1, 81)
     intensity = truth.curves((peaks.R[:, None] + reach).ravel()).intensity
     there = np.trapezoid(intensity.reshape(reach.shape), reach, axis=1)
     return int((clear & (there < 1)).sum())
@@ -59,9 +59,10 @@ def one(electrons: float, seed: int) -> dict[str, object]:
     pulls = np.abs(deviations(spectrum, truth))
     if not pulls.size:
         return {"seed": seed, "error": "no radius to ask about"}
-    # A beta that is not told is not covered.
-    shares = [[float((part < size).mean()) for size in (1, 2, 0.5)] for part in pulls]
-    return {"seed": seed, "shares": shares, "ghosts": ghosts(spectrum, truth), "seconds": seconds}
+    told = [part[np.isfinite(part)] for part in pulls]
+    shares = [[float((part < size).mean()) if part.size else np.nan for size in (1, 2, 0.5)] for part in told]
+    known = float(np.isfinite(pulls[1:]).mean())
+    return {"seed": seed, "shares": shares, "told": known, "ghosts": ghosts(spectrum, truth), "seconds": seconds}
 
 
 def measure_bands(spectra: int, electrons: Sequence[float], seed: int, workers: int) -> list[dict[str, object]]:
@@ -82,7 +83,7 @@ def measure_bands(spectra: int, electrons: Sequence[float], seed: int, workers: 
 def report(rows: Sequence[dict[str, object]]) -> None:
     """Print the shares, each spectrum with one vote, whether they hold, and the ghosts."""
     shares = np.array([row["shares"] for row in rows])
-    mean, error = shares.mean(axis=0), shares.std(axis=0, ddof=1) / math.sqrt(len(rows))
+    mean, error = np.nanmean(shares, axis=0), np.nanstd(shares, axis=0, ddof=1) / math.sqrt(len(rows))
     lines = []
     for k, name in enumerate(_NAMES):
         told = [f"{100 * mean[k, j]:.1f} +- {100 * error[k, j]:.1f} %" for j in range(3)]
@@ -95,5 +96,6 @@ def report(rows: Sequence[dict[str, object]]) -> None:
     blind = [line[0] for line in lines if line[-1] != "wanting"]
     if blind:
         print(f"halved errors are not found wanting: {', '.join(blind)}; this says nothing of the errors then")
+    print(f"betas are told at {100 * np.mean([row['told'] for row in rows]):.0f} % of these radii")
     found = sum(int(row["ghosts"] > 0) for row in rows)
     print(f"ghost peaks in {found} of {len(rows)} spectra; {np.median([row['seconds'] for row in rows]):.1f} s each")

@@ -45,7 +45,7 @@ def in_pixels(spectrum: Spectrum, scale: float) -> Spectrum:
         r=spectrum.r * unit,
         intensity=spectrum.intensity / unit,
         intensity_error=spectrum.intensity_error / unit,
-        resolution=spectrum.resolution * unit,
+        resolution=spectrum.lines.width * unit,
         peaks=peaks,
     )
 
@@ -104,7 +104,7 @@ def measure(path: Path) -> tuple[dict[str, object], Shown]:
         curves = by_rbasex(reg, image, (row, column))
         peers[name] = curves._replace(intensity=curves.intensity / per_electron)
     columns = columns_of(path.name, spectrum, peers)
-    print(f"\n== {path.name}, {seconds:.1f} s; resolution {PIXELS_A_RADIUS * spectrum.resolution:.2f} px")
+    print(f"\n== {path.name}, {seconds:.1f} s; resolution {PIXELS_A_RADIUS * spectrum.lines.width:.2f} px")
     print(tabulate(columns, headers="keys", tablefmt="plain", disable_numparse=True))
     name = list(REGULARISATIONS)[-1]
     shown = Shown(path.name.split(".")[0], spectrum, peers[name], f"{name} {REGULARISATIONS[name][1]}")

@@ -9,7 +9,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from src import report
+from src import gen_spectrum, report
 from support import ROOT
 from support.answers import answer
 from support.browser import opened
@@ -18,12 +18,12 @@ from support.param import PARAM
 from support.scripts import call
 from util.answer.final_h5 import read_answer
 from util.report import network_report
-from util.report.html import CAPTIONS, figures
+from util.report.html import CAPTIONS, figures, spectrum
 from util.runtime.errors import InputError
 
 NETWORK_PAGE = (ROOT / "doc" / "network.md").read_text(encoding="utf-8")
-# Those of the answer, but for a frame, which the sample does not have, and four of the network.
-FIGURES = len(CAPTIONS) - 1 + 4
+# Those of the answer, but for a frame, which the sample does not have, the spectrum's, and four of the network.
+FIGURES = len(CAPTIONS) - 1 + 1 + 4
 
 pytestmark = pytest.mark.filterwarnings("default")  # what Jupyter's own parts warn of is theirs
 
@@ -51,6 +51,8 @@ def answered(tmp_path_factory):
     (here / "data" / "sample_final.h5").rename(run / "final.h5")
     (here / "data" / "sample_resnet.h5").rename(run / "final_resnet.h5")
     (here / "sample_final").rename(run / "figures")
+    of_spectrum = ("--shards", run / "finaltest_npy", "--output", run / "spectrum.h5", "--details", run / "figures")
+    gen_spectrum.main([str(word) for word in (*of_spectrum, "--order", 2, "--resolution", 0.02)])
     return run, printed
 
 
@@ -75,6 +77,10 @@ def test_a_right_answer_leaves_pulls_of_one_and_a_wrong_one_more(sample_run):
     wrong[0, 0] += 0.1
     bad = network_report.residuals(distribution, sample_run / "final.h5", wrong)
     assert np.mean(bad[bad != 0] ** 2) > 1.5 * np.mean(good[good != 0] ** 2)
+
+
+def test_without_a_spectrum_the_report_says_nothing_of_one(tmp_path):
+    assert spectrum(tmp_path) == ""
 
 
 def test_curves_without_a_manifest_are_refused(tmp_path):
@@ -115,7 +121,7 @@ def test_a_browser_shows_every_figure_without_an_error_or_a_request(page, width)
         assert browser.seen("Runtime.consoleAPICalled") == []
         # Nothing is wider than the screen; what is wider scrolls in a box of its own.
         assert browser.value("document.documentElement.scrollWidth") <= width
-        assert browser.value("document.querySelectorAll('table').length") == 2
+        assert browser.value("document.querySelectorAll('table').length") == 3
         every = "Array.from(document.querySelectorAll('.table, pre, figure > div'))"
         boxes = browser.value(f"{every}.map(b => [b.clientWidth, getComputedStyle(b).overflowX])")
         assert all(shown <= width and (overflow == "auto" or width > 480) for shown, overflow in boxes)

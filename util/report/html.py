@@ -98,5 +98,21 @@ def figures(folder: Path, answer: Path) -> Html:
     return _render("figures", folder=folder, answer=answer, of_another=of_another, drawn=drawn)
 
 
+def spectrum(folder: Path) -> Html:
+    """Return the peaks and the figure of the spectrum in a folder of data; nothing where none was made."""
+    path, drawn = folder / "spectrum.h5", folder / "figures" / "spectrum.png"
+    if not path.exists():
+        return Html("")
+    rows = read_tables(path)["Peaks"].array
+    names = rows.dtype.names or ()
+    told = [name for name in names if f"{name}_error" in names]
+    table = [
+        [str(number), *("" if np.isnan(row[name]) else shorthand(row[name], row[f"{name}_error"]) for name in told)]
+        for number, row in enumerate(rows, 1)
+    ]
+    image = base64.b64encode(drawn.read_bytes()).decode() if drawn.exists() else None
+    return _render("spectrum", head=["peak", *told], rows=table, image=image)
+
+
 def _render(template: str, **content: object) -> Html:
     return Html(_TEMPLATES.get_template(f"{template}.html.j2").render(content))

@@ -27,7 +27,7 @@ from util.spectrum.shell_model import ShellModel, shell_model
 from util.spectrum.spectrum import Lines, Spectrum
 
 FEWEST = 300  # electrons of which anything can be said
-BARRIER = 0.05  # of the log likelihood: where the curvature gives the errors
+BARRIER = 0.01  # of the log likelihood: where the curvature gives the errors
 _ROUGH = 0.01  # width of lines while the geometry is sought
 _ROUNDS = 8
 _COST = 10.0  # of an electron in a line, over the square root of all
