@@ -176,7 +176,7 @@ def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list
     chosen = "as held-out electrons like best" if spectrum.tried.size else "as told"
     lines = [f"lines of sigma {width:.4f}{pixels}, {chosen}; peaks nearer than 2.4 of that are not told apart"]
     if spectrum.tried.size and width == spectrum.tried[-1]:
-        lines.append("the narrowest lines were chosen: the image may show more than its bins; see --resolution")
+        lines.append("the narrowest lines that were tried: those of the image may be narrower")
     numbers = [f"{name} {shorthand(getattr(geometry, name), e)}" for name, e in spectrum.geometry_errors.items()]
     if numbers:
         lines.append(f"geometry: {', '.join(numbers)}")
@@ -206,6 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             order=options.order,
             odd=options.odd,
             resolution=options.resolution,
+            pixel=0.0 if hits.pixels is None else 2 / max(hits.pixels),
             seed=options.seed,
         )
         calibration = None

@@ -94,7 +94,7 @@ def measure(path: Path) -> tuple[dict[str, object], Shown]:
         import_image.main([str(path), "--output", folder, "--axis", "0"])
         hits = read_hits(Path(folder), hit_weights="flux", partial=False)
     points = map_data.Hits(hits.x, hits.z, hits.weight, hits.variance)
-    spectrum, _, seconds = by_us(points, detection_of(hits, Model()), 0)
+    spectrum, _, seconds = by_us(points, detection_of(hits, Model())[0], 0, 2 / max(hits.pixels))
     spectrum = in_pixels(spectrum, max(hits.pixels or (2, 2)) / 2)
     image = np.nan_to_num(read_image(path))
     row, column = (round(float(place)) for place in find_origin(image, "convolution"))

@@ -32,15 +32,18 @@ _ROUGH = 0.01  # width of lines while the geometry is sought
 _ROUNDS = 8
 _COST = 10.0  # of an electron in a line, over the square root of all
 _SETTLED = 0.1  # squared errors by which the geometry may still move
-_CLEAR = 4.5  # probability by chance, below which a rotation or an ellipse is taken for real
+_CLEAR = 4.5  # errors from which on a rotation or an ellipse is taken for real
 _WITHIN = 0.6827  # of what a line becomes lies within its sigma
 CENTRE = ("centre_x", "centre_z")
 _TESTED = ("rotation_rad", "ellipse_2")
 
 
-def bins_of(order: int) -> PolarBins:
-    """Return the bins that PADs up to a Legendre degree need."""
-    return PolarBins(500, max(20, 5 * order))
+_ROWS = (500, 1000)  # of bins in rho: the finer where lines are too narrow for the others
+
+
+def bins_of(order: int, rows: int = _ROWS[0]) -> PolarBins:
+    """Return bins for PADs up to a Legendre degree."""
+    return PolarBins(rows, max(20, 5 * order))
 
 
 def fit_spectrum(
@@ -50,6 +53,7 @@ def fit_spectrum(
     order: int = 4,
     odd: bool = False,
     resolution: float | None = None,
+    pixel: float = 0.0,
     geometry: ImageGeometry | None = None,
     seed: int = 0,
 ) -> Spectrum:
@@ -66,6 +70,8 @@ def fit_spectrum(
         Whether odd degrees are fitted as well.
     resolution : float or None
         sigma of the lines [detector units]; None: as held-out electrons like best.
+    pixel : float
+        Of the camera [detector units]; no line is narrower. 0: not known.
     geometry : ImageGeometry or None
         How the image lies on the detector; None: found.
     seed : int
@@ -74,7 +80,7 @@ def fit_spectrum(
     Raises
     ------
     InputError
-        Too few electrons, or a resolution that the bins cannot tell.
+        Too few electrons, or a resolution below a pixel.
     """
     hits = hits.seen_by(detection)
     electrons = float(hits.weight.sum())
@@ -84,24 +90,28 @@ def fit_spectrum(
             f"found the scatter of {max(electrons, 0) ** 2 / max(squares, 1e-300):.0f} electrons, expected at least "
             f"{FEWEST} for a spectrum; measure longer"
         )
-    bins = bins_of(order)
-    if resolution is not None and resolution < narrowest_of(bins):
-        raise InputError(
-            f"--resolution: expected at least {narrowest_of(bins):g}, below which no image tells one line from two, "
-            f"found {resolution:g}"
-        )
+    coarse, fine = (bins_of(order, rows) for rows in _ROWS)
+    narrowest = max(pixel, narrowest_of(fine))
+    if resolution is not None and resolution < narrowest:
+        what = "one pixel" if pixel == narrowest else "the narrowest there are"
+        raise InputError(f"--resolution: expected at least {narrowest:.5f}, {what}, found {resolution:g}")
+    bins = fine if resolution is not None and resolution < narrowest_of(coarse) else coarse
     degrees = tuple(range(0, order + 1, 1 if odd else 2))
     fitted: tuple[str, ...] = ()
     if geometry is None:
         fitted = CENTRE
         centre = find_centre(hits.x, hits.z, hits.weight)
         start = find_ellipse(hits.x, hits.z, hits.weight, centre)
-        geometry = _settle(hits, detection, shell_model(bins, degrees, _ROUGH), start, fitted)
+        geometry = _settle(hits, detection, shell_model(coarse, degrees, _ROUGH), coarse, start, fitted)
     told, rng = resolution, np.random.default_rng(seed)
     while True:
         data = fold_hits(hits, geometry, bins, detection)
         counts = polar_counts(data, odd=odd)
-        choice = _told(told) if told else choose_width(counts, degrees, narrowest=narrowest_of(bins), rng=rng)
+        least = max(narrowest, narrowest_of(bins))
+        choice = _told(told) if told else choose_width(counts, degrees, narrowest=least, rng=rng)
+        if choice.is_narrowest and bins is coarse and least > narrowest:
+            bins = fine
+            continue
         model = shell_model(bins, degrees, choice.width)
         light = _even_light(model, counts)
         best = climb(model, counts.over(light.counts))
@@ -110,11 +120,11 @@ def fit_spectrum(
             return _spectrum(best, data, choice, light, fitted)
         # Rings that are not round are blurred: their resolution is to be chosen anew.
         fitted += clear
-        geometry = _settle(hits, detection, model, geometry, fitted)
+        geometry = _settle(hits, detection, model, bins, geometry, fitted)
 
 
 def _told(width: float) -> Choice:
-    return Choice(width, np.zeros(0), np.zeros(0))
+    return Choice(width, np.zeros(0), np.zeros(0), False)
 
 
 class _Light(NamedTuple):
@@ -146,10 +156,14 @@ def _clear(best: Solution, data: MapData) -> tuple[str, ...]:
 
 
 def _settle(
-    hits: Hits, detection: Detection, model: ShellModel, geometry: ImageGeometry, names: tuple[str, ...]
+    hits: Hits,
+    detection: Detection,
+    model: ShellModel,
+    bins: PolarBins,
+    geometry: ImageGeometry,
+    names: tuple[str, ...],
 ) -> ImageGeometry:
     """Fold the hits anew until the numbers `names` of the geometry move no more."""
-    bins = bins_of(model.degrees[-1])
     odd = any(degree % 2 for degree in model.degrees)
     for _ in range(_ROUNDS):
         data = fold_hits(hits, geometry, bins, detection)

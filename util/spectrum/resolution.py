@@ -27,11 +27,15 @@ _LOST = 5.0  # log likelihood below the best, at which no narrower width is trie
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The width chosen, and the log likelihood held out of each width that was tried, arrays (n,)."""
+    """The width chosen, and the log likelihood held out of each width that was tried, arrays (n,).
+
+    `is_narrowest` says that a narrower one was not to be had.
+    """
 
     width: float
     tried: NDArray[np.float64]
     held_out: NDArray[np.float64]
+    is_narrowest: bool
 
 
 def choose_width(
@@ -69,7 +73,8 @@ def choose_width(
     chosen = min(chosen + 1, last)
     tried = sorted(found)
     widths = WIDEST / _RATIO ** np.array(tried, dtype=float)
-    return Choice(float(WIDEST / _RATIO**chosen), widths, np.array([held_out(step) for step in tried]))
+    values = np.array([held_out(step) for step in tried])
+    return Choice(float(WIDEST / _RATIO**chosen), widths, values, chosen == last)
 
 
 def narrowest_of(bins: PolarBins) -> float:
