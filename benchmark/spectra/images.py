@@ -45,7 +45,8 @@ def in_pixels(spectrum: Spectrum, scale: float) -> Spectrum:
         r=spectrum.r * unit,
         intensity=spectrum.intensity / unit,
         intensity_error=spectrum.intensity_error / unit,
-        resolution=spectrum.lines.width * unit,
+        resolution=spectrum.resolution * unit,
+        lines=spectrum.lines._replace(width=spectrum.lines.width * unit),
         peaks=peaks,
     )
 

@@ -237,8 +237,8 @@ def test_too_few_electrons_and_too_fine_a_resolution_are_refused():
         fit_spectrum(as_hits(electrons(13, numbers=(100, 100))), NONE)
     with pytest.raises(InputError, match=r"--resolution: expected at least 0\.00150, .* found 0\.001"):
         fit_spectrum(as_hits(electrons(13)), NONE, resolution=0.001)
-    with pytest.raises(InputError, match=r"--resolution: expected at least 0\.00400, one pixel, found 0\.003"):
-        fit_spectrum(as_hits(electrons(13)), NONE, resolution=0.003, pixel=0.004)
+    with pytest.raises(InputError, match=r"--resolution: expected at least 0\.00340, a line as wide as a pixel, found"):
+        fit_spectrum(as_hits(electrons(13)), NONE, resolution=0.003, pixel=0.008)
 
 
 def test_the_narrowest_width_is_as_the_bins_allow():

@@ -96,7 +96,9 @@ def test_what_cannot_be_done_is_refused_in_one_line(run, tmp_path, capsys):
     folder, _ = run
     with pytest.raises(InputError, match=r"expected shards"):
         answered(tmp_path)
-    with pytest.raises(InputError, match=r"--resolution: expected at least 0\.00391, one pixel, found 0\.001"):
+    with pytest.raises(
+        InputError, match=r"--resolution: expected at least 0\.00166, a line as wide as a pixel, found 0\.001"
+    ):
         answered(folder, "--resolution", 0.001)
     (tmp_path / "bad.toml").write_text("constant = 2.0\nphoton_energy = 1.0")
     with pytest.raises(InputError, match=r"expected kinetic energies below photon_energy"):

@@ -30,6 +30,7 @@ FEWEST = 300  # electrons of which anything can be said
 BARRIER = 0.01  # of the log likelihood: where the curvature gives the errors
 _ROUGH = 0.01  # width of lines while the geometry is sought
 _ROUNDS = 8
+_FWHM = 2.3548  # of a Gaussian line, in sigma
 _COST = 10.0  # of an electron in a line, over the square root of all
 _SETTLED = 0.1  # squared errors by which the geometry may still move
 _CLEAR = 4.5  # errors from which on a rotation or an ellipse is taken for real
@@ -71,7 +72,7 @@ def fit_spectrum(
     resolution : float or None
         sigma of the lines [detector units]; None: as held-out electrons like best.
     pixel : float
-        Of the camera [detector units]; no line is narrower. 0: not known.
+        Of the camera [detector units]; no line is narrower than that at half its height. 0: not known.
     geometry : ImageGeometry or None
         How the image lies on the detector; None: found.
     seed : int
@@ -80,7 +81,7 @@ def fit_spectrum(
     Raises
     ------
     InputError
-        Too few electrons, or a resolution below a pixel.
+        Too few electrons, or lines narrower than a pixel.
     """
     hits = hits.seen_by(detection)
     electrons = float(hits.weight.sum())
@@ -91,9 +92,9 @@ def fit_spectrum(
             f"{FEWEST} for a spectrum; measure longer"
         )
     coarse, fine = (bins_of(order, rows) for rows in _ROWS)
-    narrowest = max(pixel, narrowest_of(fine))
+    narrowest = max(pixel / _FWHM, narrowest_of(fine))
     if resolution is not None and resolution < narrowest:
-        what = "one pixel" if pixel == narrowest else "the narrowest there are"
+        what = "a line as wide as a pixel" if narrowest > narrowest_of(fine) else "the narrowest there are"
         raise InputError(f"--resolution: expected at least {narrowest:.5f}, {what}, found {resolution:g}")
     bins = fine if resolution is not None and resolution < narrowest_of(coarse) else coarse
     degrees = tuple(range(0, order + 1, 1 if odd else 2))
@@ -191,13 +192,13 @@ def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, name
     """Return the curves, peaks and errors of the likeliest parameters."""
     model, counts = best.model, best.data
     inner = climb(model, counts, barrier=BARRIER)
-    covariance = inner.system.inverse() + light.error**2 * np.outer(light.response, light.response)
+    common = light.error**2 * np.outer(light.response, light.response)
     geometry_errors = dict[str, float]()
     if names:
         seen = pattern(inner, data, names)
-        covariance += seen.response @ seen.covariance @ seen.response.T
+        common += seen.response @ seen.covariance @ seen.response.T
         geometry_errors = dict(zip(names, np.sqrt(np.diag(seen.covariance)).tolist(), strict=True))
-    per_count = counts.per_count
+    covariance, per_count = inner.system.inverse() + common, counts.per_count
     # N / 2 and N beta / 2 (field normalisation) are fitted, in counts.
     unit = 2 * per_count
     lines = Lines(model.width, model.radii, unit * model.terms(best.q), unit**2 * covariance[:-1, :-1])
@@ -213,7 +214,7 @@ def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, name
         beta_error=curves.beta_error,
         resolution=_resolution_at(r, inner),
         lines=lines,
-        peaks=find_peaks(r, curves.intensity, curves.intensity_error, lines),
+        peaks=find_peaks(best, lines, r, curves, common, barrier=BARRIER),
         background=(light.counts + float(best.q[-1])) * per_count,
         background_error=light.error * per_count,
         geometry=data.geometry,
