@@ -98,8 +98,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         "--resolution",
         type=number(float, 1e-4, 0.2),
         metavar="SIGMA",
-        help="width of the lines that the spectrum consists of, in half screens (default: as held-out electrons like "
-        "best)",
+        help="width of the lines that the spectrum consists of, in half screens (default: as held-out electrons allow)",
     )
     add("--calibration", type=Path, metavar="FILE", help="TOML of lines of known energy: axes in eV and 1/cm")
     add(
@@ -173,10 +172,10 @@ def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list
     """Return what is to be said of a spectrum, line by line."""
     width, geometry = spectrum.lines.width, spectrum.geometry
     pixels = "" if hits.pixels is None else f" ({width * max(hits.pixels) / 2:.1f} pixels)"
-    chosen = "as held-out electrons like best" if spectrum.tried.size else "as told"
+    chosen = "as held-out electrons allow" if spectrum.tried.size else "as told"
     lines = [f"lines of sigma {width:.4f}{pixels}, {chosen}; peaks nearer than 2.4 of that are not told apart"]
-    if spectrum.tried.size and width == spectrum.tried[-1]:
-        lines.append("the narrowest lines that were tried: those of the image may be narrower")
+    if spectrum.is_narrowest:
+        lines.append("no narrower lines can be told in these pixels; those of the image may be narrower")
     numbers = [f"{name} {shorthand(getattr(geometry, name), e)}" for name, e in spectrum.geometry_errors.items()]
     if numbers:
         lines.append(f"geometry: {', '.join(numbers)}")

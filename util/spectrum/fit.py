@@ -70,7 +70,7 @@ def fit_spectrum(
     odd : bool
         Whether odd degrees are fitted as well.
     resolution : float or None
-        sigma of the lines [detector units]; None: as held-out electrons like best.
+        sigma of the lines [detector units]; None: as held-out electrons allow.
     pixel : float
         Of the camera [detector units]; no line is narrower than that at half its height. 0: not known.
     geometry : ImageGeometry or None
@@ -222,6 +222,7 @@ def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, name
         electrons=float(data.folded.quadrants.sum()),
         tried=choice.tried,
         held_out=choice.held_out,
+        is_narrowest=choice.is_narrowest,
         gap=best.gap,
         image=counts.counts * per_count,
         model=best.expected * per_count,

@@ -75,6 +75,8 @@ class Spectrum:
         Electrons on the screen, background and all.
     tried, held_out : (m,)
         Widths of lines that were tried, and the log likelihood of the electrons held out; empty where it was told.
+    is_narrowest : bool
+        Whether narrower lines might have been chosen, had there been any.
     gap : float
         Duality gap: by how much the log likelihood may be below its maximum.
     image, model : (n_rho, n_angle)
@@ -99,6 +101,7 @@ class Spectrum:
     electrons: float
     tried: NDArray[np.float64]
     held_out: NDArray[np.float64]
+    is_narrowest: bool
     gap: float
     image: NDArray[np.float64]
     model: NDArray[np.float64]
