@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from src.answer_steps import knowledge, network, summed_frames
-from src.answer_steps.bias_and_bootstrap import check_errors, without_bias
+from src.answer_steps.bias_and_bootstrap import check_errors, events_of, finder_of, without_bias
 from src.answer_steps.detection import detection_of
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.logged_warnings import collect_warnings
@@ -89,6 +89,12 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
             "searched; leave these out"
         )
 
+    # What cannot be simulated or checked is refused before the fit is made.
+    if simulation.bias or simulation.bootstrap:
+        finder_of(hits)
+        events_of(hits)
+    frames = summed_frames.frames_of(hits, options.finaltest) if options.check_integrated else None
+
     seen = look(options, hits) if options.method == "resnet" else None
     known = None if seen is None else known_spheres(seen.prior, float(hits.weight.sum()))
     tries = () if seen is None else seen.tries
@@ -99,8 +105,8 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
     answer = unbiased.answer
     steps: list[Step] = [replace(fitted, lines=(*told, *fitted.lines)), unbiased]
-    if options.check_integrated:
-        steps.append(summed_frames.check(answer, hits, options.finaltest, unbiased.further, workers=workers))
+    if frames is not None:
+        steps.append(summed_frames.check(answer, hits, frames, unbiased.further, workers=workers))
     if simulation.bootstrap:
         steps.append(check_errors(answer, hits, simulation, hit_weights=weights, workers=workers))
     if seen is not None and known is not None:

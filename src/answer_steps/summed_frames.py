@@ -84,26 +84,13 @@ def _fit(
     return fit_sum(summed.sums, spot, frames.detector, spheres=spheres, order=order, start=start), summed
 
 
-def check(
-    result: FitResult, hits: Hits, path: Path | None, further: NDArray[np.float64] | None, *, workers: int
-) -> Step:
-    """Compare the answer of the hits with that of the summed frames; where there is none, a warning says so.
-
-    Parameters
-    ----------
-    result : FitResult
-        Before any knowledge besides the hits went into it.
-    hits : Hits
-    path : Path or None
-        File of the frames.
-    further : array (P, P) or None
-        Covariance that subtracting the finder's bias added.
-    workers : int
+def frames_of(hits: Hits, path: Path | None) -> Frames:
+    """Return the frames that hits were found in, to check their answer by.
 
     Raises
     ------
     InputError
-        No frames, or shards without events.
+        No frames, or shards without events or without what their hits were found with.
     """
     if hits.search is None:
         raise InputError(f"--check-integrated: {NO_FRAMES}; leave the option out")
@@ -111,7 +98,25 @@ def check(
         raise InputError(f"--check-integrated: expected the file of the frames, found none at {path}")
     if hits.events is None:
         raise InputError("--check-integrated: expected shards with events, found some without; make them with events")
-    frames = Frames(path, hits.dataset, *finder_of(hits))
+    return Frames(path, hits.dataset, *finder_of(hits))
+
+
+def check(result: FitResult, hits: Hits, frames: Frames, further: NDArray[np.float64] | None, *, workers: int) -> Step:
+    """Compare the answer of the hits with that of the summed frames; where there is none, a warning says so.
+
+    Parameters
+    ----------
+    result : FitResult
+        Before any knowledge besides the hits went into it.
+    hits : Hits
+        With events.
+    frames : Frames
+        In which the hits were found.
+    further : array (P, P) or None
+        Covariance that subtracting the finder's bias added.
+    workers : int
+    """
+    assert hits.events is not None  # as `frames_of` made sure
     start = list(zip(result.R.tolist(), result.sigma_R.tolist(), strict=True))
     spheres, n = result.beta.shape
     try:
