@@ -10,14 +10,20 @@ from matplotlib.figure import Figure
 
 
 @contextmanager
-def saved_figures():
-    """Collect the figures that are saved meanwhile, by the name that their file will have, without its suffix."""
+def saved_figures(*, whole=True):
+    """Collect the figures that are saved meanwhile, by the name that their file will have, without its suffix.
+
+    Not `whole`, they are laid out, but their files stay empty, for tests that do not look into them.
+    """
     figures = {}
     save = Figure.savefig
 
     def saved(figure, path, **options):
         figures[Path(path).name.split(".")[1]] = figure  # .NAME.PROCESS.partial.png, until it is whole
-        save(figure, path, **options)
+        if whole:
+            save(figure, path, **options)
+        else:
+            Path(path).touch()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", saved)
