@@ -20,6 +20,8 @@ from util.runtime.errors import InputError, run_program
 
 # A batch that neither two nor three processes can share evenly; frozen: a batch's parts are normalised alike.
 FROZEN = ("--batch", 7, "--frozen", 1, "--ema", 0.5, "--rate", 1e-3, "--epochs", 2)
+TWO = ("--batch", 4, "--epochs", 3, "--epoch-samples", 24)  # the signal comes within the second epoch
+CHECKPOINT = "network/pretraining.checkpoint.pt"
 SMALL = ("--arch", "resnet18", "--epoch-samples", 14, "--validation", 7, "--first-samples", 300, "--device", "cpu")
 
 
@@ -38,20 +40,20 @@ def ended(program):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """Return folders of the same training on files by 1, 2 and 3 processes; those of 2 and 3 ran at the same time."""
+    """Return the same training on files by one process, which is this one, and by three."""
     folder = tmp_path_factory.mktemp("shared")
     made_by = SamplesMadeBy(prior_named("fine_tuning"), INPUT, "poisson", 0, 24)
     write_samples(folder / "set.h5", draw_set(made_by, key=TRAINING_SET, workers=1), made_by)
     files = ("--train", folder / "set.h5", "--valid", folder / "set.h5")
-    numbers = (1, 2, 3)
-    programs = [begin(folder / f"{n}", *files, *FROZEN, "--processes", n) for n in numbers]
-    for program in programs:
-        status, _, stderr = ended(program)
-        assert status == 0, stderr
-    return {n: saved(folder / f"{n}" / "network" / "pretraining.checkpoint.pt") for n in numbers}
+    three = begin(folder / "3", *files, *FROZEN, "--processes", 3)
+    words = ("--param", PARAM, "--data", folder / "1", *SMALL, *files, *FROZEN, "--processes", 1)
+    run_model.main([str(word) for word in words])
+    status, _, stderr = ended(three)
+    assert status == 0, stderr
+    return {n: saved(folder / f"{n}" / CHECKPOINT) for n in (1, 3)}
 
 
-def test_one_two_and_three_processes_take_the_same_steps_on_the_same_batches(shared):
+def test_one_and_three_processes_take_the_same_steps_on_the_same_batches(shared):
     for processes, (tensors, facts) in shared.items():
         assert facts.processes == processes and facts.validation_samples == 24
         # three full batches of seven, in each of two epochs
@@ -61,42 +63,57 @@ def test_one_two_and_three_processes_take_the_same_steps_on_the_same_batches(sha
         assert [line.rate for line in facts.curve] == [line.rate for line in shared[1][1].curve]
 
 
-def test_one_two_and_three_processes_reach_the_same_losses_and_the_same_average(shared):
-    tensors, facts = shared[1]
-    for others, told in (shared[2], shared[3]):
-        for line, other in zip(facts.curve, told.curve, strict=True):
-            assert other.train == pytest.approx(line.train, rel=2e-3)
-            assert other.valid == pytest.approx(line.valid, rel=2e-3)
-        moved = {name: others["average"][name] - value for name, value in tensors["average"].items()}
-        assert max(float(values.abs().max()) for values in moved.values()) < 0.1
-        assert torch.equal(others["average"]["n_averaged"], tensors["average"]["n_averaged"])
+def test_one_and_three_processes_reach_the_same_losses_and_the_same_average(shared):
+    (tensors, facts), (others, told) = shared[1], shared[3]
+    for line, other in zip(facts.curve, told.curve, strict=True):
+        assert other.train == pytest.approx(line.train, rel=2e-3)
+        assert other.valid == pytest.approx(line.valid, rel=2e-3)
+    moved = {name: others["average"][name] - value for name, value in tensors["average"].items()}
+    assert max(float(values.abs().max()) for values in moved.values()) < 0.1
+    assert torch.equal(others["average"]["n_averaged"], tensors["average"]["n_averaged"])
 
 
-def test_sigterm_ends_two_processes_after_their_epoch_and_they_resume_to_the_same_result(tmp_path):
-    two = ("--batch", 4, "--epochs", 3, "--epoch-samples", 40, "--processes", 2)
-    program = begin(tmp_path / "run", *two, "--checkpoint-every", 100)
-    whole = begin(tmp_path / "whole", *two)
-    wait_until(lambda: (tmp_path / "run" / "train_loss" / "pretraining.jsonl").exists(), seconds=300)
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory):
+    """Return the folder of an unbroken training by two nodes of a process each."""
+    folder = tmp_path_factory.mktemp("nodes")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    nodes = ("--nodes", 2, "--rendezvous", f"127.0.0.1:{port}", "--processes", 1)
+    with contextlib.ExitStack() as stack:
+        programs = [stack.enter_context(begin(folder, *TWO, *nodes)) for _ in range(2)]
+        found = [ended(program) for program in programs]
+    assert [status for status, _, _ in found] == [0, 0], found
+    return folder
+
+
+def test_two_nodes_of_a_process_each_train_together(two_nodes):
+    assert saved(two_nodes / CHECKPOINT)[1].processes == 2
+
+
+def test_sigterm_ends_two_processes_after_their_epoch_and_they_resume_to_the_same_result(two_nodes, tmp_path):
+    program = begin(tmp_path, *TWO, "--processes", 2, "--checkpoint-every", 100)
+    wait_until(lambda: (tmp_path / "train_loss" / "pretraining.jsonl").exists(), seconds=300)
     program.send_signal(signal.SIGTERM)
     status, stdout, _ = ended(program)
     assert status == -signal.SIGTERM and "ends after this epoch" in stdout
-    checkpoint = "network/pretraining.checkpoint.pt"
-    assert 0 < saved(tmp_path / "run" / checkpoint)[1].epoch < 3
-    assert ended(begin(tmp_path / "run", *two))[0] == ended(whole)[0] == 0
-    (one, facts), (other, told) = (saved(tmp_path / name / checkpoint) for name in ("run", "whole"))
+    assert 0 < saved(tmp_path / CHECKPOINT)[1].epoch < 3
+    assert ended(begin(tmp_path, *TWO, "--processes", 2))[0] == 0
+    (one, facts), (other, told) = saved(tmp_path / CHECKPOINT), saved(two_nodes / CHECKPOINT)
     assert [line.valid for line in facts.curve] == [line.valid for line in told.curve]
     for key, value in one["average"].items():
         assert torch.equal(value, other["average"][key]), key
 
 
 def test_ctrl_c_ends_one_process_after_its_epoch_with_the_usual_status(tmp_path):
-    program = begin(tmp_path, "--batch", 4, "--epochs", 50, "--epoch-samples", 40, "--checkpoint-every", 100)
+    program = begin(tmp_path, "--batch", 4, "--epochs", 50, "--epoch-samples", 12, "--checkpoint-every", 100)
     wait_until(lambda: (tmp_path / "train_loss" / "pretraining.jsonl").exists(), seconds=300)
     program.send_signal(signal.SIGINT)
     status, stdout, stderr = ended(program)
     assert status == 130 and "ends after this epoch" in stdout
     assert stderr.splitlines()[-1].startswith("interrupted: files that were finished are kept")
-    assert 0 < saved(tmp_path / "network" / "pretraining.checkpoint.pt")[1].epoch < 50
+    assert 0 < saved(tmp_path / CHECKPOINT)[1].epoch < 50
 
 
 @pytest.mark.parametrize(
@@ -154,15 +171,3 @@ def test_one_node_meets_at_a_port_of_its_own_and_several_where_they_are_told():
     assert words[words.index("--nnodes") + 1] == "2" and words[words.index("--rdzv-backend") + 1] == "c10d"
     with pytest.raises(ValueError, match="--nodes: several must be told where they meet"):
         launch.LaunchOptions(None, 2, "localhost:0", 0)
-
-
-def test_two_nodes_of_a_process_each_train_together(tmp_path):
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    nodes = ("--nodes", 2, "--rendezvous", f"127.0.0.1:{port}", "--processes", 1, "--batch", 4, "--epochs", 1)
-    with contextlib.ExitStack() as stack:
-        programs = [stack.enter_context(begin(tmp_path, *nodes)) for _ in range(2)]
-        found = [ended(program) for program in programs]
-    assert [status for status, _, _ in found] == [0, 0], found
-    assert saved(tmp_path / "network" / "pretraining.checkpoint.pt")[1].processes == 2
