@@ -9,7 +9,7 @@ import torch
 from src import release_weights
 from support.param import PARAM
 from support.processes import contents
-from support.scripts import SCRIPTS, call
+from support.scripts import SCRIPTS, call, call_here, stand_in
 from support.training import saved
 
 SMALL = ("--arch", "resnet18", "--batch", "4", "--epoch-samples", "8", "--epochs", "1")
@@ -26,7 +26,7 @@ def here(tmp_path):
     return tmp_path
 
 
-def test_both_networks_are_trained_and_released_in_parts_and_nothing_before_the_second_is_trained(here):
+def test_both_networks_are_trained_and_released_in_parts_and_nothing_before_the_second_is_trained(here, monkeypatch):
     fine_tuning = here / "param" / "fine_tuning.toml"
     sound = fine_tuning.read_text()
     fine_tuning.write_text("training = 1")
@@ -37,9 +37,11 @@ def test_both_networks_are_trained_and_released_in_parts_and_nothing_before_the_
     assert contents(here / "param") == before
 
     fine_tuning.write_text(sound)
-    done = call(SCRIPTS / "train_gpu.sh", *SMALL, *FEW, cwd=here, **CPU)
-    assert done.returncode == 0, done.stderr
-    assert "pretraining: all of 1 epoch done" in done.stdout
+    project = stand_in(here / "project")
+    monkeypatch.setattr(release_weights, "SAMPLES", 300)
+    settings = {name: str(here / name.split("_")[0].lower()) for name in ("PARAM_DIR", "DATA_DIR")}
+    printed = call_here(project, project / "script" / "train_gpu.sh", *SMALL, *FEW, cwd=here, **CPU | settings)
+    assert "pretraining: all of 1 epoch done" in printed
     assert (here / "data" / "network" / "pretraining.weights.pt").read_bytes() == trained
     files = json.loads((here / "param" / "weights.json").read_text())["files"]
     assert {entry["stage"] for entry in files} == {"pretraining", "fine_tuning"}
