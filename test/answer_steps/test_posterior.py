@@ -98,26 +98,38 @@ def test_background_and_rotation_are_fitted_besides(answered, capsys):
     assert np.sqrt(np.mean(pulls**2)) < 1.4
 
 
+def as_many_as_told(spheres):
+    """Return positions (2, n) of hits in the ratio of the spheres' electrons of a frame."""
+    return hits(spheres, [N * s.electrons_per_frame // 43 for s in spheres], rng=np.random.default_rng(0))
+
+
+def with_a_third_sphere():
+    return [*spheres_of(0), Sphere(0.65, 0.01, 5, (0.2, 0.1))]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spheres", "cause"),
     [
         (lambda: spheres_of(0, sigma_R=0.03), r"most in sigma_R_[12]: 0\.0[23]"),
         (lambda: [replace(s, beta=tuple(b)) for s, b in zip(spheres_of(0), DRAWS.beta[0, ::-1], strict=True)], "beta_"),
-        (lambda: [*spheres_of(0), Sphere(0.65, 0.01, 5, (0.2, 0.1))], "another sphere"),
+        (with_a_third_sphere, "another sphere"),
     ],
     ids=["wide spheres", "other PADs", "a third sphere"],
 )
-def test_what_the_network_was_not_trained_for_is_refused_with_the_cause_and_answered_by_force(
-    answered, tmp_path, spheres, cause
-):
-    given = spheres()
-    x, z = hits(given, [N * s.electrons_per_frame // 43 for s in given], rng=np.random.default_rng(0))
+def test_what_the_network_was_not_trained_for_is_refused_with_the_cause(answered, tmp_path, spheres, cause):
+    x, z = as_many_as_told(spheres())
     told = rf"not what the network was trained for: .*{cause}.*METHOD=likelihood.*--force"
     with pytest.raises(InputError, match=told):
         answered(x, z)
     assert not (tmp_path / "final.h5").exists()
-    assert warnings_of(answered(x, z, "--force"))
+
+
+@pytest.mark.slow
+def test_what_the_network_was_not_trained_for_is_answered_by_force(answered):
+    path = answered(*as_many_as_told(with_a_third_sphere()), "--force")
+    assert any("another sphere" in text for text in warnings_of(path))
+    assert len(read_answer(path)["R"]) == 2
 
 
 @pytest.mark.slow
