@@ -1,17 +1,20 @@
 """The finder's bias: measured on simulated frames, known as well as it says, subtracted; the bootstrap alike."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from support import truth
+from util.answer import finder_bias
 from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, scene_at, seen_in, subtract
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.fit.likelihood import fit
 from util.physics import pad
+from util.physics.polar_map import PolarBins
 from util.runtime import settings
 from util.runtime.executor import open_executor
 from util.simulation.virtual_experiment import ELECTRON, Played, Scene, VirtualExperiment
@@ -21,11 +24,21 @@ pytestmark = pytest.mark.slow
 DETECTOR = Detector.of_recipe(settings.load(PhosphorRecipe, truth.ROOT / "param" / "phosphor.toml"))
 FINDER = settings.load(FinderSettings, truth.ROOT / "param" / "finder.toml")
 FRAMES = 200
+# Half the resolution of the default each way: 1 % wider errors, a quarter of the time.
+COARSE = partial(fit, bins=PolarBins(500, 96))
 
 
 def scene():
     parts = zip(*((s.R, s.sigma_R, s.beta) for s in truth.DESIGN), strict=True)
     return Scene(*parts, (0.5, 0.5), (0.0, 0.0), (86,))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_fits():
+    """Fit all hits in coarse bins."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finder_bias, "fit", COARSE)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +54,7 @@ def run(experiment):
 
 @pytest.fixture(scope="module")
 def answer(run):
-    return fit(*(run.found[key] for key in ("x", "z", "weight")), start=[(s.R, s.sigma_R) for s in truth.DESIGN])
+    return COARSE(*(run.found[key] for key in ("x", "z", "weight")), start=[(s.R, s.sigma_R) for s in truth.DESIGN])
 
 
 @pytest.fixture(scope="module")
