@@ -2,16 +2,26 @@
 
 import os
 import signal
+import subprocess
 
 # As script/env.sh does: several BLAS threads fight over busy cores. Those of PyTorch, beside tests on other cores, wait
 # for each other several times as long as one alone computes. Before NumPy and PyTorch are loaded.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from support import ROOT
+
+# As script/env.sh does: compiled functions are kept where the stages keep them. A function is compiled once for both,
+# and one that calls a changed one anew. Before Numba is loaded.
+if "NUMBA_CACHE_DIR" not in os.environ:
+    script = ["bash", "-euc", 'source script/env.sh; printf %s "$NUMBA_CACHE_DIR"']
+    os.environ["NUMBA_CACHE_DIR"] = subprocess.run(
+        script, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
 import pytest
 
 from src import simulate_finaltest
-from support import ROOT
 
 # What the user has set for the stages must not reach the tests, which set it themselves.
 for name in ("DATA_DIR", "FINALTEST", "ANSWER", "PARAM_DIR", "METHOD", "WORKERS", "SCHEDULER", "NGPU", "SEED"):
