@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from src import gen_finaltest_answer
 from src.answer_steps.truth import truth_of
 from support import ROOT
 from support.answers import answer, numbers
+from support.refusals import refusal_of
 from support.shards import SETTINGS, events_at, shard_of, with_facts, write
 from util.answer.final_h5 import read_answer
 from util.electrons.shards import read_shard
@@ -83,10 +85,17 @@ def start(*options, **how):
     return subprocess.run([str(word) for word in argv], cwd=ROOT, capture_output=True, text=True, timeout=60, **how)
 
 
-def test_a_folder_without_shards_ends_with_status_two_and_one_line(tmp_path):
-    done = start("--shards", tmp_path / "none", "--output", tmp_path / "final.h5")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+def refusal(tmp_path, capsys, *options, shards="shards"):
+    """Answer where that is refused, and check that it ends with status two; return what it said."""
+    words = ("--shards", tmp_path / shards, "--output", tmp_path / "final.h5", *options)
+    status, stdout, stderr = refusal_of(gen_finaltest_answer.main, *words, capsys=capsys)
+    assert (status, stdout) == (2, "")
+    assert not (tmp_path / "final.h5").exists()
+    return stderr
+
+
+def test_a_folder_without_shards_ends_with_status_two_and_one_line(tmp_path, capsys):
+    assert refusal(tmp_path, capsys, shards="none") == (
         f"error: {tmp_path / 'none'}: expected shards final_START_STOP.npz, found none; "
         "run script/gen_finaltest_npy.sh\n"
     )
@@ -94,24 +103,18 @@ def test_a_folder_without_shards_ends_with_status_two_and_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("events", [True, False])
-def test_frames_without_a_single_electron_end_with_status_two_and_one_line(tmp_path, events):
+def test_frames_without_a_single_electron_end_with_status_two_and_one_line(tmp_path, capsys, events):
     empty = shard_of(events_at([], []))
     write(tmp_path / "shards", empty if events else dataclasses.replace(empty, events=None))
-    done = start("--shards", tmp_path / "shards", "--output", tmp_path / "final.h5")
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    (line,) = refusal(tmp_path, capsys).splitlines()
     assert line.startswith(f"error: {tmp_path / 'shards'}: found 0 hits, expected at least 2000 for 2 sphere(s)")
-    assert not (tmp_path / "final.h5").exists()
 
 
-def test_more_spheres_than_there_are_is_refused_in_one_line(tmp_path):
+def test_more_spheres_than_there_are_is_refused_in_one_line(tmp_path, capsys):
     rng = np.random.default_rng(3)
     write(tmp_path / "shards", shard_of(events_at(*rng.uniform(-1, 1, (2, 5000)))))
-    done = start("--shards", tmp_path / "shards", "--output", tmp_path / "final.h5", "--spheres", 3)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    (line,) = refusal(tmp_path, capsys, "--spheres", 3).splitlines()
     assert line.startswith(f"error: {tmp_path / 'shards'}: ")
-    assert not (tmp_path / "final.h5").exists()
 
 
 @pytest.mark.parametrize("limit", [1000, 30_000], ids=["answer", "figure"])

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from src import gen_finaltest_npy
+from support.param import FINDER
 from support.processes import messages, wait_until
+from support.refusals import refusal_of
 from support.searches import SMALL_SHAPE, begin, names, run, write_frames
 from util.electrons.shards import list_shards, read_shard
 from util.frames.course_file import FRAMES, FrameFile, frame_dtype
@@ -90,15 +92,14 @@ def no_rows(path, _whole):
         (no_rows, "FinalImage: expected one row per frame, found shape (0,)"),
     ],
 )
-def test_a_bad_file_ends_with_status_two_and_one_line(small_frames, tmp_path, make, message):
+def test_a_bad_file_ends_with_status_two_and_one_line(small_frames, tmp_path, capsys, make, message):
     path = tmp_path / "bad.h5"
     make(path, small_frames)
-    program = begin(path, tmp_path / "shards", "--workers", 1)
-    stdout, stderr = program.communicate(timeout=60)
-    assert program.returncode == 2, stderr
+    words = ("--finaltest", path, "--output", tmp_path / "shards", *FINDER, "--workers", 1)
+    status, stdout, stderr = refusal_of(gen_finaltest_npy.main, *words, capsys=capsys)
+    assert (status, stdout) == (2, "")
     (line,) = messages(stderr)
     assert line.startswith(f"error: {path}: {message}")
-    assert stdout == ""
     assert names(tmp_path / "shards") == []
 
 
@@ -166,8 +167,8 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_keeps_the_shards_before(small
 def test_an_interrupt_ends_the_search_quietly_and_keeps_whole_shards(small_frames, tmp_path, workers):
     with FrameFile(small_frames) as file:
         frame = file.read(0)
-    path = write_frames(tmp_path / "f.h5", [frame] * 30_000)
-    program = begin(path, tmp_path / "shards", "--shard-count", 300, "--workers", workers)
+    path = write_frames(tmp_path / "f.h5", [frame] * 9000)
+    program = begin(path, tmp_path / "shards", "--shard-count", 90, "--workers", workers)
     wait_until((tmp_path / "shards" / "final_0_100.npz").exists)
     os.killpg(program.pid, signal.SIGINT)  # as the terminal does
     _, stderr = program.communicate(timeout=60)
@@ -176,6 +177,6 @@ def test_an_interrupt_ends_the_search_quietly_and_keeps_whole_shards(small_frame
     assert line.startswith("interrupted")
     kept = list_shards(tmp_path / "shards")
     assert names(tmp_path / "shards") == sorted(path.name for path in kept)
-    assert 1 <= len(kept) < 300
+    assert 1 <= len(kept) < 90
     for shard in kept:
         read_shard(shard)

@@ -1,9 +1,9 @@
-"""Files of frames that are refused in one line."""
+"""Files of frames and options that are refused in one line."""
 
 import pytest
 
 from util.frames.open import open_frames
-from util.runtime.errors import InputError
+from util.runtime.errors import InputError, run_program
 
 
 def refused(path, *words, dataset=None):
@@ -14,6 +14,14 @@ def refused(path, *words, dataset=None):
     assert "\n" not in line and str(path) in line
     for word in words:
         assert word in line, line
+
+
+def refusal_of(main, *options, capsys):
+    """Run a stage that ends, in this process; return its status, and what it said on both streams."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        run_program(lambda: main([str(word) for word in options]))
+    return ended.value.code, *capsys.readouterr()
 
 
 def damage(path, places, rng):
