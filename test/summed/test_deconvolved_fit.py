@@ -27,9 +27,13 @@ def measured():
     """Return sums of blocks of frames and a learnt spot."""
     rng = np.random.default_rng(160)
     blocks, some = np.zeros((BLOCKS, 256, 256), np.float32), []
+    number = BLOCKS * FRAMES
+    positions = truth.hits(truth.DESIGN, (43 * number, 43 * number), rng=rng) + np.array(CENTRE)[:, None]
+    # Of each frame 43 electrons of each sphere, one sphere after the other.
+    of_frames = iter(positions.reshape(2, 2, number, 43).transpose(2, 0, 1, 3).reshape(number, 2, 86))
     for block in blocks:
         for _ in range(FRAMES):
-            x, z = truth.hits(truth.DESIGN, (43, 43), rng=rng) + np.array(CENTRE)[:, None]
+            x, z = next(of_frames)
             frame = render(RECIPE, x, z, *draw_spots(RECIPE, 86, rng=rng))
             block += bin_frame(frame, 4)
             if len(some) < 120:
