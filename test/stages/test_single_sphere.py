@@ -81,7 +81,7 @@ def test_the_likelihood_answers_with_one_row_near_the_truth(one_sphere, capsys):
 def test_the_network_of_twelve_outputs_answers_with_one_row(one_sphere, trained, capsys):
     weights = trained / "pretraining_single.weights.pt"
     assert {path.name for path in trained.glob("*.weights.pt")} == {weights.name}
-    rows = answer(one_sphere, "resnet", "--spheres", 1, "--method", "resnet", "--network", trained)
+    rows = answer(one_sphere, "resnet", "--spheres", 1, "--method", "resnet", "--network", trained, "--bias", 0)
     assert len(rows) == 1 and rows["beta"].shape == (1, 12)
     assert rows["R"][0] == pytest.approx(SPHERE.R, abs=0.003)
     last = capsys.readouterr().out.splitlines()[-1]
