@@ -32,8 +32,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Files of tests that take a minute or more in one go: begun last, they would leave the other cores idle.
 LONGEST = (
-    *("test_walk_through", "test_scripts"),
-    *("test_run_model_processes", "test_training_section"),
+    *("test_scripts", "test_run_model_processes"),
+    *("test_answer_options", "test_training_section", "test_likelihood"),
 )
 
 
