@@ -21,6 +21,7 @@ _FARTHEST = 0.4  # from the middle of the screen
 _RINGS = 250  # out to 1
 _STEPS = (0.02, 0.01, 0.005, 0.0025, 0.00125)  # of the search for an ellipse, halved; it reaches 0.06 and more
 _SHARPER = 1.05  # than the round image's
+_BY_CHANCE = 2.5  # standard deviations, which none of 180 round images reached
 
 
 def find_centre(x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float]:
@@ -59,7 +60,12 @@ def _vertex(values: NDArray[np.float64], place: NDArray[np.int64], axis: int) ->
 
 
 def find_ellipse(
-    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64], centre: tuple[float, float]
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    centre: tuple[float, float],
+    *,
+    variance: NDArray[np.float64] | None = None,
 ) -> ImageGeometry:
     """Return centre and ellipse of the sharpest image; no ellipse where it is hardly sharper than the round one.
 
@@ -68,15 +74,26 @@ def find_ellipse(
     x, z, weight : arrays (n,)
         Detector units.
     centre : (x, z)
+    variance : array (n,) or None
+        That of the weights: an ellipse that may be sharper by chance is none. None: that is left for others to ask.
     """
     x, z = x - centre[0], z - centre[1]
     rho, twice = np.hypot(x, z) * _RINGS, 2 * np.arctan2(x, z)
     cosine, sine = np.cos(twice), np.sin(twice)
 
+    def rings(ellipse: tuple[float, float]) -> NDArray[np.int64]:
+        return np.minimum(rho / (1 + ellipse[0] * cosine + ellipse[1] * sine), _RINGS).astype(np.int64)
+
+    def slope(ring: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.diff(ndimage.gaussian_filter1d(np.bincount(ring, weight, _RINGS + 1)[:_RINGS], 1.0))
+
     def sharpness(ellipse: tuple[float, float]) -> float:
-        ring = np.minimum(rho / (1 + ellipse[0] * cosine + ellipse[1] * sine), _RINGS).astype(np.int64)
-        profile = ndimage.gaussian_filter1d(np.bincount(ring, weight, _RINGS + 1)[:_RINGS], 1.0)
-        return float(np.square(np.diff(profile)).sum())
+        return float(np.square(slope(rings(ellipse))).sum())
+
+    def by_weight(ellipse: tuple[float, float]) -> NDArray[np.float64]:
+        ring = rings(ellipse)
+        by_ring = -2 * ndimage.gaussian_filter1d(np.diff(slope(ring), prepend=0, append=0), 1.0)
+        return np.append(by_ring, 0.0)[ring]
 
     begin = best = sharpness((0.0, 0.0))
     at = (0.0, 0.0)
@@ -86,4 +103,8 @@ def find_ellipse(
         values = [sharpness(ellipse) for ellipse in around]
         if max(values) > best:
             best, at = max(values), around[int(np.argmax(values))]
-    return ImageGeometry(*centre, 0.0, *at) if best > _SHARPER * begin else ImageGeometry(*centre)
+    clear = best > _SHARPER * begin
+    if clear and variance is not None:
+        scatter = np.sqrt((variance * (by_weight(at) - by_weight((0.0, 0.0))) ** 2).sum())
+        clear = best - begin > _BY_CHANCE * scatter
+    return ImageGeometry(*centre, 0.0, *at) if clear else ImageGeometry(*centre)

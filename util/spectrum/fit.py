@@ -85,7 +85,8 @@ def fit_spectrum(
     """
     hits = hits.seen_by(detection)
     electrons = float(hits.weight.sum())
-    squares = float((hits.weight**2 if hits.variance is None else hits.variance).sum())
+    variance = hits.weight**2 if hits.variance is None else hits.variance
+    squares = float(variance.sum())
     if not electrons > 0 or electrons**2 < FEWEST * squares:
         raise InputError(
             f"found the scatter of {max(electrons, 0) ** 2 / max(squares, 1e-300):.0f} electrons, expected at least "
@@ -102,7 +103,7 @@ def fit_spectrum(
     if geometry is None:
         fitted = CENTRE
         centre = find_centre(hits.x, hits.z, hits.weight)
-        start = find_ellipse(hits.x, hits.z, hits.weight, centre)
+        start = find_ellipse(hits.x, hits.z, hits.weight, centre, variance=variance)
         geometry = _settle(hits, detection, shell_model(coarse, degrees, _ROUGH), coarse, start, fitted)
     told, rng = resolution, np.random.default_rng(seed)
     while True:
