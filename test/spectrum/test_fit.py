@@ -211,6 +211,15 @@ def test_odd_degrees_are_found_where_they_are_asked_for():
     assert (np.abs(fitted.peaks.beta[0]) > 5 * fitted.peaks.beta_error[0]).all()
 
 
+@pytest.mark.parametrize(("seed", "share"), [(2, 0.0), (3, 0.2)])
+def test_odd_degrees_leave_the_centre_where_it_is(seed, share):
+    ring = (Sphere(0.5, 0.015, 1, (0.5,)),)
+    positions = np.array(effects.lopsided(ring, (5_000,), share, rng=np.random.default_rng(seed))) + CENTRE
+    fitted = fit_spectrum(as_hits(positions), NONE, odd=True, resolution=0.015)
+    assert abs(fitted.geometry.centre_z - CENTRE[1, 0]) < 4 * fitted.geometry_errors["centre_z"] < 0.01
+    assert np.isfinite(fitted.peaks.beta_error).all()
+
+
 def test_weights_and_counts_of_several_electrons_widen_the_errors():
     positions = electrons(10)
     alone = fit_spectrum(as_hits(positions), NONE, resolution=0.016, geometry=ImageGeometry())

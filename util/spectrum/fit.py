@@ -150,9 +150,25 @@ def _even_light(model: ShellModel, counts: PolarCounts) -> _Light:
     return _Light(float(found.q[-1]), error, covariance[:, -1] / error**2)
 
 
+def _even_fit(best: Solution, data: MapData, *, barrier: float = 0.0) -> Solution:
+    """Return the fit without odd degrees, which tells of the geometry.
+
+    With them, rings that are a little off along z and rings of which one end is brighter look the same.
+    """
+    even = _even(best.model, data.bins)
+    if even is best.model:
+        return best
+    return climb(even, polar_counts(data, odd=False).over(best.data.light), barrier=barrier)
+
+
+def _even(model: ShellModel, bins: PolarBins) -> ShellModel:
+    degrees = tuple(degree for degree in model.degrees if degree % 2 == 0)
+    return model if degrees == model.degrees else shell_model(bins, degrees, model.width)
+
+
 def _clear(best: Solution, data: MapData) -> tuple[str, ...]:
     """Return the numbers of the geometry, besides the centre, that clearly are not what was assumed."""
-    seen = pattern(best, data, (*CENTRE, *_TESTED))
+    seen = pattern(_even_fit(best, data), data, (*CENTRE, *_TESTED))
     pulls = np.abs(seen.step) / np.sqrt(np.diag(seen.covariance))
     return tuple(name for name, pull in zip(_TESTED, pulls[len(CENTRE) :], strict=True) if pull > _CLEAR)
 
@@ -166,10 +182,10 @@ def _settle(
     names: tuple[str, ...],
 ) -> ImageGeometry:
     """Fold the hits anew until the numbers `names` of the geometry move no more."""
-    odd = any(degree % 2 for degree in model.degrees)
+    model = _even(model, bins)
     for _ in range(_ROUNDS):
         data = fold_hits(hits, geometry, bins, detection)
-        seen = pattern(climb(model, polar_counts(data, odd=odd)), data, names)
+        seen = pattern(climb(model, polar_counts(data, odd=False)), data, names)
         geometry = moved(geometry, names, seen.step)
         if seen.step @ np.linalg.solve(seen.covariance, seen.step) < _SETTLED:
             break
@@ -196,9 +212,10 @@ def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, name
     common = light.error**2 * np.outer(light.response, light.response)
     geometry_errors = dict[str, float]()
     if names:
-        seen = pattern(inner, data, names)
-        common += seen.response @ seen.covariance @ seen.response.T
-        geometry_errors = dict(zip(names, np.sqrt(np.diag(seen.covariance)).tolist(), strict=True))
+        of_geometry = pattern(_even_fit(inner, data, barrier=BARRIER), data, names).covariance
+        response = pattern(inner, data, names).response
+        common += response @ of_geometry @ response.T
+        geometry_errors = dict(zip(names, np.sqrt(np.diag(of_geometry)).tolist(), strict=True))
     covariance, per_count = inner.system.inverse() + common, counts.per_count
     # N / 2 and N beta / 2 (field normalisation) are fitted, in counts.
     unit = 2 * per_count
