@@ -65,6 +65,21 @@ def test_a_neighbour_is_named_by_the_overlap():
     assert peaks.overlap[2] < 1e-3
 
 
+def test_dips_by_noise_do_not_end_a_broad_peak():
+    lines = lines_of((0.5, 0.06, 1000, 0.5), error=0.5)
+    noise = 1 + 0.7 * np.cos((RADII - 0.52) * 2 * np.pi / 0.06)
+    peaks = found_in(lines._replace(terms=lines.terms * noise[:, None]))
+    np.testing.assert_allclose(peaks.electrons, [1000], rtol=0.25)
+    np.testing.assert_allclose(peaks.sigma_R, [0.06], rtol=0.25)
+    np.testing.assert_allclose(peaks.R, [0.5], atol=0.015)
+
+
+def test_the_slowest_electrons_of_a_blob_are_its_own():
+    peaks = found_in(lines_of((0.02, 0.03, 1000, 0.5), (0.7, 0.015, 300, -1)))
+    np.testing.assert_allclose(peaks.electrons, (1000, 300), rtol=0.03)
+    assert (peaks.overlap < 1e-3).all()
+
+
 @pytest.mark.parametrize(("error", "number"), [(0.01, 3), (0.6, 0)])
 def test_only_what_is_clear_is_a_peak(error, number):
     lines = lines_of((0.3, 0.02, 400, 0), (0.5, 0.02, 400, 0), (0.7, 0.02, 400, 0), error=error)

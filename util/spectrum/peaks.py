@@ -42,15 +42,25 @@ def clear_tops(height: NDArray[np.float64], error: NDArray[np.float64]) -> list[
     valleys = [int(a + np.argmin(padded[a : b + 1])) for a, b in itertools.pairwise(tops)]
     out = []
     for top, before, behind in zip(tops, [1, *valleys], [*valleys, height.size], strict=True):
-        # The steeper side tells the width: on the other one there may be a neighbour.
-        below = padded < padded[top] / 2
-        sides = [np.flatnonzero(part) for part in (below[top::-1], below[top:])]
-        half = min(float(side[0]) if side.size else np.inf for side in sides)
-        reach = _REACH * half / _HALF if np.isfinite(half) else height.size
-        low, high = max(before, int(top - reach)), min(behind, int(np.ceil(top + reach)))
-        overlap = float(max(padded[low], padded[high]) / padded[top])
+        # Where a neighbour hides one side, the other one tells the width; the top of a broad peak may be anywhere.
+        left, right = _half_way(padded[before : top + 1][::-1]), _half_way(padded[top : behind + 1])
+        left, right = min(left, 2 * right), min(right, 2 * left)
+        middle, half = (top + (right - left) / 2, (left + right) / 2) if np.isfinite(left) else (top, height.size)
+        reach = _REACH * half / _HALF
+        low, high = max(before, int(middle - reach)), min(behind, int(np.ceil(middle + reach)))
+        # No neighbour is slower than nothing.
+        overlap = float(max(padded[low] if low > 1 else 0.0, padded[high]) / padded[top])
         out.append(Place(low - 1, int(top) - 1, high - 1, overlap))
     return out
+
+
+def _half_way(side: NDArray[np.float64]) -> float:
+    """Return how many steps from a top, at the side's first place, half its height is; infinite if it ends before.
+
+    A dip that is not clear enough to part two peaks is none.
+    """
+    last = int(np.flatnonzero(side >= side[0] / 2)[-1])
+    return last + 1.0 if last + 1 < side.size else np.inf
 
 
 def peak_parts(
