@@ -75,7 +75,8 @@ def find_ellipse(
         Detector units.
     centre : (x, z)
     variance : array (n,) or None
-        That of the weights: an ellipse that may be sharper by chance is none. None: that is left for others to ask.
+        That of the weights, which in parts of an image may be less than nothing: an ellipse that may be sharper by
+        chance is none. None: that is left for others to ask.
     """
     x, z = x - centre[0], z - centre[1]
     rho, twice = np.hypot(x, z) * _RINGS, 2 * np.arctan2(x, z)
@@ -105,6 +106,6 @@ def find_ellipse(
             best, at = max(values), around[int(np.argmax(values))]
     clear = best > _SHARPER * begin
     if clear and variance is not None:
-        scatter = np.sqrt((variance * (by_weight(at) - by_weight((0.0, 0.0))) ** 2).sum())
+        scatter = np.sqrt(max((variance * (by_weight(at) - by_weight((0.0, 0.0))) ** 2).sum(), 0.0))
         clear = best - begin > _BY_CHANCE * scatter
     return ImageGeometry(*centre, 0.0, *at) if clear else ImageGeometry(*centre)
