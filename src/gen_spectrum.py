@@ -44,8 +44,12 @@ from util.runtime.value_with_error import shorthand
 from util.spectrum.energy import Calibration, read_calibration
 from util.spectrum.fit import fit_spectrum
 from util.spectrum.merge import MergedSpectrum, energy_spectrum, merge
-from util.spectrum.spectrum import Spectrum
+from util.spectrum.spectrum import Spectrum, with_gain_error
 
+_HELD = 5.0  # electrons in a bin of the image, fewer of which do not scatter as chi-square takes it
+_MISFIT = 4.0  # standard deviations
+_OUTERMOST = 1.5  # widths of a line within the edge of the screen, where it is not told from even background
+_ENDS, _FAINT = 2.0, 0.03  # intensity there, in its errors and over the highest, from which on this is said
 _NEAR = 0.1  # height at the end of a peak over that at its top, from which on a neighbour is named
 
 
@@ -168,6 +172,20 @@ def peak_table(spectrum: Spectrum, calibration: Calibration | None) -> str:
     return tabulate(rows, [*head, ""], disable_numparse=True, colalign=("right",) * len(head))
 
 
+def misfit(spectrum: Spectrum) -> float:
+    """Return by how many standard deviations chi-square of the image in wide bins is above what chance makes it."""
+    rows, columns = spectrum.image.shape
+    wide = (rows // 5, 5, columns // 4, 4) if rows % 5 == 0 and columns % 4 == 0 else (rows, 1, columns, 1)
+    image, model, variance = (
+        part.reshape(wide).sum(axis=(1, 3)) for part in (spectrum.image, spectrum.model, spectrum.variance)
+    )
+    held = model**2 > _HELD * variance
+    if not held.any():
+        return 0.0
+    chi2 = ((image - model)[held] ** 2 / variance[held]).mean()
+    return float((chi2 - 1) * np.sqrt(held.sum() / 2))
+
+
 def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list[str]:
     """Return what is to be said of a spectrum, line by line."""
     width, geometry = spectrum.lines.width, spectrum.geometry
@@ -182,6 +200,29 @@ def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list
     lines.append(f"even background: {shorthand(spectrum.background, spectrum.background_error)} electrons")
     if calibration is not None:
         lines += calibration.notes
+    if (off := misfit(spectrum)) > _MISFIT:
+        lines.append(
+            f"the fit does not describe the image (chi-square {off:.1f} standard deviations too high): its errors are "
+            "too small; lines may be too wide (--resolution), --order too low, or the detector not as told: see the "
+            "figure's last map"
+        )
+    if spectrum.gain_error:
+        lines.append(
+            f"all numbers of electrons share an error of {100 * spectrum.gain_error:.2g} %, that of the counts per "
+            "electron; it is part of the errors above, not of the curve's"
+        )
+    if not spectrum.converged:
+        lines.append(
+            f"the fit did not settle: its log likelihood may be {spectrum.gap:.2g} below its maximum; trust neither "
+            "curves nor errors, and try another --resolution"
+        )
+    intensity, error = spectrum.intensity, spectrum.intensity_error
+    outermost = spectrum.r > spectrum.r[-1] - _OUTERMOST * width
+    if (intensity > np.maximum(_ENDS * error, _FAINT * intensity.max()))[outermost].any():
+        lines.append(
+            "electrons land up to the edge of the screen: the outermost ones, those beyond it and an even background "
+            "look alike, so that their numbers and betas are uncertain by more than their errors"
+        )
     near = np.flatnonzero(spectrum.peaks.overlap > _NEAR) + 1
     if near.size:
         named = ", ".join(str(number) for number in near)
@@ -208,6 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             pixel=0.0 if hits.pixels is None else 2 / max(hits.pixels),
             seed=options.seed,
         )
+        spectrum = with_gain_error(spectrum, hits.gain_error)
         calibration = None
         if options.calibration is not None:
             calibration = read_calibration(options.calibration, spectrum.r, spectrum.peaks.R, spectrum.peaks.R_error)

@@ -4,14 +4,16 @@ import csv
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from src import gen_spectrum, import_events
+from src import gen_spectrum, import_events, import_image
 from support import truth
 from support.figures import saved_figures, titles
 from support.scripts import SCRIPTS, call
 from util.answer.final_h5 import read_tables
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
+from util.spectrum import interior_point
 
 SPHERES = (Sphere(0.4, 0.015, 1, (0.5,)), Sphere(0.8, 0.015, 1, (-0.3,)))
 CALIBRATION = """
@@ -76,6 +78,46 @@ def test_the_figure_shows_curves_betas_and_the_image(run):
     drawn = figures["spectrum"]
     assert titles(drawn)[:1] == ["electrons"]
     assert "image - fit [standard deviations]" in titles(drawn)
+
+
+def test_electrons_of_an_image_share_the_error_of_its_gain(tmp_path, capsys):
+    x, z = truth.hits(SPHERES[:1], (60_000,), rng=np.random.default_rng(4))
+    counts = np.histogram2d(z, x, 250, ((-1, 1), (-1, 1)))[0]
+    np.save(tmp_path / "image.npy", ndimage.gaussian_filter(7 * counts, 0.7))
+    import_image.main([str(tmp_path / "image.npy"), "--output", str(tmp_path / "finaltest_npy")])
+    tables = answered(tmp_path, "--resolution", 0.012)
+    gain_error = tables["Fit"].attributes["gain_error"]
+    assert 0.01 < gain_error < 0.3
+    (peak,) = tables["Peaks"].array
+    assert abs(peak["electrons"] - 60_000) < 4 * peak["electrons_error"]
+    assert peak["electrons_error"] > gain_error * peak["electrons"]
+    assert "share an error of" in capsys.readouterr().out
+
+
+def test_electrons_at_the_edge_of_the_screen_are_warned_of(run, tmp_path, capsys):
+    folder, _ = run
+    shards_of(tmp_path, (Sphere(0.4, 0.015, 1, (0.5,)), Sphere(0.97, 0.006, 1, (0.0,))), 3)
+    answered(tmp_path, "--resolution", 0.012)
+    assert "up to the edge of the screen" in capsys.readouterr().out
+    answered(folder, "--resolution", 0.012)
+    assert "up to the edge of the screen" not in capsys.readouterr().out
+
+
+def test_a_fit_that_does_not_settle_says_so(run, monkeypatch, capsys):
+    folder, printed = run
+    monkeypatch.setattr(interior_point, "_MOST_STEPS", 4)
+    tables = answered(folder, "--resolution", 0.012)
+    assert "did not settle" in capsys.readouterr().out
+    assert not tables["Fit"].attributes["converged"]
+    assert "did not settle" not in printed
+
+
+@pytest.mark.parametrize("options", [("--order", 0), ("--resolution", 0.03)])
+def test_a_fit_that_does_not_describe_the_image_is_named(run, options, capsys):
+    folder, printed = run
+    answered(folder, "--resolution", 0.012, *options)
+    assert "does not describe the image" in capsys.readouterr().out
+    assert "does not describe the image" not in printed
 
 
 def test_it_is_merged_with_one_at_another_photon_energy(run, tmp_path):

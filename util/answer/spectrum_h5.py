@@ -125,7 +125,14 @@ def spectrum_tables(
             _rows({"sigma": spectrum.tried, "held_out_log_likelihood": spectrum.held_out}),
             {"description": "widths of lines that were tried; empty where the resolution was told"},
         ),
-        "Fit": Table(np.array([spectrum.gap]), {"description": "duality gap, in log likelihood"}),
+        "Fit": Table(
+            np.array([spectrum.gap]),
+            {
+                "description": "duality gap, in log likelihood",
+                "converged": spectrum.converged,
+                "gain_error": spectrum.gain_error,
+            },
+        ),
     }
     if calibration is not None:
         tables["Calibration"] = Table(

@@ -242,6 +242,7 @@ def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, name
         held_out=choice.held_out,
         is_narrowest=choice.is_narrowest,
         gap=best.gap,
+        converged=best.converged and inner.converged,
         image=counts.counts * per_count,
         model=best.expected * per_count,
         variance=best.expected * per_count**2,

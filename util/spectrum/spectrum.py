@@ -1,6 +1,6 @@
 """A spectrum: electrons and anisotropy against speed, with errors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -79,10 +79,15 @@ class Spectrum:
         Whether narrower lines might have been chosen, had there been any.
     gap : float
         Duality gap: by how much the log likelihood may be below its maximum.
+    converged : bool
+        Whether the fit, and that of its errors, came to their ends.
     image, model : (n_rho, n_angle)
         Electrons seen in polar bins, and expected there.
     variance : (n_rho, n_angle)
         That of `image`, as expected.
+    gain_error : float
+        Relative error that all numbers of electrons share. Part of the errors of `peaks.electrons` and `background`,
+        and of no other: it changes no shape.
     """
 
     r: NDArray[np.float64]
@@ -103,6 +108,19 @@ class Spectrum:
     held_out: NDArray[np.float64]
     is_narrowest: bool
     gap: float
+    converged: bool
     image: NDArray[np.float64]
     model: NDArray[np.float64]
     variance: NDArray[np.float64]
+    gain_error: float = 0.0
+
+
+def with_gain_error(spectrum: Spectrum, gain_error: float) -> Spectrum:
+    """Return a spectrum whose numbers of electrons share a relative error, as of an image's counts per electron."""
+    peaks = spectrum.peaks
+    return replace(
+        spectrum,
+        peaks=peaks._replace(electrons_error=np.hypot(peaks.electrons_error, gain_error * peaks.electrons)),
+        background_error=float(np.hypot(spectrum.background_error, gain_error * spectrum.background)),
+        gain_error=gain_error,
+    )
