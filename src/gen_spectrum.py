@@ -38,12 +38,13 @@ from util.answer.spectrum_h5 import (
 from util.electrons.hits import Hits, HitWeights, read_hits
 from util.fit import map_data
 from util.report.spectrum_figure import draw_spectrum
+from util.runtime import settings
 from util.runtime.errors import run_program
 from util.runtime.options import as_options, number
 from util.runtime.value_with_error import shorthand
-from util.spectrum.energy import Calibration, read_calibration
+from util.spectrum.energy import Calibration, CalibrationFile, read_calibration
 from util.spectrum.fit import fit_spectrum
-from util.spectrum.merge import MergedSpectrum, energy_spectrum, merge
+from util.spectrum.merge import EnergySpectrum, MergedSpectrum, energy_spectrum, merge
 from util.spectrum.spectrum import Spectrum, with_gain_error
 
 _HELD = 5.0  # electrons in a bin of the image, fewer of which do not scatter as chi-square takes it
@@ -77,6 +78,13 @@ class Options:
             raise ValueError(
                 "--merge: expected a --calibration with photon_energy, found none; spectra share an axis of binding "
                 "energies alone"
+            )
+        named = [path.resolve() for path in (self.output, *self.merge)]
+        twice = [path for path in self.merge if named.count(path.resolve()) > 1]
+        if twice:
+            raise ValueError(
+                f"--merge: expected other spectra than --output, each once, found {twice[0]}; electrons would count "
+                "twice"
             )
 
 
@@ -119,7 +127,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 
 
 def _made_by(options: Options, hits: Hits) -> SpectrumMadeBy:
-    settings = SpectrumSettings(
+    used = SpectrumSettings(
         order=options.order,
         odd=options.odd,
         resolution=options.resolution,
@@ -132,12 +140,14 @@ def _made_by(options: Options, hits: Hits) -> SpectrumMadeBy:
         merge=tuple(path.name for path in options.merge),
     )
     versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
-    return SpectrumMadeBy(settings, versions, hits.source, hits.checksums)
+    return SpectrumMadeBy(used, versions, hits.source, hits.checksums)
 
 
-def _with_others(options: Options, spectrum: Spectrum, calibration: Calibration | None) -> MergedSpectrum | None:
+def _with_others(
+    options: Options, spectrum: Spectrum, calibration: Calibration | None, others: list[EnergySpectrum]
+) -> MergedSpectrum | None:
     """Return the spectrum and those of --merge on one axis, where that was asked for."""
-    if calibration is None or not options.merge:
+    if calibration is None or not others:
         return None
     own = energy_spectrum(
         calibration,
@@ -147,7 +157,7 @@ def _with_others(options: Options, spectrum: Spectrum, calibration: Calibration 
         spectrum.lines.width,
         name=str(options.output),
     )
-    return merge([own, *(read_for_merging(path) for path in options.merge)])
+    return merge([own, *others])
 
 
 def peak_table(spectrum: Spectrum, calibration: Calibration | None) -> str:
@@ -236,6 +246,9 @@ def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
     options = parse_args(argv)
+    others = [read_for_merging(path) for path in options.merge]
+    if options.calibration is not None:
+        settings.load(CalibrationFile, options.calibration)  # what is wrong in it is said before the fit
     with collect_warnings() as logged:
         hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
         model = Model(mask=options.mask, efficiency=options.efficiency, plate=options.plate)
@@ -253,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         calibration = None
         if options.calibration is not None:
             calibration = read_calibration(options.calibration, spectrum.r, spectrum.peaks.R, spectrum.peaks.R_error)
-        merged = _with_others(options, spectrum, calibration)
+        merged = _with_others(options, spectrum, calibration, others)
         tables = spectrum_tables(spectrum, calibration, merged)
         write_tables(options.output, tables, _made_by(options, hits), logged)
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")

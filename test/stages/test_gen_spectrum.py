@@ -134,6 +134,25 @@ def test_it_is_merged_with_one_at_another_photon_energy(run, tmp_path):
     assert both["binding_energy"][both["intensity_of_energy"].argmax()] == pytest.approx(0.72, abs=0.01)
 
 
+def test_no_electron_is_merged_twice(run, capsys):
+    folder, _ = run
+    known = ("--calibration", folder / "lines.toml", "--merge")
+    for others in ((folder / "again.h5",), (folder / "spectrum.h5", folder / "figures" / ".." / "spectrum.h5")):
+        with pytest.raises(SystemExit):
+            answered(folder, *known, *others)
+        assert "count twice" in " ".join(capsys.readouterr().err.split())
+
+
+def test_files_that_are_named_are_read_before_the_fit(run, tmp_path, monkeypatch):
+    folder, _ = run
+    monkeypatch.setattr(gen_spectrum, "fit_spectrum", None)
+    (tmp_path / "bad.toml").write_text("constant = -2.0")
+    with pytest.raises(InputError, match="constant must be above 0"):
+        answered(folder, "--calibration", tmp_path / "bad.toml")
+    with pytest.raises(InputError, match="expected an HDF5 file"):
+        answered(folder, "--calibration", folder / "lines.toml", "--merge", folder / "lines.toml")
+
+
 def test_what_cannot_be_done_is_refused_in_one_line(run, tmp_path, capsys):
     folder, _ = run
     with pytest.raises(InputError, match=r"expected shards"):
