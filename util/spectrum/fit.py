@@ -29,6 +29,7 @@ from util.spectrum.spectrum import Lines, Spectrum
 FEWEST = 300  # electrons of which anything can be said
 BARRIER = 0.01  # of the log likelihood: where the curvature gives the errors
 _ROUGH = 0.01  # width of lines while the geometry is sought
+_ROUGH_ORDER = 4
 _ROUNDS = 8
 _FWHM = 2.3548  # of a Gaussian line, in sigma
 _COST = 10.0  # of an electron in a line, over the square root of all
@@ -182,7 +183,9 @@ def _settle(
     names: tuple[str, ...],
 ) -> ImageGeometry:
     """Fold the hits anew until the numbers `names` of the geometry move no more."""
-    model = _even(model, bins)
+    # What the image lies off shows in how its quadrants differ, which no even degree explains: a few tell it.
+    bins = bins_of(min(model.degrees[-1], _ROUGH_ORDER), bins.n_rho)
+    model = shell_model(bins, tuple(d for d in model.degrees if d % 2 == 0 and d <= _ROUGH_ORDER), model.width)
     for _ in range(_ROUNDS):
         data = fold_hits(hits, geometry, bins, detection)
         seen = pattern(climb(model, polar_counts(data, odd=False)), data, names)
