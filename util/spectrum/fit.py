@@ -85,14 +85,7 @@ def fit_spectrum(
         Too few electrons, or lines narrower than a pixel.
     """
     hits = hits.seen_by(detection)
-    electrons = float(hits.weight.sum())
-    variance = hits.weight**2 if hits.variance is None else hits.variance
-    squares = float(variance.sum())
-    if not electrons > 0 or electrons**2 < FEWEST * squares:
-        raise InputError(
-            f"found the scatter of {max(electrons, 0) ** 2 / max(squares, 1e-300):.0f} electrons, expected at least "
-            f"{FEWEST} for a spectrum; measure longer"
-        )
+    variance = _check(hits)
     coarse, fine = (bins_of(order, rows) for rows in _ROWS)
     narrowest = max(pixel / _FWHM, narrowest_of(fine))
     if resolution is not None and resolution < narrowest:
@@ -124,6 +117,19 @@ def fit_spectrum(
         # Rings that are not round are blurred: their resolution is to be chosen anew.
         fitted += clear
         geometry = _settle(hits, detection, model, bins, geometry, fitted)
+
+
+def _check(hits: Hits) -> NDArray[np.float64]:
+    """Return what each hit adds to the variance of a sum of weights, if the hits scatter as enough electrons do."""
+    electrons = float(hits.weight.sum())
+    variance = hits.weight**2 if hits.variance is None else hits.variance
+    squares = float(variance.sum())
+    if not electrons > 0 or electrons**2 < FEWEST * squares:
+        raise InputError(
+            f"found the scatter of {max(electrons, 0) ** 2 / max(squares, 1e-300):.0f} electrons, expected at least "
+            f"{FEWEST} for a spectrum; measure longer"
+        )
+    return variance
 
 
 def _told(width: float) -> Choice:
