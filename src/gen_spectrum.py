@@ -13,6 +13,7 @@ writes  spectrum.h5: `Spectrum` and `Peaks` with errors, what they consist of, a
 
 import argparse
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,15 +43,12 @@ from util.runtime import settings
 from util.runtime.errors import run_program
 from util.runtime.options import as_options, number
 from util.runtime.value_with_error import shorthand
+from util.spectrum.cautions import cautions
 from util.spectrum.energy import Calibration, CalibrationFile, read_calibration
 from util.spectrum.fit import fit_spectrum
 from util.spectrum.merge import EnergySpectrum, MergedSpectrum, energy_spectrum, merge
 from util.spectrum.spectrum import Spectrum, with_gain_error
 
-_HELD = 5.0  # electrons in a bin of the image, fewer of which do not scatter as chi-square takes it
-_MISFIT = 4.0  # standard deviations
-_OUTERMOST = 1.5  # widths of a line within the edge of the screen, where it is not told from even background
-_ENDS, _FAINT = 2.0, 0.03  # intensity there, in its errors and over the highest, from which on this is said
 _NEAR = 0.1  # height at the end of a peak over that at its top, from which on a neighbour is named
 
 
@@ -63,6 +61,7 @@ class Options:
     details: Path | None
     order: int
     odd: bool
+    round: bool
     resolution: float | None
     calibration: Path | None
     merge: tuple[Path, ...]
@@ -121,6 +120,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         metavar="FILE",
         help="spectrum.h5 at other photon energies, to be put on one axis of binding energy with this one",
     )
+    add("--round", action="store_true", help="rings are round: take no ellipse out")
     add_detector(parser)
     add("--seed", type=number(int, 0), default=0, help="of the choice of what is held out (default %(default)s)")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
@@ -130,6 +130,7 @@ def _made_by(options: Options, hits: Hits) -> SpectrumMadeBy:
     used = SpectrumSettings(
         order=options.order,
         odd=options.odd,
+        round=options.round,
         resolution=options.resolution,
         hit_weights=options.hit_weights,
         seed=options.seed,
@@ -182,20 +183,6 @@ def peak_table(spectrum: Spectrum, calibration: Calibration | None) -> str:
     return tabulate(rows, [*head, ""], disable_numparse=True, colalign=("right",) * len(head))
 
 
-def misfit(spectrum: Spectrum) -> float:
-    """Return by how many standard deviations chi-square of the image in wide bins is above what chance makes it."""
-    rows, columns = spectrum.image.shape
-    wide = (rows // 5, 5, columns // 4, 4) if rows % 5 == 0 and columns % 4 == 0 else (rows, 1, columns, 1)
-    image, model, variance = (
-        part.reshape(wide).sum(axis=(1, 3)) for part in (spectrum.image, spectrum.model, spectrum.variance)
-    )
-    held = model**2 > _HELD * variance
-    if not held.any():
-        return 0.0
-    chi2 = ((image - model)[held] ** 2 / variance[held]).mean()
-    return float((chi2 - 1) * np.sqrt(held.sum() / 2))
-
-
 def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list[str]:
     """Return what is to be said of a spectrum, line by line."""
     width, geometry = spectrum.lines.width, spectrum.geometry
@@ -207,31 +194,18 @@ def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list
     numbers = [f"{name} {shorthand(getattr(geometry, name), e)}" for name, e in spectrum.geometry_errors.items()]
     if numbers:
         lines.append(f"geometry: {', '.join(numbers)}")
+    if geometry.ellipse_1 and "ellipse_1" not in spectrum.geometry_errors:
+        lines.append(
+            f"an ellipse was taken out, which makes the rings sharper: ellipse_1 {geometry.ellipse_1:.4f}, to some "
+            "0.001; no error holds it, and light at the poles alone may look like one: --round leaves it out"
+        )
     lines.append(f"even background: {shorthand(spectrum.background, spectrum.background_error)} electrons")
     if calibration is not None:
         lines += calibration.notes
-    if (off := misfit(spectrum)) > _MISFIT:
-        lines.append(
-            f"the fit does not describe the image (chi-square {off:.1f} standard deviations too high): its errors are "
-            "too small; lines may be too wide (--resolution), --order too low, or the detector not as told: see the "
-            "figure's last map"
-        )
     if spectrum.gain_error:
         lines.append(
             f"all numbers of electrons share an error of {100 * spectrum.gain_error:.2g} %, that of the counts per "
             "electron; it is part of the errors above, not of the curve's"
-        )
-    if not spectrum.converged:
-        lines.append(
-            f"the fit did not settle: its log likelihood may be {spectrum.gap:.2g} below its maximum; trust neither "
-            "curves nor errors, and try another --resolution"
-        )
-    intensity, error = spectrum.intensity, spectrum.intensity_error
-    outermost = spectrum.r > spectrum.r[-1] - _OUTERMOST * width
-    if (intensity > np.maximum(_ENDS * error, _FAINT * intensity.max()))[outermost].any():
-        lines.append(
-            "electrons land up to the edge of the screen: the outermost ones, those beyond it and an even background "
-            "look alike, so that their numbers and betas are uncertain by more than their errors"
         )
     near = np.flatnonzero(spectrum.peaks.overlap > _NEAR) + 1
     if near.size:
@@ -260,6 +234,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             odd=options.odd,
             resolution=options.resolution,
             pixel=0.0 if hits.pixels is None else 2 / max(hits.pixels),
+            is_round=options.round,
             seed=options.seed,
         )
         spectrum = with_gain_error(spectrum, hits.gain_error)
@@ -268,11 +243,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             calibration = read_calibration(options.calibration, spectrum.r, spectrum.peaks.R, spectrum.peaks.R_error)
         merged = _with_others(options, spectrum, calibration, others)
         tables = spectrum_tables(spectrum, calibration, merged)
-        write_tables(options.output, tables, _made_by(options, hits), logged)
+        warnings = cautions(spectrum)
+        write_tables(options.output, tables, _made_by(options, hits), (*logged, *warnings))
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     print(peak_table(spectrum, calibration))
     for line in (*told, *say(spectrum, calibration, hits)):
         print(line)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if options.details is not None:
         comments = tuple(str(tables[name].attributes["units"]) for name in ("Spectrum", "Peaks"))
         write_csv(options.details / "spectrum.csv", curve_rows(spectrum, calibration), comments[:1])

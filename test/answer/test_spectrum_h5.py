@@ -18,7 +18,7 @@ from util.spectrum.energy import Calibration
 from util.spectrum.fit import fit_spectrum
 
 CALIBRATION = Calibration(3.0, 0.0, np.diag([1e-6, 0]), photon_energy=2.5, photon_energy_error=0.001)
-SETTINGS = SpectrumSettings(2, False, 0.02, "flux", 0, None, None, "auto", None, ())
+SETTINGS = SpectrumSettings(2, False, False, 0.02, "flux", 0, None, None, "auto", None, ())
 
 
 @pytest.fixture(scope="module")

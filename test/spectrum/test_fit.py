@@ -202,6 +202,8 @@ def test_rings_that_are_not_round_are_made_round():
     assert np.hypot(fitted.geometry.ellipse_1, fitted.geometry.ellipse_2) == pytest.approx(0.04, rel=0.2)
     assert fitted.peaks.sigma_R == pytest.approx(0.02, rel=0.15)
     assert fitted.peaks.R.size == 2
+    told_round = fit_spectrum(as_hits(positions), NONE, resolution=0.016, is_round=True)
+    assert told_round.geometry.ellipse_1 == 0
 
 
 def test_odd_degrees_are_found_where_they_are_asked_for():

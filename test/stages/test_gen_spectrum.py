@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from src import gen_spectrum, import_events, import_image
-from support import truth
+from support import effects, truth
 from support.figures import saved_figures, titles
 from support.scripts import SCRIPTS, call
 from util.answer.final_h5 import read_tables
@@ -28,7 +28,10 @@ energy = 1.28
 
 
 def shards_of(folder, spheres, seed):
-    x, z = truth.hits(spheres, (8_000,) * len(spheres), rng=np.random.default_rng(seed))
+    return shards_at(folder, *truth.hits(spheres, (8_000,) * len(spheres), rng=np.random.default_rng(seed)))
+
+
+def shards_at(folder, x, z):
     np.savez(folder / "events.npz", x=(x + 1) * 256 - 0.5, z=(z + 1) * 256 - 0.5)
     import_events.main(
         [str(folder / "events.npz"), "--output", str(folder / "finaltest_npy"), "--pixels", "512", "512"]
@@ -42,7 +45,7 @@ def run(tmp_path_factory):
     (folder / "lines.toml").write_text(CALIBRATION)
     done = call(SCRIPTS / "gen_spectrum.sh", "--calibration", folder / "lines.toml", cwd=folder, DATA_DIR=folder)
     assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return folder, done.stdout + done.stderr
 
 
 def answered(folder, *options):
@@ -98,16 +101,16 @@ def test_electrons_at_the_edge_of_the_screen_are_warned_of(run, tmp_path, capsys
     folder, _ = run
     shards_of(tmp_path, (Sphere(0.4, 0.015, 1, (0.5,)), Sphere(0.97, 0.006, 1, (0.0,))), 3)
     answered(tmp_path, "--resolution", 0.012)
-    assert "up to the edge of the screen" in capsys.readouterr().out
+    assert "up to the edge of the screen" in capsys.readouterr().err
     answered(folder, "--resolution", 0.012)
-    assert "up to the edge of the screen" not in capsys.readouterr().out
+    assert "up to the edge of the screen" not in capsys.readouterr().err
 
 
 def test_a_fit_that_does_not_settle_says_so(run, monkeypatch, capsys):
     folder, printed = run
     monkeypatch.setattr(interior_point, "_MOST_STEPS", 4)
     tables = answered(folder, "--resolution", 0.012)
-    assert "did not settle" in capsys.readouterr().out
+    assert "did not settle" in capsys.readouterr().err
     assert not tables["Fit"].attributes["converged"]
     assert "did not settle" not in printed
 
@@ -116,7 +119,7 @@ def test_a_fit_that_does_not_settle_says_so(run, monkeypatch, capsys):
 def test_a_fit_that_does_not_describe_the_image_is_named(run, options, capsys):
     folder, printed = run
     answered(folder, "--resolution", 0.012, *options)
-    assert "does not describe the image" in capsys.readouterr().out
+    assert "does not describe the image" in capsys.readouterr().err
     assert "does not describe the image" not in printed
 
 
@@ -151,6 +154,15 @@ def test_files_that_are_named_are_read_before_the_fit(run, tmp_path, monkeypatch
         answered(folder, "--calibration", tmp_path / "bad.toml")
     with pytest.raises(InputError, match="expected an HDF5 file"):
         answered(folder, "--calibration", folder / "lines.toml", "--merge", folder / "lines.toml")
+
+
+def test_an_ellipse_is_taken_out_and_told_unless_rings_are_round(tmp_path, capsys):
+    x, z = effects.stretched(*truth.hits(SPHERES, (8_000, 8_000), rng=np.random.default_rng(3)), 0.1, 0.0)
+    folder = shards_at(tmp_path, x, z)
+    answered(folder, "--resolution", 0.012)
+    assert "an ellipse was taken out" in capsys.readouterr().out
+    answered(folder, "--resolution", 0.012, "--round")
+    assert "an ellipse was taken out" not in capsys.readouterr().out
 
 
 def test_what_cannot_be_done_is_refused_in_one_line(run, tmp_path, capsys):

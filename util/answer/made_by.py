@@ -115,6 +115,7 @@ class SpectrumSettings:
 
     order: int
     odd: bool
+    round: bool
     resolution: float | None
     hit_weights: HitWeights
     seed: int

@@ -56,6 +56,7 @@ def fit_spectrum(
     odd: bool = False,
     resolution: float | None = None,
     pixel: float = 0.0,
+    is_round: bool = False,
     geometry: ImageGeometry | None = None,
     seed: int = 0,
 ) -> Spectrum:
@@ -74,6 +75,8 @@ def fit_spectrum(
         sigma of the lines [detector units]; None: as held-out electrons allow.
     pixel : float
         Of the camera [detector units]; no line is narrower than that at half its height. 0: not known.
+    is_round : bool
+        Whether rings are known to be round: no ellipse that would make them sharper is taken out.
     geometry : ImageGeometry or None
         How the image lies on the detector; None: found.
     seed : int
@@ -87,17 +90,14 @@ def fit_spectrum(
     hits = hits.seen_by(detection)
     variance = _check(hits)
     coarse, fine = (bins_of(order, rows) for rows in _ROWS)
-    narrowest = max(pixel / _FWHM, narrowest_of(fine))
-    if resolution is not None and resolution < narrowest:
-        what = "a line as wide as a pixel" if narrowest > narrowest_of(fine) else "the narrowest there are"
-        raise InputError(f"--resolution: expected at least {narrowest:.5f}, {what}, found {resolution:g}")
+    narrowest = _narrowest(resolution, pixel, fine)
     bins = fine if resolution is not None and resolution < narrowest_of(coarse) else coarse
     degrees = tuple(range(0, order + 1, 1 if odd else 2))
     fitted: tuple[str, ...] = ()
     if geometry is None:
         fitted = CENTRE
         centre = find_centre(hits.x, hits.z, hits.weight)
-        start = find_ellipse(hits.x, hits.z, hits.weight, centre, variance=variance)
+        start = find_ellipse(*hits[:3], centre, variance=variance) if not is_round else ImageGeometry(*centre)
         geometry = _settle(hits, detection, shell_model(coarse, degrees, _ROUGH), coarse, start, fitted)
     told, rng = resolution, np.random.default_rng(seed)
     while True:
@@ -117,6 +117,15 @@ def fit_spectrum(
         # Rings that are not round are blurred: their resolution is to be chosen anew.
         fitted += clear
         geometry = _settle(hits, detection, model, bins, geometry, fitted)
+
+
+def _narrowest(resolution: float | None, pixel: float, fine: PolarBins) -> float:
+    """Return the narrowest lines that there may be, if those that are told are not narrower."""
+    narrowest = max(pixel / _FWHM, narrowest_of(fine))
+    if resolution is not None and resolution < narrowest:
+        what = "a line as wide as a pixel" if narrowest > narrowest_of(fine) else "the narrowest there are"
+        raise InputError(f"--resolution: expected at least {narrowest:.5f}, {what}, found {resolution:g}")
+    return narrowest
 
 
 def _check(hits: Hits) -> NDArray[np.float64]:
