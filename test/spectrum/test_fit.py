@@ -246,6 +246,10 @@ def test_parts_of_the_counts_are_independent_and_sum_to_the_whole():
 def test_too_few_electrons_and_too_fine_a_resolution_are_refused():
     with pytest.raises(InputError, match=r"found the scatter of 200 electrons, expected at least 300"):
         fit_spectrum(as_hits(electrons(13, numbers=(100, 100))), NONE)
+    with pytest.raises(
+        InputError, match=r"--order: found the scatter of 1000 electrons, expected at least 1300 for 13"
+    ):
+        fit_spectrum(as_hits(electrons(13, numbers=(500, 500))), NONE, order=24)
     with pytest.raises(InputError, match=r"--resolution: expected at least 0\.00150, .* found 0\.001"):
         fit_spectrum(as_hits(electrons(13)), NONE, resolution=0.001)
     with pytest.raises(InputError, match=r"--resolution: expected at least 0\.00340, a line as wide as a pixel, found"):

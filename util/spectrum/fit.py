@@ -27,6 +27,7 @@ from util.spectrum.shell_model import ShellModel, shell_model
 from util.spectrum.spectrum import Lines, Spectrum
 
 FEWEST = 300  # electrons of which anything can be said
+_FEWEST_A_DEGREE = 100
 BARRIER = 0.01  # of the log likelihood: where the curvature gives the errors
 _ROUGH = 0.01  # width of lines while the geometry is sought
 _ROUGH_ORDER = 4
@@ -88,11 +89,11 @@ def fit_spectrum(
         Too few electrons, or lines narrower than a pixel.
     """
     hits = hits.seen_by(detection)
-    variance = _check(hits)
+    degrees = tuple(range(0, order + 1, 1 if odd else 2))
+    variance = _check(hits, degrees)
     coarse, fine = (bins_of(order, rows) for rows in _ROWS)
     narrowest = _narrowest(resolution, pixel, fine)
     bins = fine if resolution is not None and resolution < narrowest_of(coarse) else coarse
-    degrees = tuple(range(0, order + 1, 1 if odd else 2))
     fitted: tuple[str, ...] = ()
     if geometry is None:
         fitted = CENTRE
@@ -128,15 +129,20 @@ def _narrowest(resolution: float | None, pixel: float, fine: PolarBins) -> float
     return narrowest
 
 
-def _check(hits: Hits) -> NDArray[np.float64]:
+def _check(hits: Hits, degrees: tuple[int, ...]) -> NDArray[np.float64]:
     """Return what each hit adds to the variance of a sum of weights, if the hits scatter as enough electrons do."""
     electrons = float(hits.weight.sum())
     variance = hits.weight**2 if hits.variance is None else hits.variance
     squares = float(variance.sum())
-    if not electrons > 0 or electrons**2 < FEWEST * squares:
+    scatter = max(electrons, 0.0) ** 2 / max(squares, 1e-300)
+    if scatter < FEWEST:
         raise InputError(
-            f"found the scatter of {max(electrons, 0) ** 2 / max(squares, 1e-300):.0f} electrons, expected at least "
-            f"{FEWEST} for a spectrum; measure longer"
+            f"found the scatter of {scatter:.0f} electrons, expected at least {FEWEST} for a spectrum; measure longer"
+        )
+    if scatter < _FEWEST_A_DEGREE * len(degrees):
+        raise InputError(
+            f"--order: found the scatter of {scatter:.0f} electrons, expected at least "
+            f"{_FEWEST_A_DEGREE * len(degrees)} for {len(degrees)} degrees; ask for a lower one"
         )
     return variance
 
