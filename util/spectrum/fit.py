@@ -100,12 +100,12 @@ def fit_spectrum(
         centre = find_centre(hits.x, hits.z, hits.weight)
         start = find_ellipse(*hits[:3], centre, variance=variance) if not is_round else ImageGeometry(*centre)
         geometry = _settle(hits, detection, shell_model(coarse, degrees, _ROUGH), coarse, start, fitted)
-    told, rng = resolution, np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     while True:
         data = fold_hits(hits, geometry, bins, detection)
         counts = polar_counts(data, odd=odd)
         least = max(narrowest, narrowest_of(bins))
-        choice = _told(told) if told else choose_width(counts, degrees, narrowest=least, rng=rng)
+        choice = _told(resolution) if resolution else choose_width(counts, degrees, narrowest=least, rng=rng)
         if choice.is_narrowest and bins is coarse and least > narrowest:
             bins = fine
             continue
