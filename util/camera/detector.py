@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
+from util.camera.imperfections import IDEAL, Imperfections
 from util.camera.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, SpotLaw, mean_flux, pixel_to_detector
 
 
@@ -36,6 +37,8 @@ class Detector:
         Counts at which the camera clips.
     hot_pixels : tuple of (int, int)
         Pixels that are bright without light.
+    imperfections : Imperfections
+        What sets it apart from an ideal one, as far as it is known.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Detector:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     saturation: int = CAMERA_MAXIMUM
     hot_pixels: tuple[tuple[int, int], ...] = ()
+    imperfections: Imperfections = IDEAL
 
     def __post_init__(self) -> None:
         if min(self.frame_shape) < 1:

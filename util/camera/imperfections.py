@@ -1,0 +1,108 @@
+"""What sets a real detector apart from an ideal one, each effect by its physical parameter.
+
+The way of the light, in this order: an electron meets the microchannel plate, which registers it with the probability
+`efficiency`; its pulse has a height, the law's times `gain` at that place; pulses below `threshold` light nothing.
+The spot is `aspect` times as wide along x as along z, its flank has `wings`, and its size grows towards the edge. The
+screen still shows `afterglow` of what it showed in the last frame. The camera answers to light with the power `gamma`.
+
+`Detector` carries what was learnt of them from the frames; simulated detectors are described by the same numbers.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+HIGHEST_POWER = 6  # of x or z in a smooth map
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of a smooth map of the screen, ``size x^i z^j`` with i, j the powers `x` and `z` [detector units]."""
+
+    x: int
+    z: int
+    size: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x <= HIGHEST_POWER and 0 <= self.z <= HIGHEST_POWER and self.x + self.z > 0):
+            raise ValueError(f"expected powers of x and z from 0 to {HIGHEST_POWER}, not both 0, found {self}")
+        if not math.isfinite(self.size):
+            raise ValueError(f"size must be a finite number, found {self.size}")
+
+
+SmoothMap = tuple[Term, ...]  # 1 + the sum of its terms
+
+
+def smooth_map(terms: SmoothMap, x: ArrayLike, z: ArrayLike) -> NDArray[np.float64]:
+    """Return ``1 + sum of terms`` at positions x, z [detector units], as they broadcast."""
+    x, z = np.asarray(x, np.float64), np.asarray(z, np.float64)
+    return sum((term.size * x**term.x * z**term.z for term in terms), np.ones(np.broadcast(x, z).shape))
+
+
+@dataclass(frozen=True)
+class Imperfections:
+    """What sets a detector apart from an ideal one; the defaults are the ideal one.
+
+    Attributes
+    ----------
+    pulse_heights : {"normal", "gamma"}
+        Law of the brightness A of one electron, with the detector's mean and spread. A microchannel plate that is
+        saturated gives a narrow peak; one that is not, heights that fall off exponentially: a gamma law of spread 1.
+    threshold : float
+        Height of a pulse, over the mean one, below which it lights nothing.
+    gain : SmoothMap
+        Mean pulse height over the screen; vignetting of the lens acts the same way.
+    efficiency : SmoothMap
+        Probability, over that in the middle, that an electron is registered. No frame tells it.
+    aspect : float
+        Width of a spot along x over that along z; their product stays.
+    wings : float
+        Shape of a spot's flank, ``(1 + wings u)^(-1/wings)`` with u = r^2 / (2 sigma^2): 0 is a Gaussian; a Moffat
+        profile of exponent b has wings = 1 / b.
+    growth : float
+        Relative growth of a spot's size from the middle to the edge, with the square of the radius.
+    afterglow : float
+        Part of the light of the last frame that the screen still shows (P43 decays in about 1 ms: 0.03 at 1 kHz and
+        short exposures; P20 0.3); of the one before it, the square of that, and so on.
+    gamma : float
+        The camera's counts rise with this power of the light; full scale stays full scale.
+
+    Raises
+    ------
+    ValueError
+        A value that no detector has.
+    """
+
+    pulse_heights: Literal["normal", "gamma"] = "normal"
+    threshold: float = 0.0
+    gain: SmoothMap = ()
+    efficiency: SmoothMap = ()
+    aspect: float = 1.0
+    wings: float = 0.0
+    growth: float = 0.0
+    afterglow: float = 0.0
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "threshold": (0.0, 10.0),
+            "aspect": (0.25, 4.0),
+            "wings": (0.0, 0.8),  # from 1 on, the light of a spot is infinite
+            "growth": (-0.9, 10.0),
+            "afterglow": (0.0, 0.9),
+            "gamma": (0.1, 10.0),
+        }
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must lie from {low:g} to {high:g}, found {getattr(self, name)}")
+        side = np.linspace(-1, 1, 41)
+        for name in ("gain", "efficiency"):
+            lowest = float(smooth_map(getattr(self, name), side[:, None], side).min())
+            if not lowest > 0:
+                raise ValueError(f"{name} must be above 0 all over the screen, found {lowest:.3g}")
+
+
+IDEAL = Imperfections()
