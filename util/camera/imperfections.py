@@ -3,7 +3,7 @@
 The way of the light, in this order: an electron meets the microchannel plate, which registers it with the probability
 `efficiency`; its pulse has a height, the law's times `gain` at that place; pulses below `threshold` light nothing.
 The spot is `aspect` times as wide along x as along z, its flank has `wings`, and its size grows towards the edge. The
-screen still shows `afterglow` of what it showed in the last frame. The camera answers to light with the power `gamma`.
+screen still shows `afterglow` of the light of the last frames. The camera answers to light with the power `gamma`.
 
 `Detector` carries what was learnt of them from the frames; simulated detectors are described by the same numbers.
 """
@@ -64,9 +64,9 @@ class Imperfections:
         profile of exponent b has wings = 1 / b.
     growth : float
         Relative growth of a spot's size from the middle to the edge, with the square of the radius.
-    afterglow : float
-        Part of the light of the last frame that the screen still shows (P43 decays in about 1 ms: 0.03 at 1 kHz and
-        short exposures; P20 0.3); of the one before it, the square of that, and so on.
+    afterglow : tuple of float
+        Parts of the light of the last frame, of the one before it, and so on, that the screen still shows. Exponential
+        decay by f a frame is (f, f^2, f^3 ..): P43 decays in about 1 ms.
     gamma : float
         The camera's counts rise with this power of the light; full scale stays full scale.
 
@@ -83,7 +83,7 @@ class Imperfections:
     aspect: float = 1.0
     wings: float = 0.0
     growth: float = 0.0
-    afterglow: float = 0.0
+    afterglow: tuple[float, ...] = ()
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
@@ -92,12 +92,13 @@ class Imperfections:
             "aspect": (0.25, 4.0),
             "wings": (0.0, 0.8),  # from 1 on, the light of a spot is infinite
             "growth": (-0.9, 10.0),
-            "afterglow": (0.0, 0.9),
             "gamma": (0.1, 10.0),
         }
         for name, (low, high) in ranges.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie from {low:g} to {high:g}, found {getattr(self, name)}")
+        if not (all(0 <= part < 1 for part in self.afterglow) and sum(self.afterglow) < 1):
+            raise ValueError(f"afterglow must be parts from 0 to 1 that sum to less than 1, found {self.afterglow}")
         side = np.linspace(-1, 1, 41)
         for name in ("gain", "efficiency"):
             lowest = float(smooth_map(getattr(self, name), side[:, None], side).min())
