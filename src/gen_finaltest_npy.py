@@ -24,8 +24,8 @@ from util.camera.phosphor import PhosphorRecipe
 from util.electrons.search import add_counts, detector_of_shards, find_shards, ranges_over, wanted_shards
 from util.electrons.shard_facts import FrameCounts, SearchSettings
 from util.electrons.shards import Shard, shard_path, write_shard
-from util.finder.calibration import learn_detector
 from util.finder.finder import FinderSettings
+from util.finder.real_detector import learn_real_detector
 from util.frames.open import log_cautions, open_frames
 from util.frames.source import FrameSource
 from util.runtime import settings
@@ -113,7 +113,7 @@ def choose_detector(
         print("detector: as learnt for the shards that are there")
         return known
     if spots == "learn":
-        learned = learn_detector(frames, recipe, finder)
+        learned = learn_real_detector(frames, recipe, finder)
         print(learned.report())
         return learned.detector
     # The camera of the file counts, whatever frame the recipe was written for.

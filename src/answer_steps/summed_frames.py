@@ -12,8 +12,9 @@ from util.answer.tables import Table, value_rows
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.hits import Hits
-from util.finder.calibration import Learned, learn_detector
+from util.finder.calibration import Learned
 from util.finder.finder import Finder, FinderSettings
+from util.finder.real_detector import learn_real_detector
 from util.fit.agreement import DISAGREE, compare
 from util.fit.influence_functions import Influence
 from util.fit.result import FitResult
@@ -60,7 +61,7 @@ def learn_frames(
     with open_frames(path, dataset, frame_axis) as frames:
         log_cautions(frames)
         frames.check_written()
-        learned = learn_detector(frames, recipe, finder)
+        learned = learn_real_detector(frames, recipe, finder)
         return Frames(path, frames.dataset, learned.detector, finder), frames.fingerprint(), learned
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from util.camera.detector import Detector
 from util.electrons.shard_facts import FrameCounts
 from util.electrons.shards import empty_events
+from util.finder.corrected_frames import corrected
 from util.finder.finder import Finder, FinderSettings
 from util.frames.open import open_frames
 from util.frames.source import FrameSource
@@ -89,6 +90,6 @@ def _tools(task: Task) -> tuple[FrameSource, Finder]:
                 f"{task.path}: expected the file that the run began with, found another; "
                 "leave it alone while it is searched, and let all machines see the same"
             )
-        _kept.tools = frames, Finder(task.detector, task.finder)
+        _kept.tools = corrected(frames, task.detector), Finder(task.detector, task.finder)
         _kept.asked = asked
     return _kept.tools

@@ -76,6 +76,10 @@ class Learned:
             f"  background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} per half screen; noise "
             f"{d.noise:.2f} counts; hot pixels: {len(d.hot_pixels)}; clips at {d.saturation}",
         ]
+        if d.imperfections.gamma != 1:
+            lines.append(f"  counts rise with the power {d.imperfections.gamma:.3f} of the light, undone")
+        if d.imperfections.afterglow:
+            lines.append(f"  afterglow {d.imperfections.afterglow[0]:.1%} of the last frame, subtracted")
         if d.flux_spread > BROAD_GAIN:
             lines.append(
                 f"  one electron's flux spreads by {d.flux_spread:.0%}: unit weights are the better choice here; "
@@ -100,13 +104,11 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
     InputError
         There is light, but no isolated spots of one kind in it, or a few that do not look like the recipe's.
     """
-    per_read = int(np.clip(CAMERA_BYTES // (np.prod(frames.frame_shape) * 8), 8, CAMERA_FRAMES))
+    per_read = _frames_per_read(frames)
     order = _in_runs(frames.spread_out(MOST_FRAMES), per_read)
     images = _read(frames, order[:per_read])
-    if not images:
-        raise InputError(f"{frames.where}: expected frames, found none that can be read; copy or make the file again")
     blank = Detector.of_recipe(replace(recipe, frame_shape=frames.frame_shape))
-    camera = _learn_camera(images, replace(blank, noise=0.0, saturation=_saturation(images, 2**frames.bits - 1)))
+    camera = _camera_of(frames, images, blank)
     if camera.noise > UNEVEN * _pixel_noise(images) + 2:
         raise _no_basis(frames, "light all over the frames and no dark between")
     searched = [image for image in images if np.mean(image >= camera.saturation) < settings.crowded]
@@ -135,6 +137,29 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
             return Learned(camera, len(spots), seen)
         found = f"{len(spots)}"
     raise _no_basis(frames, f"{found} in {seen} frames")
+
+
+def learn_camera(frames: FrameSource, recipe: PhosphorRecipe) -> Detector:
+    """Learn background, noise, clipping and hot pixels alone; one electron's spot is the recipe's.
+
+    Raises
+    ------
+    InputError
+        No frame can be read.
+    """
+    per_read = _frames_per_read(frames)
+    images = _read(frames, _in_runs(frames.spread_out(MOST_FRAMES), per_read)[:per_read])
+    return _camera_of(frames, images, Detector.of_recipe(replace(recipe, frame_shape=frames.frame_shape)))
+
+
+def _frames_per_read(frames: FrameSource) -> int:
+    return int(np.clip(CAMERA_BYTES // (np.prod(frames.frame_shape) * 8), 8, CAMERA_FRAMES))
+
+
+def _camera_of(frames: FrameSource, images: Sequence[NDArray[np.unsignedinteger]], blank: Detector) -> Detector:
+    if not images:
+        raise InputError(f"{frames.where}: expected frames, found none that can be read; copy or make the file again")
+    return _learn_camera(images, replace(blank, noise=0.0, saturation=_saturation(images, 2**frames.bits - 1)))
 
 
 def _no_basis(frames: FrameSource, found: str) -> InputError:

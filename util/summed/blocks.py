@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
+from util.finder.corrected_frames import corrected
 from util.finder.finder import Finder, FinderSettings
 from util.frames.open import open_frames
 from util.runtime.errors import InputError
@@ -73,7 +74,7 @@ def _sum_block(task: _Task) -> NDArray[np.float64]:
     with open_frames(task.path, task.dataset) as frames:
         size, finder = 2 * cell_of(task.detector), Finder(task.detector, task.settings)
         total = np.zeros([pixels // size for pixels in frames.frame_shape])
-        for _, frame in frames.rows(task.start, task.stop):
+        for _, frame in corrected(frames, task.detector).rows(task.start, task.stop):
             total += bin_frame(restored(task.detector.without_hot_pixels(frame), finder), size)
     return total
 
@@ -82,4 +83,5 @@ def spot_of(path: Path, dataset: str | None, finder: Finder) -> Spot:
     """Learn one electron's spot from up to 1,000 frames, evenly over the file."""
     with open_frames(path, dataset) as frames:
         rows = np.unique(np.linspace(0, frames.count - 1, _SPOT_FRAMES).round().astype(int))
-        return learn_spot((frames.read(int(row)) for row in rows), finder)
+        linear = corrected(frames, finder.detector)
+        return learn_spot((linear.read(int(row)) for row in rows), finder)
