@@ -23,7 +23,8 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
-from util.camera.phosphor import PhosphorRecipe, draw_spots
+from util.camera.exposure import take_frame
+from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import Finder, FinderSettings
 from util.fit.coverage import coverage
 from util.fit.detection import Detection
@@ -39,7 +40,7 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.executor import map_in_order, open_executor
 from util.runtime.options import as_options, number
-from util.simulation.virtual_experiment import Scene, VirtualExperiment, take_frame
+from util.simulation.virtual_experiment import Scene, VirtualExperiment
 from util.summed.deconvolved_fit import fit_sum
 from util.summed.restore import bin_frame, cell_of, restored
 from util.summed.spot import learn_spot
@@ -130,7 +131,7 @@ def through_sums(task: tuple[str, int]) -> dict[str, float] | None:
     def frames() -> Iterator[NDArray[np.uint8]]:
         for index in range(FRAMES):
             x, z = scene.draw(scene.crowd[0], rng=rng)
-            frame = take_frame(detector, x, z, *draw_spots(detector, x.size, rng=rng), rng=rng)
+            frame = take_frame(detector, x, z, rng=rng)
             blocks[index % BLOCKS] += bin_frame(restored(frame, finder), size)
             yield frame
 

@@ -85,7 +85,7 @@ class Detector:
     def with_spot(self, A: Normal, sigma: Normal, rho: Normal) -> "Detector":
         """Return the same camera with another spot, of independent A, sigma and rho."""
         other = replace(self, A=A, sigma=sigma, rho=rho)
-        return replace(other, flux=_flux_law(other))
+        return replace(other, flux=_flux_law(other, self.imperfections.pulse_heights))
 
     @property
     def pitch(self) -> float:
@@ -131,7 +131,7 @@ class Detector:
         return mended
 
 
-def _flux_law(spot: SpotLaw) -> Normal:
+def _flux_law(spot: SpotLaw, pulse_heights: str = "normal") -> Normal:
     """Return the law of the flux of spots whose brightness, size and obliqueness are independent."""
-    mean = mean_flux(spot)
+    mean = mean_flux(spot, pulse_heights=pulse_heights)
     return Normal(mean, mean * math.hypot(spot.A.std / spot.A.mean, 2 * spot.sigma.std / spot.sigma.mean))

@@ -129,6 +129,10 @@ class SpotLaw(Protocol):
         """Obliqueness."""
 
 
+class Camera(Geometry, SpotLaw, Protocol):
+    """Both."""
+
+
 def pixel_to_detector(camera: Geometry, index: ArrayLike, axis: int = 0) -> NDArray[np.float64]:
     """Detector position of the (fractional) pixel index at which a spot peaks.
 
@@ -171,14 +175,23 @@ def detector_to_pixel(camera: Geometry, position: ArrayLike, axis: int = 0) -> N
 
 def as_rendered(camera: Geometry, recipe: PhosphorRecipe, x: ArrayLike, z: ArrayLike) -> list[NDArray[np.float64]]:
     """Return where `recipe` renders what `camera` sees at x, z: each samples per pixel about a point of its own."""
-    pixels = (detector_to_pixel(camera, position, axis) for axis, position in enumerate((x, z)))
-    return [pixel_to_detector(recipe, index, axis) for axis, index in enumerate(pixels)]
+    shift = recipe.pitch * (recipe.sample_centre - camera.sample_centre)
+    return [np.asarray(position, np.float64) + shift for position in (x, z)]
 
 
 def draw_spots(
-    recipe: PhosphorRecipe, n: int, *, rng: np.random.Generator
+    camera: Camera, n: int, *, pulse_heights: str = "normal", rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Draw brightness, size and obliqueness of `n` spots.
+
+    Parameters
+    ----------
+    camera : Camera
+        A recipe or a detector.
+    n : int
+    pulse_heights : {"normal", "gamma"}
+        Law of the brightness, of the mean and spread that the camera says.
+    rng : numpy.random.Generator
 
     Returns
     -------
@@ -186,9 +199,13 @@ def draw_spots(
         Peak brightness [counts], not below 0; spot size [detector units], not below a tenth of a pixel;
         obliqueness within [-1, 1].
     """
-    A = np.maximum(rng.normal(recipe.A.mean, recipe.A.std, n), 0.0)
-    sigma = np.maximum(rng.normal(recipe.sigma.mean, recipe.sigma.std, n), SMALLEST_SIGMA_PX * recipe.pitch)
-    rho = np.clip(rng.normal(recipe.rho.mean, recipe.rho.std, n), -1.0, 1.0)
+    mean, std = camera.A.mean, camera.A.std
+    if pulse_heights == "gamma" and std > 0:
+        A = rng.gamma((mean / std) ** 2, std**2 / mean, n)
+    else:
+        A = np.maximum(rng.normal(mean, std, n), 0.0)
+    sigma = np.maximum(rng.normal(camera.sigma.mean, camera.sigma.std, n), SMALLEST_SIGMA_PX * camera.pitch)
+    rho = np.clip(rng.normal(camera.rho.mean, camera.rho.std, n), -1.0, 1.0)
     return A, sigma, rho
 
 
@@ -198,14 +215,15 @@ def flux_of(A: ArrayLike, sigma: ArrayLike, rho: ArrayLike) -> NDArray[np.float6
     return 2 * np.pi * A * sigma**2 / np.sqrt(1 - rho**2)
 
 
-def mean_flux(spot: SpotLaw) -> float:
+def mean_flux(spot: SpotLaw, *, pulse_heights: str = "normal") -> float:
     """Mean flux of one electron, ``2 pi E[A sigma^2 / sqrt(1 - rho^2)]`` [counts x detector units^2].
 
-    The flux is that of the whole Gaussian, as a fit of it gives; inside the square in which the recipe draws the
-    spot lies about 0.4 % less. Draws of rho clipped to exactly +-1 have no finite flux and are left out.
+    The law of A is as in `draw_spots`. The flux is that of the whole Gaussian, as a fit of it gives; inside the square
+    in which the recipe draws the spot lies about 0.4 % less. Draws of rho clipped to exactly +-1 have no finite flux
+    and are left out.
     """
     A, sigma, rho = spot.A, spot.sigma, spot.rho
-    if A.std == 0:
+    if A.std == 0 or pulse_heights == "gamma":
         mean_A = A.mean
     else:  # E[max(A, 0)]
         t = A.mean / A.std
@@ -225,7 +243,15 @@ def mean_flux(spot: SpotLaw) -> float:
 
 
 def light(
-    recipe: PhosphorRecipe, x: ArrayLike, z: ArrayLike, A: ArrayLike, sigma: ArrayLike, rho: ArrayLike
+    recipe: PhosphorRecipe,
+    x: ArrayLike,
+    z: ArrayLike,
+    A: ArrayLike,
+    sigma: ArrayLike,
+    rho: ArrayLike,
+    *,
+    aspect: float = 1.0,
+    faintest: float = 1.0,
 ) -> NDArray[np.float64]:
     """Light that falls on each pixel, before camera noise, rounding and clipping.
 
@@ -236,7 +262,11 @@ def light(
     x, z : array_like, shape (n,)
         Positions of the electrons [detector units]; those off the screen light the pixels that they reach.
     A, sigma, rho : array_like, shape (n,)
-        Peak brightness [counts], size [detector units], obliqueness. A <= 1 draws nothing.
+        Peak brightness [counts], size [detector units], obliqueness.
+    aspect : float
+        Width along x over that along z; their product stays.
+    faintest : float
+        Light at which a spot's square ends [counts]: 1 in the published recipe. Spots with less draw nothing.
 
     Returns
     -------
@@ -263,7 +293,7 @@ def light(
     image = np.zeros((height, width))
     x_px = spots[0] / recipe.pitch + height / 2
     z_px = spots[1] / recipe.pitch + width / 2
-    add_spots(image, recipe.subsamples, x_px, z_px, spots[2], sigma_px, spots[4])
+    add_spots(image, recipe.subsamples, x_px, z_px, spots[2], sigma_px, spots[4], aspect, faintest)
     return image
 
 

@@ -8,14 +8,16 @@ from numba import njit
 
 @njit(cache=True)
 def digitise(image, frame, maximum):
-    """Fill `frame` (n,), uint8, with the counts of `image` (n,), rounded half to even and clipped to 0 .. `maximum`."""
+    """Fill `frame` (n,), unsigned, with the counts of `image` (n,), rounded half to even, clipped to 0 .. `maximum`."""
     for i in range(image.size):
-        frame[i] = np.uint8(min(max(np.rint(image[i]), 0.0), maximum))
+        frame[i] = min(max(np.rint(image[i]), 0.0), maximum)
 
 
 @njit(cache=True)
-def add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho):
+def add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho, aspect, faintest):
     """Add spots, arrays (n,), to `image`; positions in pixels from the frame's corner, sigma in pixels.
+
+    All spots are `aspect` times as wide along x as along z; the square of a spot ends where it fades to `faintest`.
 
     The exponential of a sample factors into ``ex[j] ez[k] exp(-rho dx_j dz_k / sigma^2)``, and along x the last
     factor is a geometric progression, ``ratio[k]**j``. The samples of one pixel along x are therefore a polynomial in
@@ -25,15 +27,16 @@ def add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho):
     height, width = image.shape
     step = 1.0 / subsamples
     share = step * step
+    wide = math.sqrt(aspect)
     for spot in range(x_px.size):
-        if A[spot] <= 1.0:  # the square has no width
+        if A[spot] <= faintest:  # the square has no width
             continue
-        reach = sigma_px[spot] * math.sqrt(2.0 * math.log(A[spot]))
+        reach = sigma_px[spot] * math.sqrt(2.0 * math.log(A[spot] / faintest))
         # Clipped as floats: a far electron must not overflow the integers.
-        i0 = int(max(math.floor(x_px[spot] - reach), 0.0))
-        i1 = int(min(math.floor(x_px[spot] + reach), height - 1.0)) + 1
-        k0 = int(max(math.floor(z_px[spot] - reach), 0.0))
-        k1 = int(min(math.floor(z_px[spot] + reach), width - 1.0)) + 1
+        i0 = int(max(math.floor(x_px[spot] - reach * wide), 0.0))
+        i1 = int(min(math.floor(x_px[spot] + reach * wide), height - 1.0)) + 1
+        k0 = int(max(math.floor(z_px[spot] - reach / wide), 0.0))
+        k1 = int(min(math.floor(z_px[spot] + reach / wide), width - 1.0)) + 1
         if i1 <= i0 or k1 <= k0:
             continue
         n = k1 - k0
@@ -48,14 +51,14 @@ def add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho):
                 tilt = -2.0 * rho[spot] * curve * dz
                 ratio[phase, m] = math.exp(tilt * step)
                 jump[phase, m] = math.exp(tilt)
-                along_z[phase, m] = math.exp(tilt * first_dx - curve * dz * dz)
+                along_z[phase, m] = math.exp(tilt * first_dx - curve * aspect * dz * dz)
         along_x = np.empty(subsamples)
         row = np.empty(n)
         horner = np.empty(n)
         for i in range(i0, i1):
             for phase in range(subsamples):
                 dx = i + phase * step - x_px[spot]
-                along_x[phase] = A[spot] * share * math.exp(-curve * dx * dx)
+                along_x[phase] = A[spot] * share * math.exp(-curve / aspect * dx * dx)
             row[:] = 0.0
             for phase in range(subsamples):
                 t = ratio[phase]

@@ -12,16 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
-from util.camera.phosphor import (
-    CAMERA_MAXIMUM,
-    PhosphorRecipe,
-    as_rendered,
-    draw_spots,
-    flux_of,
-    light,
-    mean_flux,
-    render,
-)
+from util.camera.exposure import camera_noise, counts, memory, register, shine
+from util.camera.phosphor import flux_of, mean_flux
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.weighting import weight_hits
 from util.physics.sampling import project, sample_sphere
@@ -84,7 +76,7 @@ class Played:
     frames : int
         Frames simulated. Those too crowded to search are in none of the arrays.
     true : structured array (n,)
-        Every electron on the screen, dtype `ELECTRON`; the flux is its spot's own, over the mean flux.
+        Every electron that the plate registered, dtype `ELECTRON`; the flux is its spot's own, over the mean flux.
     found : structured array (m,)
         Hits, dtype `util.finder.finder.EVENT`. ``ImageId`` counts the frames from 0 in both.
     """
@@ -134,30 +126,6 @@ class _Block(NamedTuple):
     frames: int
 
 
-def take_frame(
-    detector: Detector,
-    x: NDArray[np.float64],
-    z: NDArray[np.float64],
-    *spots: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> NDArray[np.unsignedinteger]:
-    """Take one frame (H, W) of electrons at x, z with spots A, sigma, rho, arrays (n,), as a detector would."""
-    recipe = _recipe(detector)
-    x, z = as_rendered(detector, recipe, x, z)
-    if detector.saturation == CAMERA_MAXIMUM and not any(detector.background):
-        return render(recipe, x, z, *spots, rng=rng)
-    rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
-    image = light(recipe, x, z, *spots) + detector.background_at(rows[:, None], columns)
-    image += detector.noise * rng.standard_normal(image.shape)
-    kind = np.uint8 if detector.saturation <= CAMERA_MAXIMUM else np.uint16
-    return np.rint(image).clip(0, detector.saturation).astype(kind)
-
-
-@functools.lru_cache(maxsize=2)
-def _recipe(detector: Detector) -> PhosphorRecipe:
-    return PhosphorRecipe(detector.frame_shape, 5, detector.noise, detector.A, detector.sigma, detector.rho)
-
-
 @functools.lru_cache(maxsize=2)
 def _finder(detector: Detector, settings: FinderSettings) -> Finder:
     return Finder(replace(detector, hot_pixels=()), settings)
@@ -166,20 +134,26 @@ def _finder(detector: Detector, settings: FinderSettings) -> Finder:
 def _play_block(block: _Block) -> Played:
     scene, detector, settings, seed, number, frames = block
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
-    finder, unit = _finder(detector, settings), mean_flux(detector)
-    numbers = rng.choice(np.array(scene.crowd), frames)
+    finder = _finder(detector, settings)
+    unit = mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights)
+    # What lit the screen before the first frame shines in it still.
+    before = memory(detector)
+    numbers = rng.choice(np.array(scene.crowd), before + frames)
     positions = scene.draw(int(numbers.sum()), rng=rng)
     edge = np.array([detector.pitch * pixels / 2 for pixels in detector.frame_shape])[:, None]
-    true, found = [], []
-    for image_id, part in enumerate(np.split(positions, np.cumsum(numbers)[:-1], axis=1), number * BLOCK):
-        x, z = part[:, (np.abs(part) <= edge).all(axis=0)]
-        A, sigma, rho = draw_spots(_recipe(detector), x.size, rng=rng)
-        events = finder.find(take_frame(detector, x, z, A, sigma, rho, rng=rng))
+    true, found, screen = [], [], None
+    parts = np.split(positions, np.cumsum(numbers)[:-1], axis=1)
+    for image_id, part in enumerate(parts, number * BLOCK - before):
+        _, spots = register(detector, *part[:, (np.abs(part) <= edge).all(axis=0)], rng=rng)
+        screen = shine(detector, spots, screen)
+        if image_id < number * BLOCK:
+            continue
+        events = finder.find(counts(detector, screen, camera_noise(detector, rng=rng)))
         if events is None:
             continue
-        electrons = np.zeros(x.size, ELECTRON)
-        electrons["x"], electrons["z"] = x, z
-        electrons["flux"] = flux_of(A, sigma, rho.clip(-MOST_OBLIQUE, MOST_OBLIQUE)) / unit
+        electrons = np.zeros(spots.x.size, ELECTRON)
+        electrons["x"], electrons["z"] = spots.x, spots.z
+        electrons["flux"] = flux_of(spots.A, spots.sigma, spots.rho.clip(-MOST_OBLIQUE, MOST_OBLIQUE)) / unit
         events["ImageId"] = electrons["ImageId"] = image_id
         true.append(electrons)
         found.append(events)

@@ -1,0 +1,167 @@
+"""From electrons to counts: the one way to take a frame, of an ideal detector and of any other.
+
+A frame is taken in three steps, of which `take_frame` is the sum: `register` says which electrons light the screen, and
+how; `shine` adds their light to what the screen still shows; `counts` is what the camera makes of it::
+
+    screen = None
+    for x, z in electrons_of_frames:
+        registered, spots = register(detector, x, z, rng=rng)
+        screen = shine(detector, spots, screen)
+        frame = counts(detector, screen, camera_noise(detector, rng=rng))
+
+Frames are taken in their order, for a screen with an afterglow still shows the last ones. Whoever begins in the middle
+shines with the `memory` frames before first.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from util.camera.detector import Detector
+from util.camera.imperfections import Imperfections, smooth_map
+from util.camera.phosphor import (
+    CAMERA_MAXIMUM,
+    SMALLEST_SIGMA_PX,
+    PhosphorRecipe,
+    as_rendered,
+    draw_spots,
+    light,
+)
+from util.camera.spot_rendering import digitise
+
+SUBSAMPLES = 5  # a pixel is the mean of this many samples, squared
+_FAINTEST = 0.02  # counts; where one of the Gaussians ends that make a spot with wings
+_FORGOTTEN = 1e-4  # of a frame's light; less than this is no afterglow
+_LEAST_PART = 1e-4  # of a profile with wings, over the largest part
+
+
+class Spots(NamedTuple):
+    """Spots on the screen, arrays (n,)."""
+
+    x: NDArray[np.float64]  # where [detector units]
+    z: NDArray[np.float64]
+    A: NDArray[np.float64]  # peak brightness [counts]
+    sigma: NDArray[np.float64]  # size [detector units]
+    rho: NDArray[np.float64]  # obliqueness
+
+
+def register(
+    detector: Detector,
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    *,
+    gain: float = 1.0,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.bool_], Spots]:
+    """Let electrons meet the microchannel plate.
+
+    Parameters
+    ----------
+    detector : Detector
+    x, z : arrays (n,)
+        Where they do [detector units].
+    gain : float
+        Of the whole plate, over the usual one.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    registered : array of bool (n,)
+    spots : Spots of those m registered
+    """
+    plate = detector.imperfections
+    registered = np.ones(x.size, bool)
+    if plate.efficiency:
+        registered = rng.random(x.size) < smooth_map(plate.efficiency, x, z) / _highest_efficiency(plate)
+    x, z = x[registered], z[registered]
+    A, sigma, rho = draw_spots(detector, x.size, pulse_heights=plate.pulse_heights, rng=rng)
+    A *= gain * smooth_map(plate.gain, x, z)
+    if plate.threshold:
+        high = plate.threshold * detector.A.mean <= A
+        registered[registered] = high
+        x, z, A, sigma, rho = (values[high] for values in (x, z, A, sigma, rho))
+    if plate.growth:  # spreads the same light
+        wider = 1 + plate.growth * (x**2 + z**2)
+        sigma = np.maximum(sigma * wider, SMALLEST_SIGMA_PX * detector.pitch)
+        A /= wider**2
+    return registered, Spots(x, z, A, sigma, rho)
+
+
+def _highest_efficiency(plate: Imperfections) -> float:
+    side = np.linspace(-1, 1, 41)
+    return float(smooth_map(plate.efficiency, side[:, None], side).max())
+
+
+def shine(
+    detector: Detector, spots: Spots, last: NDArray[np.float64] | None = None, *, subsamples: int = SUBSAMPLES
+) -> NDArray[np.float64]:
+    """Return the light (H, W) of the screen [counts]: of the spots, and what is left of what it showed `last`."""
+    screen = detector.imperfections
+    recipe = PhosphorRecipe(detector.frame_shape, subsamples, detector.noise, detector.A, detector.sigma, detector.rho)
+    x, z = as_rendered(detector, recipe, spots.x, spots.z)
+    A, sigma, rho, faintest = spots.A, spots.sigma, spots.rho, 1.0
+    if screen.wings:
+        parts, widths = moffat_parts(screen.wings)
+        A, sigma, faintest = np.outer(parts, A).ravel(), np.outer(widths, sigma).ravel(), _FAINTEST
+        x, z, rho = (np.tile(values, parts.size) for values in (x, z, rho))
+    seen = light(recipe, x, z, A, sigma, rho, aspect=screen.aspect, faintest=faintest)
+    if screen.afterglow and last is not None:
+        seen += screen.afterglow * last
+    return seen
+
+
+def memory(detector: Detector) -> int:
+    """Return how many of the last frames the screen still shows."""
+    afterglow = detector.imperfections.afterglow
+    return math.ceil(math.log(_FORGOTTEN) / math.log(afterglow)) if afterglow else 0
+
+
+def moffat_parts(wings: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return heights and widths of Gaussians, over those of the profile, that sum to ``(1 + wings u)^(-1/wings)``.
+
+    The profile is a mixture of Gaussians ``exp(-s wings u)`` whose s follows a gamma law of shape 1 / wings. The
+    trapezoidal rule in ln s, whose integrand falls off exponentially on both sides, needs about ten; they are within
+    0.05 % of the peak.
+
+    Parameters
+    ----------
+    wings : float
+        Above 0, not above 0.8.
+    """
+    shape = 1 / wings
+    s = shape * np.exp(np.arange(-40, 41) / math.sqrt(shape))
+    log_part = shape * np.log(s / shape) - (s - shape)
+    kept = log_part > math.log(_LEAST_PART)
+    parts = np.exp(log_part[kept])
+    return parts / parts.sum(), 1 / np.sqrt(s[kept] * wings)
+
+
+def camera_noise(detector: Detector, *, rng: np.random.Generator) -> NDArray[np.float64] | float:
+    """Return the noise (H, W) of one frame [counts], 0 of a camera without."""
+    return detector.noise * rng.standard_normal(detector.frame_shape) if detector.noise else 0.0
+
+
+def counts(
+    detector: Detector, screen: NDArray[np.float64], noise: NDArray[np.float64] | float
+) -> NDArray[np.unsignedinteger]:
+    """Return the frame (H, W) that a camera takes of the screen: uint8 where that holds its counts, else uint16."""
+    full, gamma = detector.saturation, detector.imperfections.gamma
+    image = screen if gamma == 1 else full * (screen / full) ** gamma
+    if any(detector.background):
+        rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
+        image = image + detector.background_at(rows[:, None], columns)
+    if detector.noise:
+        image = image + noise
+    frame = np.empty(image.shape, np.uint8 if full <= CAMERA_MAXIMUM else np.uint16)
+    digitise(image.ravel(), frame.ravel(), float(full))
+    return frame
+
+
+def take_frame(
+    detector: Detector, x: NDArray[np.float64], z: NDArray[np.float64], *, rng: np.random.Generator
+) -> NDArray[np.unsignedinteger]:
+    """Take one frame (H, W) of electrons at x, z, arrays (n,) [detector units], none before it."""
+    _, spots = register(detector, x, z, rng=rng)
+    return counts(detector, shine(detector, spots), camera_noise(detector, rng=rng))
