@@ -4,6 +4,7 @@ usage: python -m src.simulate_finaltest --output FILE [--frames N] [--electrons 
        python -m src.simulate_finaltest --output FILE --kind 2 [--distributions N] [--electrons LOW HIGH] ...
 
 reads   param/experiment.toml (spheres, frames), param/phosphor.toml (spots, camera); options override both
+        param/detectors/*.toml: what sets a real detector apart (--detector)
         kind 2: param/pretraining.toml (prior)
 writes  FILE, HDF5, in the course's format; the root's attributes `settings`, `seed` and `versions` say how it was made
         kind 1: FinalImage, Truth, GeneratedElectrons, DetectedElectrons
@@ -31,6 +32,7 @@ from util.runtime.executor import available_cores
 from util.runtime.options import add_scheduler, as_options, number, option_name
 from util.simulation import frames_file, sphere_file
 from util.simulation.provenance import is_made_with
+from util.simulation.simulated_detector import RECIPES_OWN, SimulatedDetector
 from util.simulation.truth_tables import truth_rows
 from util.training.priors import Prior
 
@@ -40,7 +42,7 @@ ELECTRONS = (10_000,)  # per sphere, in files of kind 2
 _NOT_OF_KIND = {
     1: (("distributions",), "a file of kind 1 holds the spheres of --experiment; add --kind 2, or name another one"),
     2: (
-        ("frames", "radii", "sigma_R", "camera_noise", "frame_shape"),
+        ("detector", "frames", "radii", "sigma_R", "camera_noise", "frame_shape"),
         "files of kind 2 have no frames; leave it out, or make a file of --kind 1",
     ),
 }
@@ -64,6 +66,7 @@ class FrameOptions(Options):
 
     experiment: Path
     phosphor: Path
+    detector: Path | None
     frames: int | None
     radii: tuple[float, ...] | None
     sigma_R: tuple[float, ...] | None
@@ -87,7 +90,7 @@ class DistributionOptions(Options):
             )
 
 
-def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
+def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe, SimulatedDetector]:
     """Read the settings files, and let the options override them.
 
     Raises
@@ -96,6 +99,7 @@ def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
         A settings file or an option is at fault, or the two contradict each other.
     """
     experiment = settings.load(Experiment, options.experiment)
+    detector = settings.load(SimulatedDetector, options.detector) if options.detector else RECIPES_OWN
     recipe = settings.load(PhosphorRecipe, options.phosphor)
     noise, shape = options.camera_noise, options.frame_shape
     electrons = _of_each(options.electrons, "electrons", [s.electrons_per_frame for s in experiment.spheres])
@@ -113,13 +117,14 @@ def resolve(options: FrameOptions) -> tuple[Experiment, PhosphorRecipe]:
             camera_noise=recipe.camera_noise if noise is None else noise,
             frame_shape=shape or recipe.frame_shape,
         )
+        detector = detector if noise is None else replace(detector, noise=None)
     except ValueError as error:
         raise InputError(f"{options.experiment} and {options.phosphor} with the options given: {error}") from None
     if min(recipe.frame_shape) < SMALLEST_FRAME:
         raise InputError(f"frame shape: expected at least {SMALLEST_FRAME} pixels per side, found {recipe.frame_shape}")
     if experiment.frames * experiment.electrons_per_frame > np.iinfo(np.int32).max:
         raise InputError("frames x electrons: more electrons than ElectronId can count (2^31); ask for fewer frames")
-    return experiment, recipe
+    return experiment, recipe, detector
 
 
 def _of_each(given: Sequence[Number] | None, name: str, known: Sequence[Number]) -> Sequence[Number]:
@@ -168,6 +173,7 @@ def parse_args(argv: Sequence[str] | None = None) -> FrameOptions | Distribution
     add = parser.add_argument_group("kind 1: camera frames").add_argument
     add("--experiment", type=Path, default=Path("param/experiment.toml"), metavar="FILE")
     add("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE")
+    add("--detector", type=Path, metavar="FILE", help="what sets it apart from the recipe's, as param/detectors/*.toml")
     add("--frames", type=number(int, 1), metavar="N", help="frames (default: of the experiment)")
     add("--radii", type=number(float, 0), nargs="+", metavar="R", help="R of each sphere")
     add("--sigma-R", type=number(float, 0), nargs="+", metavar="S", help="sigma_R of each sphere")
@@ -203,12 +209,10 @@ def is_there(options: Options, how: str) -> bool:
 
 def simulate_frames(options: FrameOptions) -> None:
     """Make a file of kind 1."""
-    experiment, recipe = resolve(options)
-    if is_there(options, frames_file.settings_text(experiment, recipe)):
+    what = experiment, *_ = resolve(options)
+    if is_there(options, frames_file.settings_text(*what)):
         return
-    frames_file.simulate(
-        options.output, experiment, recipe, seed=options.seed, workers=options.workers, scheduler=options.scheduler
-    )
+    frames_file.simulate(options.output, *what, seed=options.seed, workers=options.workers, scheduler=options.scheduler)
     size = options.output.stat().st_size / 1e6
     print(f"{options.output}: {experiment.frames} frames, {size:.1f} MB, seed {options.seed}")
 

@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import textwrap
 from pathlib import Path
 
 import h5py
@@ -18,9 +19,12 @@ from src import simulate_finaltest
 from support import ROOT
 from support.param import EXPERIMENT
 from support.processes import messages, stage, start, wait_until
+from util.camera.exposure import counts_kind
 from util.camera.phosphor import detector_to_pixel
 from util.frames.course_file import FrameFile, frame_dtype
+from util.runtime import settings
 from util.runtime.errors import InputError
+from util.simulation.simulated_detector import SimulatedDetector
 from util.simulation.truth_tables import (
     DETECTED_DTYPE,
     GENERATED_DTYPE,
@@ -29,6 +33,7 @@ from util.simulation.truth_tables import (
     truth_dtype,
 )
 
+DETECTORS = ROOT / "param" / "detectors"
 SMALL = [*EXPERIMENT, "--frame-shape", "128", "128"]  # spots of one pixel
 
 
@@ -60,10 +65,65 @@ def living(group):
 
 
 def test_file_is_the_same_for_any_number_of_workers(tmp_path):
-    options = ("--camera-noise", 1.0, "--seed", 3)
+    options = ("--camera-noise", 1.0, "--detector", DETECTORS / "p20.toml", "--seed", 3)
     digests = {digest(run(tmp_path / f"{workers}.h5", *options, workers=workers, frames=250)) for workers in (1, 2, 3)}
     assert len(digests) == 1
     assert digest(run(tmp_path / "other.h5", "--camera-noise", 1.0, "--seed", 4, frames=250)) not in digests
+
+
+def test_frames_of_an_ideal_detector_are_what_they_always_were(tmp_path):
+    simulate_finaltest.main(["--output", str(tmp_path / "f.h5"), *EXPERIMENT, "--frames", "3", "--workers", "1"])
+    found = hashlib.sha256()
+    with h5py.File(tmp_path / "f.h5") as file:
+        for table in ("DetectedElectrons", "FinalImage", "GeneratedElectrons", "Truth"):
+            found.update(file[table][()].tobytes())
+    assert found.hexdigest() == "90bfad05e765cb6092d8def219bf30062bcb2a4ec37e4884909023048dd03af0"
+
+
+def frames_of(path):
+    with FrameFile(path) as file:
+        return np.array([frame for _, frame in file.rows()])
+
+
+def test_every_frame_shows_the_afterglow_of_the_last_ones_whoever_took_them(tmp_path):
+    few = ("--electrons", 1, 1)
+    plain = frames_of(run(tmp_path / "plain.h5", *few, frames=103)).astype(float)
+    glowing = frames_of(run(tmp_path / "glow.h5", *few, "--detector", DETECTORS / "p20.toml", frames=103))
+    for frame in (1, 99, 100, 101):
+        wanted = sum(0.3**last * plain[frame - last] for last in range(min(frame, 9) + 1))
+        assert glowing[frame] == pytest.approx(wanted, abs=1.3)
+
+
+@pytest.mark.parametrize("path", sorted(DETECTORS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_detector_that_ships_takes_frames(tmp_path, path):
+    frames = frames_of(run(tmp_path / "f.h5", "--detector", path, frames=2))
+    detector = settings.load(SimulatedDetector, path)
+    assert frames.dtype == counts_kind(detector.saturation)
+    assert np.median(frames) == pytest.approx(detector.background[0], abs=2)
+    assert frames.max() > 60
+
+
+def test_electrons_are_told_where_they_would_fall_on_an_ideal_detector(tmp_path):
+    wanting = """
+        distortion = 0.05
+        drift = { x = 12.0, rate = -1.0 }
+        imperfections = { efficiency = [{ x = 0, z = 1, size = 0.5 }] }
+    """
+    (tmp_path / "d.toml").write_text(textwrap.dedent(wanting))
+    path = run(tmp_path / "f.h5", "--electrons", 5, 5, "--detector", tmp_path / "d.toml", frames=60)
+    electrons, frames = read_detected_electrons(path), frames_of(path)
+    with h5py.File(path) as file:
+        own = file["GeneratedElectrons"][:][electrons["ElectronId"]]
+    assert np.allclose(electrons["z"], own["r"] * own["costheta"])
+    detector = settings.load(SimulatedDetector, tmp_path / "d.toml")
+    pitch = 2 / 128
+    x, z = detector.seen_at(electrons["x"], electrons["z"], (electrons["ImageId"] + 0.5) / 60, pitch)
+    i, k = (np.floor((position + 1) / pitch).astype(int) for position in (x, z))
+    assert frames[electrons["ImageId"], i, k].min() > 30
+    assert np.abs(x - electrons["x"]).max() > 5 * pitch
+    assert electrons["z"].mean() > 0.05
+    assert np.mean(electrons["ImageId"]) < 28
+    assert len(electrons) < 60 * 10 * 0.67
 
 
 def test_file_has_the_courses_datasets_and_says_how_it_was_made(tmp_path):
@@ -76,10 +136,10 @@ def test_file_has_the_courses_datasets_and_says_how_it_was_made(tmp_path):
         assert np.array_equal(file["FinalImage"]["ImageId"], np.arange(105))
         generated, detected = file["GeneratedElectrons"][:], file["DetectedElectrons"][:]
         assert file.attrs["seed"] == 11
-        settings = json.loads(file.attrs["settings"])
+        made_with = json.loads(file.attrs["settings"])
         assert set(json.loads(file.attrs["versions"])) == {"python", "numpy", "numba", "h5py", "hdf5"}
-    assert settings["phosphor"]["frame_shape"] == [128, 128]
-    assert settings["experiment"]["frames"] == 105
+    assert made_with["phosphor"]["frame_shape"] == [128, 128]
+    assert made_with["experiment"]["frames"] == 105
     assert np.array_equal(generated["ElectronId"], np.arange(105 * 12))
     assert np.bincount(generated["SphereId"]).tolist() == [105 * 5, 105 * 7]
     # Whatever was generated is detected once, in the frame it belongs to, at its own height.
@@ -160,6 +220,7 @@ def test_file_made_with_the_same_settings_is_kept_and_another_is_not_replaced(tm
         (["--frame-shape", "16", "16", "--phosphor", "narrow.toml"], "sigma.mean must be at least 0.1 pixel"),
         (["--frames", "2000000000"], "more electrons than ElectronId can count"),
         (["--experiment", "none.toml"], "none.toml: no such settings file"),
+        (["--detector", "narrow.toml"], "narrow.toml: unknown key 'frame_shape'; known here: A, noise, background"),
     ],
 )
 def test_contradicting_settings_are_refused_before_any_work(tmp_path, monkeypatch, options, message):

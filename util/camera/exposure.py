@@ -143,10 +143,15 @@ def camera_noise(detector: Detector, *, rng: np.random.Generator) -> NDArray[np.
     return detector.noise * rng.standard_normal(detector.frame_shape) if detector.noise else 0.0
 
 
+def counts_kind(saturation: int) -> type[np.unsignedinteger]:
+    """Return the numbers that hold the counts of a camera that clips there: uint8 if they can, else uint16."""
+    return np.uint8 if saturation <= CAMERA_MAXIMUM else np.uint16
+
+
 def counts(
     detector: Detector, screen: NDArray[np.float64], noise: NDArray[np.float64] | float
 ) -> NDArray[np.unsignedinteger]:
-    """Return the frame (H, W) that a camera takes of the screen: uint8 where that holds its counts, else uint16."""
+    """Return the frame (H, W) that a camera takes of the screen, of `counts_kind`."""
     full, gamma = detector.saturation, detector.imperfections.gamma
     image = screen if gamma == 1 else full * (screen / full) ** gamma
     if any(detector.background):
@@ -154,7 +159,7 @@ def counts(
         image = image + detector.background_at(rows[:, None], columns)
     if detector.noise:
         image = image + noise
-    frame = np.empty(image.shape, np.uint8 if full <= CAMERA_MAXIMUM else np.uint16)
+    frame = np.empty(image.shape, counts_kind(full))
     digitise(image.ravel(), frame.ravel(), float(full))
     return frame
 

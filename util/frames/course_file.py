@@ -21,9 +21,9 @@ from util.runtime.hdf5_names import broken_links, link_texts
 FRAMES = "FinalImage"
 
 
-def frame_dtype(frame_shape: tuple[int, int]) -> np.dtype[Any]:
+def frame_dtype(frame_shape: tuple[int, int], counts: type[np.unsignedinteger] = np.uint8) -> np.dtype[Any]:
     """Return the row type of ``FinalImage`` for frames of the given shape, in the course's field order."""
-    return np.dtype([("ImageId", "<i4"), ("Image", "u1", frame_shape)])
+    return np.dtype([("ImageId", "<i4"), ("Image", np.dtype(counts).newbyteorder("<"), frame_shape)])
 
 
 class FrameFile(HDF5Frames):

@@ -1,26 +1,36 @@
 """Blocks of simulated frames: what the workers of `src.simulate_finaltest` do, wherever they run."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from util.camera.phosphor import PhosphorRecipe, draw_spots, render
+from util.camera.exposure import camera_noise, counts, memory, register, shine
+from util.camera.phosphor import PhosphorRecipe
 from util.frames.course_writer import pack_frame
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment
+from util.simulation.simulated_detector import SimulatedDetector
 from util.simulation.truth_tables import DETECTED_DTYPE, GENERATED_DTYPE
+
+BLOCK = 100  # frames that share a random generator; another number gives other frames for the same seed
 
 
 class Block(NamedTuple):
     """A block of frames to simulate; travels to the workers."""
 
-    number: int
-    start: int  # first frame
-    stop: int  # one past the last frame
+    number: int  # it begins with frame number * BLOCK
+    frames: int
     experiment: Experiment
     recipe: PhosphorRecipe
+    detector: SimulatedDetector
     seed: int
+
+    @property
+    def start(self) -> int:
+        """First frame."""
+        return self.number * BLOCK
 
 
 class SimulatedBlock(NamedTuple):
@@ -32,39 +42,87 @@ class SimulatedBlock(NamedTuple):
     detected: NDArray[np.void]  # DETECTED_DTYPE rows, by frame
 
 
+class Flight(NamedTuple):
+    """Electrons that a block's spheres send to the detector."""
+
+    generated: list[NDArray[np.void]]  # GENERATED_DTYPE rows, one array for each sphere
+    ids: NDArray[np.int32]  # ElectronId (frames, electrons), as x and z
+    x: NDArray[np.float64]
+    z: NDArray[np.float64]
+
+
+class Exposed(NamedTuple):
+    """A frame before the camera has read it out."""
+
+    detected: NDArray[np.void]  # DETECTED_DTYPE rows
+    screen: NDArray[np.float64]  # light (H, W)
+    noise: NDArray[np.float64] | float
+
+
 def simulate_block(block: Block) -> SimulatedBlock:
     """Draw the electrons of some frames and take the frames.
 
-    Electrons that miss the screen are generated, but neither detected nor seen. ``ElectronId`` counts through one
-    sphere after another, so that it is the row of ``GeneratedElectrons``.
+    Electrons that miss the screen, or that the plate does not register, are generated, but neither detected nor seen.
+    ``ElectronId`` counts through one sphere after another, so that it is the row of ``GeneratedElectrons``.
     """
-    experiment, recipe = block.experiment, block.recipe
-    rng = np.random.default_rng(np.random.SeedSequence(block.seed, spawn_key=(block.number,)))
-    frames = block.stop - block.start
+    detector = block.detector.detector(block.recipe)
+    screen = None
+    if block.number and (glowing := memory(detector)):
+        # The frames before, drawn once more, since their light is still there.
+        last = block._replace(number=block.number - 1, frames=BLOCK)
+        rng = _random(last)
+        for exposed in _expose(last, _fly(last, rng), BLOCK - glowing, None, rng):
+            screen = exposed.screen
+    rng = _random(block)
+    flight = _fly(block, rng)
+    packed, detected = [], [np.empty(0, DETECTED_DTYPE)]
+    for image_id, exposed in enumerate(_expose(block, flight, 0, screen, rng), block.start):
+        packed.append(pack_frame(image_id, counts(detector, exposed.screen, exposed.noise)))
+        detected.append(exposed.detected)
+    return SimulatedBlock(block, packed, flight.generated, np.concatenate(detected))
+
+
+def _random(block: Block) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(block.seed, spawn_key=(block.number,)))
+
+
+def _fly(block: Block, rng: np.random.Generator) -> Flight:
+    """Draw the electrons of a block."""
     generated, columns = [], []
     first_id = 0
-    for index, sphere in enumerate(experiment.spheres):
-        n = frames * sphere.electrons_per_frame
+    for index, sphere in enumerate(block.experiment.spheres):
+        n = block.frames * sphere.electrons_per_frame
         rows = np.empty(n, GENERATED_DTYPE)
         rows["SphereId"] = index
         rows["ElectronId"] = first_id + block.start * sphere.electrons_per_frame + np.arange(n)
         rows["r"], rows["costheta"] = sample_sphere(np.array(sphere.beta), sphere.R, sphere.sigma_R, n, rng=rng)
         x, z = project(rows["r"], rows["costheta"], rng=rng)
         generated.append(rows)
-        columns.append([values.reshape(frames, -1) for values in (rows["ElectronId"], x, z)])
-        first_id += experiment.frames * sphere.electrons_per_frame
-    ids, x, z = (np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True))
+        columns.append([values.reshape(block.frames, -1) for values in (rows["ElectronId"], x, z)])
+        first_id += block.experiment.frames * sphere.electrons_per_frame
+    return Flight(generated, *(np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True)))
 
+
+def _expose(
+    block: Block, flight: Flight, first: int, screen: NDArray[np.float64] | None, rng: np.random.Generator
+) -> Iterator[Exposed]:
+    """Let the electrons of a block light the screen, frame by frame; those before `first` are drawn, but not seen."""
+    recipe, simulated = block.recipe, block.detector
+    detector = simulated.detector(recipe)
     half_height, half_width = (recipe.pitch * pixels / 2 for pixels in recipe.frame_shape)
-    on_screen = (np.abs(x) <= half_height) & (np.abs(z) <= half_width)
-    detected = np.empty(np.count_nonzero(on_screen), DETECTED_DTYPE)
-    detected["ImageId"] = block.start + np.nonzero(on_screen)[0]
-    detected["ElectronId"], detected["x"], detected["z"] = ids[on_screen], x[on_screen], z[on_screen]
-
-    packed = []
-    for frame in range(frames):
-        seen = on_screen[frame]
-        spots = draw_spots(recipe, int(np.count_nonzero(seen)), rng=rng)
-        image = render(recipe, x[frame, seen], z[frame, seen], *spots, rng=rng)
-        packed.append(pack_frame(block.start + frame, image))
-    return SimulatedBlock(block, packed, generated, detected)
+    for frame, (ids, x, z) in enumerate(zip(flight.ids, flight.x, flight.z, strict=True)):
+        when = (block.start + frame + 0.5) / block.experiment.frames
+        seen_x, seen_z = simulated.seen_at(x, z, when, recipe.pitch)
+        seen = (np.abs(seen_x) <= half_height) & (np.abs(seen_z) <= half_width)
+        if simulated.drift.rate:
+            seen &= rng.random(x.size) < simulated.rate_at(when)
+        registered, spots = register(detector, seen_x[seen], seen_z[seen], gain=simulated.gain_at(when), rng=rng)
+        seen[seen] = registered
+        noise = camera_noise(detector, rng=rng)
+        if frame < first:
+            continue
+        detected = np.empty(np.count_nonzero(seen), DETECTED_DTYPE)
+        detected["ImageId"] = block.start + frame
+        detected["ElectronId"], detected["x"], detected["z"] = ids[seen], x[seen], z[seen]
+        screen = shine(detector, spots, screen, subsamples=recipe.subsamples)
+        yield Exposed(detected, screen, noise)

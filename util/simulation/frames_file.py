@@ -5,20 +5,27 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from util.camera.exposure import counts_kind
 from util.camera.phosphor import PhosphorRecipe
 from util.frames.course_writer import writing_frames
 from util.physics.sphere import Experiment
 from util.runtime.executor import map_in_order, open_executor
 from util.runtime.facts import to_json
-from util.simulation.frame_block import Block, simulate_block
+from util.simulation.frame_block import BLOCK, Block, simulate_block
 from util.simulation.provenance import attributes_of, check_room
+from util.simulation.simulated_detector import RECIPES_OWN, SimulatedDetector
 from util.simulation.truth_tables import DETECTED, DETECTED_DTYPE, GENERATED, GENERATED_DTYPE, TRUTH, truth_rows
-
-BLOCK = 100  # frames that share a random generator; another number gives other frames for the same seed
 
 
 def simulate(
-    output: Path, experiment: Experiment, recipe: PhosphorRecipe, *, seed: int, workers: int, scheduler: str = ""
+    output: Path,
+    experiment: Experiment,
+    recipe: PhosphorRecipe,
+    detector: SimulatedDetector = RECIPES_OWN,
+    *,
+    seed: int,
+    workers: int,
+    scheduler: str = "",
 ) -> None:
     """Simulate all frames of an experiment into `output`, in `workers` processes or on a Dask `scheduler`.
 
@@ -28,13 +35,14 @@ def simulate(
         Not enough room on the disk, before or during the work; nothing is left behind.
     """
     blocks = [
-        Block(number, start, min(start + BLOCK, experiment.frames), experiment, recipe, seed)
+        Block(number, min(BLOCK, experiment.frames - start), experiment, recipe, detector, seed)
         for number, start in enumerate(range(0, experiment.frames, BLOCK))
     ]
     _check_room(output, blocks[0])
-    attributes = attributes_of(settings_text(experiment, recipe), seed)
+    attributes = attributes_of(settings_text(experiment, recipe, detector), seed)
+    kind = counts_kind(detector.saturation)
     with (
-        writing_frames(output, recipe.frame_shape, experiment.frames, attributes) as writer,
+        writing_frames(output, recipe.frame_shape, experiment.frames, attributes, kind) as writer,
         open_executor(workers, scheduler) as executor,
         tqdm(total=experiment.frames, unit="frame", desc="simulating", smoothing=0.1) as progress,
     ):
@@ -54,12 +62,15 @@ def simulate(
 
 def _check_room(output: Path, block: Block) -> None:
     """Refuse to begin what the disk cannot hold, judging by one frame."""
-    one = simulate_block(block._replace(stop=block.start + 1))
+    one = simulate_block(block._replace(frames=1))
     tables = block.experiment.electrons_per_frame * (GENERATED_DTYPE.itemsize + DETECTED_DTYPE.itemsize)
     needed = math.ceil(1.05 * block.experiment.frames * (len(one.packed[0]) + tables))
     check_room(output, needed, "fewer frames")
 
 
-def settings_text(experiment: Experiment, recipe: PhosphorRecipe) -> str:
-    """Return, as JSON, all that determines the file but the seed."""
-    return to_json({"experiment": experiment, "phosphor": recipe})
+def settings_text(experiment: Experiment, recipe: PhosphorRecipe, detector: SimulatedDetector = RECIPES_OWN) -> str:
+    """Return, as JSON, all that determines the file but the seed; the detector where it is not the recipe's own."""
+    settings: dict[str, object] = {"experiment": experiment, "phosphor": recipe}
+    if detector != RECIPES_OWN:
+        settings["detector"] = detector
+    return to_json(settings)
