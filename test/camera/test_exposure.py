@@ -8,7 +8,7 @@ import pytest
 
 from support import truth
 from util.camera.detector import Detector
-from util.camera.exposure import Spots, camera_noise, counts, memory, moffat_parts, register, shine, take_frame
+from util.camera.exposure import Screen, Spots, camera_noise, counts, moffat_parts, register, take_frame
 from util.camera.imperfections import Imperfections, Term
 from util.camera.phosphor import Normal, PhosphorRecipe, draw_spots, mean_flux, render
 from util.runtime import settings
@@ -99,31 +99,29 @@ def test_gaussians_sum_to_a_profile_with_wings(wings):
 def test_a_spot_with_wings_shows_a_moffat_profile_and_all_its_light():
     detector = detector_with(wings=0.4)
     spot = one_spot(rho=0.2)
-    seen = shine(detector, spot)
+    seen = Screen(detector).show(spot)
     assert seen == pytest.approx(profile(detector, spot, lambda u: (1 + 0.4 * u) ** -2.5), abs=0.25)
     narrow = one_spot(sigma=0.01)
     flux = 2 * math.pi * 100 * 0.01**2 / 0.6
-    assert shine(detector, narrow).sum() * detector.pitch**2 == pytest.approx(flux, rel=0.02)
+    assert Screen(detector).show(narrow).sum() * detector.pitch**2 == pytest.approx(flux, rel=0.02)
 
 
 def test_elliptic_spots_are_wider_along_x_and_keep_their_light():
     detector, spot = detector_with(aspect=1.3), one_spot(rho=0.2)
-    seen = shine(detector, spot)
+    seen = Screen(detector).show(spot)
     wanted = profile(detector, spot, lambda u: np.exp(-u))
     assert seen[wanted > 1.2] == pytest.approx(wanted[wanted > 1.2], abs=1e-9)
-    assert seen.sum() == pytest.approx(shine(detector_with(), spot).sum(), rel=1e-3)
+    assert seen.sum() == pytest.approx(Screen(detector_with()).show(spot).sum(), rel=1e-3)
 
 
-def test_the_screen_shows_part_of_the_last_frame_and_part_of_that_of_the_one_before():
-    detector = detector_with(afterglow=0.3)
-    first, second, third = one_spot(x=-0.5), one_spot(x=0.0), one_spot(x=0.5)
-    alone = [shine(detector, spot) for spot in (first, second, third)]
-    screen = None
-    for spot in (first, second, third):
-        screen = shine(detector, spot, screen)
-    assert screen == pytest.approx(alone[2] + 0.3 * alone[1] + 0.09 * alone[0])
-    assert 0.3 ** memory(detector) <= 1e-4 < 0.3 ** (memory(detector) - 1)
-    assert memory(detector_with()) == 0
+def test_the_screen_shows_parts_of_the_light_of_the_last_frames():
+    detector = detector_with(afterglow=(0.3, 0.05))
+    spots = [one_spot(x) for x in (-0.6, -0.2, 0.2, 0.6)]
+    alone = [Screen(detector).show(spot) for spot in spots]
+    screen = Screen(detector)
+    shown = [screen.show(spot) for spot in spots]
+    assert shown[1] == pytest.approx(alone[1] + 0.3 * alone[0])
+    assert shown[3] == pytest.approx(alone[3] + 0.3 * alone[2] + 0.05 * alone[1])
 
 
 def test_counts_rise_with_a_power_of_the_light_up_to_full_scale():
@@ -136,7 +134,7 @@ def test_a_camera_of_many_bits_has_background_noise_and_counts_of_sixteen_bits()
     camera = {"sample_centre": 0.5, "saturation": 1000, "background": (12.0, 3.0, 0.0), "noise": 1.0}
     detector = dataclasses.replace(Detector.of_recipe(RECIPE), **camera)
     spots = Spots(np.array([0.25, -0.5]), np.zeros(2), np.array([900.0, 300.0]), np.full(2, 0.015), np.zeros(2))
-    frame = counts(detector, shine(detector, spots), camera_noise(detector, rng=np.random.default_rng(82)))
+    frame = counts(detector, Screen(detector).show(spots), camera_noise(detector, rng=np.random.default_rng(82)))
     peak = np.unravel_index(frame.argmax(), frame.shape)
     assert frame.dtype == np.uint16
     assert np.array(peak) == pytest.approx([0.25 * 512 + 511.5, 511.5], abs=1)

@@ -53,7 +53,9 @@ def test_frames_hold_the_crowd_and_are_nearly_all_found():
 
 
 def test_the_result_does_not_depend_on_the_workers_nor_afterglow_on_where_a_block_begins():
-    glowing = dataclasses.replace(DETECTOR, frame_shape=(256, 256), imperfections=Imperfections(afterglow=0.3))
+    glowing = dataclasses.replace(
+        DETECTOR, frame_shape=(256, 256), imperfections=Imperfections(afterglow=(0.3, 0.09, 0.03))
+    )
     one, two = (played(BLOCK + 5, workers, detector=glowing, crowd=(3,)) for workers in (1, 2))
     assert np.array_equal(one.true, two.true)
     assert np.array_equal(one.found, two.found)

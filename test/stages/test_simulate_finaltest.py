@@ -89,8 +89,9 @@ def test_every_frame_shows_the_afterglow_of_the_last_ones_whoever_took_them(tmp_
     few = ("--electrons", 1, 1)
     plain = frames_of(run(tmp_path / "plain.h5", *few, frames=103)).astype(float)
     glowing = frames_of(run(tmp_path / "glow.h5", *few, "--detector", DETECTORS / "p20.toml", frames=103))
+    parts = 1.0, *settings.load(SimulatedDetector, DETECTORS / "p20.toml").imperfections.afterglow
     for frame in (1, 99, 100, 101):
-        wanted = sum(0.3**last * plain[frame - last] for last in range(min(frame, 9) + 1))
+        wanted = sum(part * plain[frame - last] for last, part in enumerate(parts) if last <= frame)
         assert glowing[frame] == pytest.approx(wanted, abs=1.3)
 
 

@@ -1,19 +1,16 @@
 """From electrons to counts: the one way to take a frame, of an ideal detector and of any other.
 
 A frame is taken in three steps, of which `take_frame` is the sum: `register` says which electrons light the screen, and
-how; `shine` adds their light to what the screen still shows; `counts` is what the camera makes of it::
+how; a `Screen` shows their light and what is left of that of the last frames; `counts` is what the camera makes of it::
 
-    screen = None
+    screen = Screen(detector)
     for x, z in electrons_of_frames:
         registered, spots = register(detector, x, z, rng=rng)
-        screen = shine(detector, spots, screen)
-        frame = counts(detector, screen, camera_noise(detector, rng=rng))
-
-Frames are taken in their order, for a screen with an afterglow still shows the last ones. Whoever begins in the middle
-shines with the `memory` frames before first.
+        frame = counts(detector, screen.show(spots), camera_noise(detector, rng=rng))
 """
 
 import math
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -31,9 +28,8 @@ from util.camera.phosphor import (
 )
 from util.camera.spot_rendering import digitise
 
-SUBSAMPLES = 5  # a pixel is the mean of this many samples, squared
+SUBSAMPLES = 5
 _FAINTEST = 0.02  # counts; where one of the Gaussians ends that make a spot with wings
-_FORGOTTEN = 1e-4  # of a frame's light; less than this is no afterglow
 _LEAST_PART = 1e-4  # of a profile with wings, over the largest part
 
 
@@ -94,28 +90,40 @@ def _highest_efficiency(plate: Imperfections) -> float:
     return float(smooth_map(plate.efficiency, side[:, None], side).max())
 
 
-def shine(
-    detector: Detector, spots: Spots, last: NDArray[np.float64] | None = None, *, subsamples: int = SUBSAMPLES
-) -> NDArray[np.float64]:
-    """Return the light (H, W) of the screen [counts]: of the spots, and what is left of what it showed `last`."""
-    screen = detector.imperfections
-    recipe = PhosphorRecipe(detector.frame_shape, subsamples, detector.noise, detector.A, detector.sigma, detector.rho)
-    x, z = as_rendered(detector, recipe, spots.x, spots.z)
-    A, sigma, rho, faintest = spots.A, spots.sigma, spots.rho, 1.0
-    if screen.wings:
-        parts, widths = moffat_parts(screen.wings)
-        A, sigma, faintest = np.outer(parts, A).ravel(), np.outer(widths, sigma).ravel(), _FAINTEST
-        x, z, rho = (np.tile(values, parts.size) for values in (x, z, rho))
-    seen = light(recipe, x, z, A, sigma, rho, aspect=screen.aspect, faintest=faintest)
-    if screen.afterglow and last is not None:
-        seen += screen.afterglow * last
-    return seen
+class Screen:
+    """A phosphor screen, which still shows some light of the last frames.
 
+    Parameters
+    ----------
+    detector : Detector
+    subsamples : int
+        A pixel is the mean of this many samples, squared.
+    """
 
-def memory(detector: Detector) -> int:
-    """Return how many of the last frames the screen still shows."""
-    afterglow = detector.imperfections.afterglow
-    return math.ceil(math.log(_FORGOTTEN) / math.log(afterglow)) if afterglow else 0
+    def __init__(self, detector: Detector, *, subsamples: int = SUBSAMPLES) -> None:
+        self._detector = detector
+        self._recipe = PhosphorRecipe(
+            detector.frame_shape, subsamples, detector.noise, detector.A, detector.sigma, detector.rho
+        )
+        self._last: deque[NDArray[np.float64]] = deque(maxlen=len(detector.imperfections.afterglow))
+
+    def show(self, spots: Spots) -> NDArray[np.float64]:
+        """Return the light (H, W) [counts] of the next frame, which has these spots."""
+        seen = own = self._light_of(spots)
+        for part, last in zip(self._detector.imperfections.afterglow, self._last, strict=False):
+            seen = seen + part * last
+        self._last.appendleft(own)
+        return seen
+
+    def _light_of(self, spots: Spots) -> NDArray[np.float64]:
+        look = self._detector.imperfections
+        x, z = as_rendered(self._detector, self._recipe, spots.x, spots.z)
+        A, sigma, rho, faintest = spots.A, spots.sigma, spots.rho, 1.0
+        if look.wings:
+            parts, widths = moffat_parts(look.wings)
+            A, sigma, faintest = np.outer(parts, A).ravel(), np.outer(widths, sigma).ravel(), _FAINTEST
+            x, z, rho = (np.tile(values, parts.size) for values in (x, z, rho))
+        return light(self._recipe, x, z, A, sigma, rho, aspect=look.aspect, faintest=faintest)
 
 
 def moffat_parts(wings: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -169,4 +177,4 @@ def take_frame(
 ) -> NDArray[np.unsignedinteger]:
     """Take one frame (H, W) of electrons at x, z, arrays (n,) [detector units], none before it."""
     _, spots = register(detector, x, z, rng=rng)
-    return counts(detector, shine(detector, spots), camera_noise(detector, rng=rng))
+    return counts(detector, Screen(detector).show(spots), camera_noise(detector, rng=rng))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from util.camera.exposure import camera_noise, counts, memory, register, shine
+from util.camera.exposure import Screen, Spots, camera_noise, counts, register
 from util.camera.phosphor import PhosphorRecipe
 from util.frames.course_writer import pack_frame
 from util.physics.sampling import project, sample_sphere
@@ -55,7 +55,7 @@ class Exposed(NamedTuple):
     """A frame before the camera has read it out."""
 
     detected: NDArray[np.void]  # DETECTED_DTYPE rows
-    screen: NDArray[np.float64]  # light (H, W)
+    spots: Spots
     noise: NDArray[np.float64] | float
 
 
@@ -66,28 +66,25 @@ def simulate_block(block: Block) -> SimulatedBlock:
     ``ElectronId`` counts through one sphere after another, so that it is the row of ``GeneratedElectrons``.
     """
     detector = block.detector.detector(block.recipe)
-    screen = None
-    if block.number and (glowing := memory(detector)):
-        # The frames before, drawn once more, since their light is still there.
-        last = block._replace(number=block.number - 1, frames=BLOCK)
-        rng = _random(last)
-        for exposed in _expose(last, _fly(last, rng), BLOCK - glowing, None, rng):
-            screen = exposed.screen
-    rng = _random(block)
-    flight = _fly(block, rng)
-    packed, detected = [], [np.empty(0, DETECTED_DTYPE)]
-    for image_id, exposed in enumerate(_expose(block, flight, 0, screen, rng), block.start):
-        packed.append(pack_frame(image_id, counts(detector, exposed.screen, exposed.noise)))
+    screen = Screen(detector, subsamples=block.recipe.subsamples)
+    # The frames before are drawn once more where their light is still there.
+    glowing = block.start - len(detector.imperfections.afterglow)
+    for number in range(max(glowing // BLOCK, 0), block.number):
+        before = block._replace(number=number, frames=BLOCK)
+        for image_id, exposed in enumerate(_expose(before, *_fly(before)), before.start):
+            if image_id >= glowing:
+                screen.show(exposed.spots)
+    flight, rng = _fly(block)
+    packed, detected = [], []
+    for image_id, exposed in enumerate(_expose(block, flight, rng), block.start):
+        packed.append(pack_frame(image_id, counts(detector, screen.show(exposed.spots), exposed.noise)))
         detected.append(exposed.detected)
     return SimulatedBlock(block, packed, flight.generated, np.concatenate(detected))
 
 
-def _random(block: Block) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(block.seed, spawn_key=(block.number,)))
-
-
-def _fly(block: Block, rng: np.random.Generator) -> Flight:
-    """Draw the electrons of a block."""
+def _fly(block: Block) -> tuple[Flight, np.random.Generator]:
+    """Draw the electrons of a block; return also the random numbers that come next."""
+    rng = np.random.default_rng(np.random.SeedSequence(block.seed, spawn_key=(block.number,)))
     generated, columns = [], []
     first_id = 0
     for index, sphere in enumerate(block.experiment.spheres):
@@ -100,13 +97,12 @@ def _fly(block: Block, rng: np.random.Generator) -> Flight:
         generated.append(rows)
         columns.append([values.reshape(block.frames, -1) for values in (rows["ElectronId"], x, z)])
         first_id += block.experiment.frames * sphere.electrons_per_frame
-    return Flight(generated, *(np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True)))
+    flight = Flight(generated, *(np.concatenate(parts, axis=1) for parts in zip(*columns, strict=True)))
+    return flight, rng
 
 
-def _expose(
-    block: Block, flight: Flight, first: int, screen: NDArray[np.float64] | None, rng: np.random.Generator
-) -> Iterator[Exposed]:
-    """Let the electrons of a block light the screen, frame by frame; those before `first` are drawn, but not seen."""
+def _expose(block: Block, flight: Flight, rng: np.random.Generator) -> Iterator[Exposed]:
+    """Let the electrons of a block meet the detector, frame by frame."""
     recipe, simulated = block.recipe, block.detector
     detector = simulated.detector(recipe)
     half_height, half_width = (recipe.pitch * pixels / 2 for pixels in recipe.frame_shape)
@@ -119,10 +115,7 @@ def _expose(
         registered, spots = register(detector, seen_x[seen], seen_z[seen], gain=simulated.gain_at(when), rng=rng)
         seen[seen] = registered
         noise = camera_noise(detector, rng=rng)
-        if frame < first:
-            continue
         detected = np.empty(np.count_nonzero(seen), DETECTED_DTYPE)
         detected["ImageId"] = block.start + frame
         detected["ElectronId"], detected["x"], detected["z"] = ids[seen], x[seen], z[seen]
-        screen = shine(detector, spots, screen, subsamples=recipe.subsamples)
-        yield Exposed(detected, screen, noise)
+        yield Exposed(detected, spots, noise)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
-from util.camera.exposure import camera_noise, counts, memory, register, shine
+from util.camera.exposure import Screen, camera_noise, counts, register
 from util.camera.phosphor import flux_of, mean_flux
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.weighting import weight_hits
@@ -137,18 +137,18 @@ def _play_block(block: _Block) -> Played:
     finder = _finder(detector, settings)
     unit = mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights)
     # What lit the screen before the first frame shines in it still.
-    before = memory(detector)
+    before, screen = len(detector.imperfections.afterglow), Screen(detector)
     numbers = rng.choice(np.array(scene.crowd), before + frames)
     positions = scene.draw(int(numbers.sum()), rng=rng)
     edge = np.array([detector.pitch * pixels / 2 for pixels in detector.frame_shape])[:, None]
-    true, found, screen = [], [], None
+    true, found = [], []
     parts = np.split(positions, np.cumsum(numbers)[:-1], axis=1)
     for image_id, part in enumerate(parts, number * BLOCK - before):
         _, spots = register(detector, *part[:, (np.abs(part) <= edge).all(axis=0)], rng=rng)
-        screen = shine(detector, spots, screen)
+        light = screen.show(spots)
         if image_id < number * BLOCK:
             continue
-        events = finder.find(counts(detector, screen, camera_noise(detector, rng=rng)))
+        events = finder.find(counts(detector, light, camera_noise(detector, rng=rng)))
         if events is None:
             continue
         electrons = np.zeros(spots.x.size, ELECTRON)
