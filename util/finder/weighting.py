@@ -20,7 +20,10 @@ import math
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammainc, gammaln
+from scipy.special import gammaln
+
+from util.camera.imperfections import smooth_map
+from util.finder.gain_map import Gain, fit_gain
 
 MOST = 8  # electrons in a lump that is weighted so; more count as their flux
 BROADEST = 0.3  # relative spread of one electron's flux beyond which nothing is gained
@@ -31,7 +34,6 @@ FAINTEST = 4.0  # spreads below the mean flux, where one electron in 100,000 lie
 # are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
 LUMP = 2.4
 FEWEST_LONE = 2000  # hits that stand alone; from so many, the mean flux is better known than from what was learnt
-ORDINARY = 4.0  # spreads about the mean flux within which a hit that stands alone is one electron
 STEP = 0.0025  # electrons, of the table
 
 
@@ -88,26 +90,18 @@ def weight_hits(events: NDArray[np.void], sigma: float, spread: float) -> NDArra
     Returns
     -------
     ndarray of float64 (n,)
-        Where enough hits stand alone, these tell the mean flux anew: 2,000 learnt spots give it to 0.4 %, and an error
-        of 0.2 % changes the weight of crowded electrons so much that an answer from 50,000 frames moves by 0.2
-        statistical floors.
+        Where enough hits stand alone, these tell the mean flux anew, and how it changes over the screen
+        (`util.finder.gain_map`): 2,000 learnt spots give it to 0.4 %, and an error of 0.2 % changes the weight of
+        crowded electrons so much that an answer from 50,000 frames moves by 0.2 statistical floors.
     """
-    flux = events["flux"].astype(float)
+    x, z, flux = (events[name].astype(float) for name in ("x", "z", "flux"))
     lump = lumps(events["ImageId"], events["x"], events["z"], LUMP * sigma)
-    light = np.bincount(lump, flux, flux.size)[lump]
     alone = np.bincount(lump, minlength=flux.size)[lump] == 1
-    return multiplicity(light / _unit(flux[alone], spread), spread) * flux / light
-
-
-def _unit(lone: NDArray[np.float64], spread: float) -> float:
-    """Return the mean flux of one electron from the fluxes of lone hits; 1 where these are few."""
-    low, high = max(0.0, 1 - ORDINARY * spread), 1 + ORDINARY * spread
-    lone = lone[(lone > low) & (lone < high)]  # not two electrons in one
-    if lone.size < FEWEST_LONE or spread > BROADEST:
-        return 1.0
-    shape = 1 / max(spread, 0.02) ** 2
-    share = np.diff(gammainc(shape, [shape * low, shape * high]))[0]
-    return float(lone.mean() * share / np.diff(gammainc(shape + 1, [shape * low, shape * high]))[0])
+    gain = Gain() if spread > BROADEST else fit_gain(x[alone], z[alone], flux[alone], spread, fewest=FEWEST_LONE)
+    if gain.terms:
+        flux /= smooth_map(gain.terms, x, z)
+    light = np.bincount(lump, flux, flux.size)[lump]
+    return multiplicity(light / gain.unit, spread) * flux / light
 
 
 @njit(cache=True)

@@ -1,0 +1,58 @@
+"""Hits that stand alone tell the gain over the screen, though some are two electrons; an even gain is left alone."""
+
+import numpy as np
+import pytest
+
+from util.camera.imperfections import Term, smooth_map
+from util.finder.gain_map import Gain, fit_gain
+from util.finder.weighting import weight_hits
+
+SPREAD = 0.17
+QUADRUPOLE = (Term(2, 0, 0.1), Term(0, 2, -0.1))
+LENS = (Term(2, 0, -0.3), Term(0, 2, -0.3), Term(4, 0, 0.1), Term(2, 2, 0.2), Term(0, 4, 0.1))
+SIDE = np.linspace(-0.7, 0.7, 29)
+
+
+def lone_hits(terms, size, rng, doubles=0.0):
+    """Return x, z and flux of hits that stand alone, a part of which are two electrons."""
+    x, z = rng.uniform(-0.9, 0.9, (2, size))
+    electrons = np.where(rng.random(size) < doubles, 2, 1)
+    return x, z, smooth_map(terms, x, z) * rng.gamma(electrons / SPREAD**2, SPREAD**2)
+
+
+@pytest.mark.parametrize("terms", [QUADRUPOLE, LENS, (Term(1, 0, 0.05),)])
+def test_a_gain_that_changes_over_the_screen_is_found(terms):
+    x, z, flux = lone_hits(terms, 100_000, np.random.default_rng(1), doubles=0.05)
+    found = fit_gain(x, z, 1.02 * flux, SPREAD, fewest=2000)
+    places = SIDE[:, None], SIDE
+    assert found.at(*places) == pytest.approx(1.02 * smooth_map(terms, *places), rel=0.01)
+
+
+def test_an_even_gain_is_left_alone_and_its_unit_is_found():
+    rng = np.random.default_rng(2)
+    found = [fit_gain(*lone_hits((), 5000, rng), SPREAD, fewest=2000) for _ in range(200)]
+    assert not any(gain.terms for gain in found)
+    units = np.array([gain.unit for gain in found])
+    assert units.mean() == pytest.approx(1, abs=4 * SPREAD / np.sqrt(200 * 5000))
+    assert units.std() == pytest.approx(SPREAD / np.sqrt(5000), rel=0.2)
+
+
+def test_a_change_too_small_to_move_an_answer_is_left_alone_however_clear():
+    x, z, _ = lone_hits((), 100_000, np.random.default_rng(3))
+    assert fit_gain(x, z, smooth_map((Term(1, 0, 0.001),), x, z), 0.02, fewest=2000).terms == ()
+    assert fit_gain(x, z, smooth_map((Term(1, 0, 0.004),), x, z), 0.02, fewest=2000).terms != ()
+
+
+def test_few_hits_tell_nothing():
+    x, z, flux = lone_hits(QUADRUPOLE, 1000, np.random.default_rng(4))
+    assert fit_gain(x, z, 1.1 * flux, SPREAD, fewest=2000) == Gain()
+
+
+def test_weights_count_electrons_where_the_gain_is_high_as_where_it_is_low():
+    rng = np.random.default_rng(5)
+    x, z, flux = lone_hits((Term(1, 0, 0.2),), 100_000, rng, doubles=0.05)
+    hits = np.zeros(x.size, [("ImageId", "<i4"), ("x", "<f4"), ("z", "<f4"), ("flux", "<f4")])
+    hits["ImageId"], hits["x"], hits["z"], hits["flux"] = np.arange(x.size), x, z, flux
+    weight = weight_hits(hits, 0.015, SPREAD)
+    for side in (x < -0.5, np.abs(x) < 0.2, x > 0.5):
+        assert weight[side].mean() == pytest.approx(1.05, rel=0.005)

@@ -1,0 +1,164 @@
+"""How bright one electron is over the screen: the plate's gain and the lens's vignetting, from hits that stand alone.
+
+The flux of a lone hit is the local mean times a number drawn from one law. So the map is right where the lone hits'
+mean over it, within a window that leaves out two electrons taken for one, is everywhere the law's within that window.
+The window moves with the map: about one mean for all it would cut off what is sought.
+
+The map is a polynomial of x and z. Terms are added, all of the next degrees at a time, where the hits call for them
+beyond doubt and they are large enough to matter; an ideal detector gets none.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc, gammainc
+
+from util.camera.imperfections import SmoothMap, Term, smooth_map
+
+DEGREES = (2, 4)  # of the polynomials that are tried, each with all terms below
+UNCALLED = 1e-4  # p from which further terms are left out
+NEGLIGIBLE = 0.001  # rms over the hits, of the mean flux, up to which further terms are left out
+CELLS = 64  # along each axis of the screen; the map is taken as even in each
+ORDINARY = 4.0  # spreads about the local mean within which a lone hit is one electron
+_PER_TERM = 20  # hits, at least
+_NARROWEST = 0.02  # relative spread of a law
+_LOWEST = 0.2  # of a map, of its value in the middle: where there are no hits, a polynomial may do anything
+_ROUNDS = 30
+_SETTLED = 1e-5  # of the mean flux, by which a round may still move the map
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Mean flux of one electron over the screen.
+
+    Attributes
+    ----------
+    unit : float
+        In the middle.
+    terms : SmoothMap
+        How it changes from there; none where it is even.
+    """
+
+    unit: float = 1.0
+    terms: SmoothMap = ()
+
+    def at(self, x: NDArray[np.floating], z: NDArray[np.floating]) -> NDArray[np.float64] | float:
+        """Return the mean flux at positions x, z (n,) [detector units]; one number where it is even."""
+        return self.unit * smooth_map(self.terms, x, z) if self.terms else self.unit
+
+
+class _Window(NamedTuple):
+    """Fluxes over the local mean that count, from `low` to `high`, and the law's mean between them."""
+
+    low: float
+    high: float
+    mean: float
+
+    @classmethod
+    def of(cls, spread: float) -> "_Window":
+        """Return that of a gamma law of mean 1."""
+        low, high = max(0.0, 1 - ORDINARY * spread), 1 + ORDINARY * spread
+        shape = 1 / max(spread, _NARROWEST) ** 2
+        share, part = (np.diff(gammainc(k, [shape * low, shape * high]))[0] for k in (shape, shape + 1))
+        return cls(low, high, float(part / share))
+
+
+class _Cells(NamedTuple):
+    """Lone hits in the cells of the screen: `flux` and number of the `cell` of each hit (n,); middles x, z (cells,)."""
+
+    flux: NDArray[np.float64]
+    cell: NDArray[np.int64]
+    x: NDArray[np.float64]
+    z: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, x: NDArray[np.floating], z: NDArray[np.floating], flux: NDArray[np.float64]) -> "_Cells":
+        """Sort hits at x, z [detector units] into cells."""
+        row, column = (np.clip((at + 1) * (CELLS / 2), 0, CELLS - 1).astype(np.int64) for at in (x, z))
+        middle = (2 * np.arange(CELLS) + 1) / CELLS - 1
+        return cls(flux, row * CELLS + column, np.repeat(middle, CELLS), np.tile(middle, CELLS))
+
+    def excess(
+        self, mean: NDArray[np.float64], window: _Window
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """Return by how much the hits of each cell exceed its mean (cells,), with precision and number."""
+        over = self.flux / mean[self.cell]
+        ordinary = (over > window.low) & (over < window.high)
+        cell, part = self.cell[ordinary], over[ordinary] / window.mean - 1
+        number = np.bincount(cell, minlength=self.x.size)
+        total = np.bincount(cell, part, self.x.size)
+        return mean * total / np.maximum(number, 1), number / (part.var() * mean**2), number
+
+
+def fit_gain(
+    x: NDArray[np.floating], z: NDArray[np.floating], flux: NDArray[np.float64], spread: float, *, fewest: int
+) -> Gain:
+    """Fit the mean flux of one electron over the screen to hits that stand alone.
+
+    Parameters
+    ----------
+    x, z : arrays (n,)
+        Positions [detector units].
+    flux : array (n,)
+        Of mean about 1.
+    spread : float
+        Relative spread of one electron's flux, which follows a gamma law.
+    fewest : int
+        Hits that look like one electron below which nothing is fitted, and the gain is 1.
+    """
+    window = _Window.of(spread)
+    even = flux[(flux > window.low) & (flux < window.high)]
+    if even.size < fewest:
+        return Gain()
+    size = np.array([even.mean() / window.mean])
+    cells = _Cells.of(x, z, flux)
+    for degree in DEGREES:
+        larger = _further(cells, window, size, degree)
+        if larger is None:
+            break
+        size = larger
+    unit, *further = size.tolist()
+    powers = _powers(DEGREES[-1])[1:]
+    return Gain(unit, tuple(Term(*power, value / unit) for power, value in zip(powers, further, strict=False)))
+
+
+def _powers(degree: int) -> list[tuple[int, int]]:
+    """Return the powers of x and z of all terms up to a degree, lower degrees first; the first is the constant."""
+    return [(total - j, j) for total in range(degree + 1) for j in range(total + 1)]
+
+
+def _further(cells: _Cells, window: _Window, size: NDArray[np.float64], degree: int) -> NDArray[np.float64] | None:
+    """Return the sizes of all terms up to `degree`; None where the hits do not call for more than those of `size`."""
+    powers = _powers(degree)
+    if cells.flux.size < _PER_TERM * len(powers):
+        return None
+    design = np.stack([cells.x**i * cells.z**j for i, j in powers], axis=1)
+    fewer, added = size.size, len(powers) - size.size
+    new = np.append(size, np.zeros(added))
+    for turn in range(_ROUNDS):
+        excess, precision, number = cells.excess(design @ new, window)
+        step, chi2 = _solve(design, excess, precision)
+        if turn == 0:
+            change = design @ step
+            rms = np.sqrt(np.cov(change, fweights=number)) / size[0]
+            chi2 -= _solve(design[:, :fewer], excess, precision)[1]
+            if chdtrc(added, max(chi2, 0.0)) > UNCALLED or rms < NEGLIGIBLE:
+                return None
+        new += step
+        if (design @ new).min() < _LOWEST * size[0]:
+            return None
+        if np.abs(design @ step)[number > 0].max() < _SETTLED * size[0]:
+            break
+    return new
+
+
+def _solve(
+    design: NDArray[np.float64], excess: NDArray[np.float64], precision: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the sizes that describe an excess best, and by how much chi-square falls with them."""
+    weighted = design.T * precision
+    slope = weighted @ excess
+    step = np.linalg.lstsq(weighted @ design, slope)[0]
+    return step, float(step @ slope)
