@@ -161,12 +161,14 @@ def counts(
 ) -> NDArray[np.unsignedinteger]:
     """Return the frame (H, W) that a camera takes of the screen, of `counts_kind`."""
     full, gamma = detector.saturation, detector.imperfections.gamma
-    image = screen if gamma == 1 else full * (screen / full) ** gamma
+    image = screen
     if any(detector.background):
         rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
         image = image + detector.background_at(rows[:, None], columns)
     if detector.noise:
         image = image + noise
+    if gamma != 1:
+        image = full * (image.clip(0) / full) ** gamma
     frame = np.empty(image.shape, counts_kind(full))
     digitise(image.ravel(), frame.ravel(), float(full))
     return frame

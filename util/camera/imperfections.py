@@ -68,7 +68,8 @@ class Imperfections:
         Parts of the light of the last frame, of the one before it, and so on, that the screen still shows. Exponential
         decay by f a frame is (f, f^2, f^3 ..): P43 decays in about 1 ms.
     gamma : float
-        The camera's counts rise with this power of the light; full scale stays full scale.
+        The camera's counts rise with this power of the light, background and noise included; full scale stays full
+        scale.
 
     Raises
     ------

@@ -5,7 +5,7 @@ Both are undone before anything else looks at a frame, in the reverse order of t
 stay whole numbers, which adds no more noise than the camera's own rounding.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,8 +20,12 @@ NEGLIGIBLE = 0.0005  # part of a frame's light that is not worth subtracting: a 
 
 def corrected(frames: FrameSource, detector: Detector) -> FrameSource:
     """Return the frames with a detector's afterglow and bent response undone; the frames themselves if it has none."""
-    imperfections = detector.imperfections
-    return CorrectedFrames(frames, detector) if imperfections.afterglow or imperfections.gamma != 1 else frames
+    return CorrectedFrames(frames, detector) if needs_correction(detector) else frames
+
+
+def needs_correction(detector: Detector) -> bool:
+    """Return whether there is anything to undo."""
+    return bool(detector.imperfections.afterglow) or detector.imperfections.gamma != 1
 
 
 def inverse_series(afterglow: Sequence[float], length: int) -> NDArray[np.float64]:
@@ -80,6 +84,35 @@ class Correction:
         # What clipped still says "at least this bright".
         out[light >= self._full] = self._full
         return np.rint(out).clip(0, self._full).astype(self._dtype)
+
+
+class CorrectionInOrder:
+    """Corrects frames that are given one after another, as they were taken; those of an ideal detector it leaves alone.
+
+    Parameters
+    ----------
+    detector : Detector
+    dtype : np.dtype
+        Of the frames.
+    """
+
+    def __init__(self, detector: Detector, dtype: np.dtype[np.unsignedinteger]) -> None:
+        self._correction = Correction(detector, dtype) if needs_correction(detector) else None
+        self._last: deque[NDArray[np.float32]] = deque(maxlen=self.memory)
+
+    @property
+    def memory(self) -> int:
+        """Frames before one that its correction needs."""
+        return len(self._correction.parts) if self._correction else 0
+
+    def next(self, frame: NDArray[np.unsignedinteger]) -> NDArray[np.unsignedinteger]:
+        """Return the next frame (H, W), corrected."""
+        if self._correction is None:
+            return frame
+        light = self._correction.light_of(frame)
+        out = self._correction.apply(light, self._last)
+        self._last.appendleft(light)
+        return out
 
 
 class CorrectedFrames(FrameSource):

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
-from util.camera.exposure import Screen, camera_noise, counts, register
+from util.camera.exposure import Screen, camera_noise, counts, counts_kind, register
 from util.camera.phosphor import flux_of, mean_flux
+from util.finder.corrected_frames import CorrectionInOrder
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.weighting import weight_hits
 from util.physics.sampling import project, sample_sphere
@@ -136,8 +137,10 @@ def _play_block(block: _Block) -> Played:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     finder = _finder(detector, settings)
     unit = mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights)
-    # What lit the screen before the first frame shines in it still.
-    before, screen = len(detector.imperfections.afterglow), Screen(detector)
+    screen = Screen(detector)
+    correction = CorrectionInOrder(detector, np.dtype(counts_kind(detector.saturation)))
+    # What lit the screen before the first frame shines in it still, and in those that are subtracted from it.
+    before = len(detector.imperfections.afterglow) + correction.memory
     numbers = rng.choice(np.array(scene.crowd), before + frames)
     positions = scene.draw(int(numbers.sum()), rng=rng)
     edge = np.array([detector.pitch * pixels / 2 for pixels in detector.frame_shape])[:, None]
@@ -145,10 +148,8 @@ def _play_block(block: _Block) -> Played:
     parts = np.split(positions, np.cumsum(numbers)[:-1], axis=1)
     for image_id, part in enumerate(parts, number * BLOCK - before):
         _, spots = register(detector, *part[:, (np.abs(part) <= edge).all(axis=0)], rng=rng)
-        light = screen.show(spots)
-        if image_id < number * BLOCK:
-            continue
-        events = finder.find(counts(detector, light, camera_noise(detector, rng=rng)))
+        frame = correction.next(counts(detector, screen.show(spots), camera_noise(detector, rng=rng)))
+        events = finder.find(frame) if image_id >= number * BLOCK else None
         if events is None:
             continue
         electrons = np.zeros(spots.x.size, ELECTRON)
