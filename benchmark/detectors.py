@@ -1,0 +1,276 @@
+"""What a detector that is not ideal does to an answer, and what the program says of it.
+
+usage: nice .venv/bin/python -m benchmark.detectors [--rows NAME ..] [--frames 3000] [--seeds 1] [--first-seed 0]
+           [--sizes half listed double] [--workers 1] [--json FILE]
+
+Each row is one imperfection (mixture: all at a third of their size); frames are simulated, searched and answered as by
+the stages, with their defaults. One line a row, size and seed:
+
+distance  of the answer, and the floor: that of the same electrons seen by the ideal detector, by its FloorCovariance
+pull      the worst of R, sigma_R and betas, and whose it is
+F1        at two pixels, and hits per electron that the plate registered, each over that of the ideal detector
+warnings  what final.h5 says, by the first words of each
+
+Every camera has background 12 and noise 1.5. Resumes: what the JSON file holds is not done again.
+"""
+
+import argparse
+import itertools
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from src import gen_finaltest_answer, gen_finaltest_npy
+from util.answer.final_h5 import read_parameters, read_tables
+from util.camera.imperfections import Imperfections, Term
+from util.camera.phosphor import Normal, PhosphorRecipe
+from util.electrons.shards import list_shards, read_shard
+from util.finder.matching import match
+from util.fit.result import floor_distance
+from util.physics import pad
+from util.physics.sphere import Experiment
+from util.runtime.atomic_file import replacing
+from util.runtime.errors import InputError, run_program
+from util.runtime.options import as_options, number
+from util.runtime.settings import load
+from util.simulation.frames_file import simulate
+from util.simulation.simulated_detector import Drift, SimulatedDetector
+from util.simulation.truth_tables import read_detected_electrons
+
+ROOT = Path(__file__).resolve().parents[1]
+PIXEL = 2 / 1024
+SIZES = {"half": 0.5, "listed": 1.0, "double": 2.0}
+CAMERA = SimulatedDetector(noise=1.5, background=(12.0, 0.0, 0.0))
+SIXTEEN_BITS = 4095  # room for high pulses
+WORDS = 6  # of a warning
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command line; `--help` says what they mean."""
+
+    rows: tuple[str, ...]
+    frames: int
+    seeds: int
+    first_seed: int
+    sizes: tuple[str, ...]
+    workers: int
+    json: Path
+
+
+class Case(NamedTuple):
+    """One line of the table."""
+
+    row: str
+    size: str
+    seed: int
+    frames: int
+
+
+def quadrupole(size: float) -> tuple[Term, Term]:
+    """Return ``1 + size (x^2 - z^2)``."""
+    return Term(2, 0, size), Term(0, 2, -size)
+
+
+def decay(part: float) -> tuple[float, ...]:
+    """Return the afterglow of an exponential decay, as far as it is above a thousandth."""
+    return tuple(itertools.takewhile(lambda left: left > 1e-3, (part**frame for frame in itertools.count(1))))
+
+
+def heights(spread: float) -> dict[str, object]:
+    """Return pulse heights of a gamma law, and a camera with room for them."""
+    return {"A": Normal(100.0, 100.0 * spread), "saturation": SIXTEEN_BITS}
+
+
+def looks(**imperfections: object) -> dict[str, object]:
+    """Return imperfections of each frame."""
+    return {"imperfections": Imperfections(**imperfections)}
+
+
+# What a row adds to the camera, by its size: 1 as in the table.
+ROWS: dict[str, Callable[[float], dict[str, object]]] = {
+    "ideal": lambda size: {},  # noqa: ARG005
+    "gamma 0.8": lambda size: looks(gamma=0.8**size),
+    "exponential heights, gain 10 %": lambda size: {
+        **heights(min(size, 1)),
+        **looks(pulse_heights="gamma", gain=quadrupole(0.1 * size)),
+    },
+    "gain 10 %": lambda size: looks(gain=quadrupole(0.1 * size)),
+    "vignetting 15 %": lambda size: looks(gain=(Term(2, 0, -0.15 * size), Term(0, 2, -0.15 * size))),
+    "efficiency 2.5 %": lambda size: looks(efficiency=quadrupole(0.025 * size)),
+    "afterglow 10 %": lambda size: looks(afterglow=decay(0.1 * size)),
+    "afterglow 30 %": lambda size: looks(afterglow=decay(min(0.3 * size, 0.45))),
+    "wings 2.5": lambda size: looks(wings=min(0.4 * size, 0.6)),
+    "heights spread 60 %": lambda size: heights(min(0.6 * size, 1)),
+    "exponential heights, threshold": lambda size: {
+        **heights(1.0),
+        **looks(pulse_heights="gamma", threshold=0.2 * size),
+    },
+    "elliptic 1.3": lambda size: looks(aspect=1.3**size),
+    "drift 6 px": lambda size: {"drift": Drift(x=6.0 * size)},
+    "barrel 0.3 %": lambda size: {"distortion": 0.003 * size},
+    "mixture": lambda size: {
+        **heights(size / 3),
+        **looks(
+            pulse_heights="gamma",
+            threshold=0.2 * size / 3,
+            gain=(Term(2, 0, 0.05 * size / 3), Term(0, 2, -0.25 * size / 3)),
+            efficiency=quadrupole(0.025 * size / 3),
+            aspect=1.3 ** (size / 3),
+            wings=0.4 * size / 3,
+            afterglow=decay(0.1 * size),
+            gamma=0.8 ** (size / 3),
+        ),
+        "drift": Drift(x=2.0 * size),
+        "distortion": 0.001 * size,
+    },
+}
+
+
+def detector_of(case: Case) -> SimulatedDetector:
+    """Return the detector of a row at its size."""
+    return replace(CAMERA, **ROWS[case.row](SIZES[case.size]))
+
+
+def silently(program: Callable[[Sequence[str]], None], *words: object) -> None:
+    """Run a stage without what it prints."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        program([str(word) for word in words])
+
+
+def measure(case: Case, workers: int, folder: Path) -> dict[str, object]:
+    """Simulate, search and answer."""
+    experiment = replace(load(Experiment, ROOT / "param" / "experiment.toml"), frames=case.frames)
+    recipe, detector = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml"), detector_of(case)
+    frames, shards, answer = (folder / name for name in ("frames.h5", "shards", "final.h5"))
+    with redirect_stderr(StringIO()):
+        simulate(frames, experiment, recipe, detector, seed=case.seed, workers=workers)
+    try:
+        silently(gen_finaltest_npy.main, "--finaltest", frames, "--output", shards, "--workers", workers)
+        silently(
+            gen_finaltest_answer.main,
+            *("--finaltest", frames, "--shards", shards, "--output", answer, "--workers", workers),
+        )
+    except InputError as refused:
+        return {**case._asdict(), "refused": str(refused)}
+    return {
+        **case._asdict(),
+        **scored(answer, experiment),
+        **found_of(frames, shards, detector, case.frames),
+    }
+
+
+def scored(answer: Path, experiment: Experiment) -> dict[str, object]:
+    """Return how far an answer is from the truth, in all the ways of the table."""
+    layout, values, errors = read_parameters(answer)
+    tables = read_tables(answer)
+    told = [warning.decode() for warning in tables["Warnings"].array]
+    if layout.spheres != len(experiment.spheres):
+        return {"refused": f"{layout.spheres} spheres", "warnings": told}
+    spheres = sorted(experiment.spheres, key=lambda sphere: sphere.R)
+    truth = layout.known(*zip(*((s.R, s.sigma_R, s.beta) for s in spheres), strict=True))
+    pulls = (values - truth) / errors
+    worst = layout.shape[np.nanargmax(np.abs(pulls[layout.shape]))]
+    beta = layout.beta.ravel()
+    floor = tables["FloorCovariance"].array[np.ix_(beta, beta)]
+    return {
+        "distance": float(pad.distance(values[layout.beta], truth[layout.beta])),
+        "floor": floor_distance(floor, 4000, np.random.default_rng(0)),
+        "pull": float(pulls[worst]),
+        "whose": layout.names[worst],
+        "warnings": told,
+    }
+
+
+def found_of(frames: Path, shards: Path, detector: SimulatedDetector, count: int) -> dict[str, float]:
+    """Return F1 at two pixels of where electrons are seen, and hits per electron that the plate registered."""
+    events = np.concatenate([read_shard(path).events for path in list_shards(shards)])
+    electrons = read_detected_electrons(frames)
+    when = (electrons["ImageId"] + 0.5) / count
+    seen = np.stack(detector.seen_at(electrons["x"], electrons["z"], when, PIXEL), axis=1)
+    hits = np.stack((events["x"], events["z"]), axis=1)
+    matched = 0
+    for own, true in zip(*(by_frame(table["ImageId"], count) for table in (events, electrons)), strict=True):
+        matched += match(hits[own], seen[true], 2 * PIXEL).hit.size
+    return {"f1": 2 * matched / (len(hits) + len(seen)), "hits_per_electron": len(hits) / len(seen)}
+
+
+def by_frame(image_id: NDArray[np.integer], count: int) -> list[slice]:
+    """Return the rows of each frame, of a table that is sorted by frame."""
+    edges = np.searchsorted(image_id, np.arange(count + 1)).tolist()
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
+
+
+def run(options: Options) -> list[dict[str, object]]:
+    """Do what the JSON file does not hold yet; the ideal detector first, beside which the others are told."""
+    rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
+    wanted = []
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        wanted.append(Case("ideal", "listed", seed, options.frames))
+        named = [row for row in options.rows if row != "ideal"]
+        wanted += [Case(row, size, seed, options.frames) for row in named for size in options.sizes]
+    for case in wanted:
+        if any(case._asdict().items() <= row.items() for row in rows):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(measure(case, options.workers, Path(folder)))
+        with replacing(options.json) as temporary:
+            temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        print(table_of([rows[-1]], rows), flush=True)
+    return [row for case in wanted for row in rows if case._asdict().items() <= row.items()]
+
+
+def table_of(shown: Sequence[dict[str, object]], rows: Sequence[dict[str, object]]) -> str:
+    """Return lines of the table, each beside the ideal detector of its seed among `rows`."""
+    lines = []
+    for row in shown:
+        (ideal,) = (
+            other
+            for other in rows
+            if (other["row"], other["seed"], other["frames"]) == ("ideal", row["seed"], row["frames"])
+        )
+        line: list[object] = [row["row"], row["size"], row["seed"]]
+        if "refused" in row:
+            lines.append([*line, *[""] * 6, f"refused: {row['refused']}"])
+            continue
+        line += [f"{row['distance']:.4f}", f"{ideal['floor']:.4f}", f"{row['distance'] / ideal['floor']:.2f}"]
+        line += [f"{row['pull']:+.1f} {row['whose']}"]
+        line += [f"{row[name] / ideal[name]:.3f}" for name in ("f1", "hits_per_electron")]
+        told = "; ".join(" ".join(warning.split()[:WORDS]) for warning in row["warnings"])
+        lines.append([*line, told or "none"])
+    heads = ("row", "size", "seed", "distance", "floor", "ratio", "worst pull", "F1", "hits per e", "warnings")
+    return tabulate(lines, headers=heads, disable_numparse=True, tablefmt="github")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--rows", choices=ROWS, nargs="+", default=list(ROWS), metavar="NAME", help="(default: all)")
+    add("--frames", type=number(int, 100), default=3000, metavar="N", help="of each row (default %(default)s)")
+    add("--seeds", type=number(int, 1), default=1, metavar="N", help="repetitions (default %(default)s)")
+    add("--first-seed", type=number(int, 0), default=0, metavar="S", help="(default %(default)s)")
+    add("--sizes", choices=SIZES, nargs="+", default=["listed"], metavar="SIZE", help="half, listed, double")
+    add("--workers", type=number(int, 1), default=1, metavar="N", help="(default %(default)s)")
+    add("--json", type=Path, default=ROOT / "data" / "benchmark" / "detectors.json", metavar="FILE")
+    return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    options = parse_args(argv)
+    rows = run(options)
+    print(f"\n{options.frames} frames\n{table_of(rows, rows)}")
+
+
+if __name__ == "__main__":
+    run_program(main)
