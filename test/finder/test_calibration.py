@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from support import truth
+from util.camera.imperfections import IDEAL, SmoothMap, Term, smooth_map
 from util.camera.phosphor import Normal, PhosphorRecipe, draw_spots, light
 from util.finder.calibration import FEWEST_SPOTS, learn_detector
 from util.finder.finder import Finder, FinderSettings
@@ -30,6 +31,7 @@ class Made:
     hot: int = 0
     bits: int = 8
     exponential: bool = False
+    gain: SmoothMap = ()
 
 
 class Frames(FrameSource):
@@ -58,6 +60,7 @@ class Frames(FrameSource):
             A, sigma, rho = draw_spots(self.recipe, electrons, rng=rng)
             if made.exponential:
                 A = rng.exponential(made.A, electrons)
+            A *= smooth_map(made.gain, x, z)
             image = light(self.recipe, x, z, A, sigma, rho) + plane + made.noise * rng.standard_normal(made.shape)
             image[tuple(self.hot.T)] += 0.6 * made.A
             kind = np.uint8 if made.bits == 8 else np.uint16
@@ -123,7 +126,24 @@ def test_a_detector_is_learnt_from_its_frames(made, tolerance, least_f1):
         np.testing.assert_allclose(detector.background, made.background, atol=0.2 + 0.02 * made.noise)
     assert set(detector.hot_pixels) == {tuple(pixel) for pixel in frames.hot.tolist()}
     assert detector.saturation == 2**made.bits - 1
+    assert detector.imperfections == IDEAL
     assert f1(frames, detector) >= least_f1
+
+
+def test_a_gain_that_changes_over_the_screen_is_learnt_and_taken_out():
+    gain = (Term(2, 0, 0.25), Term(0, 2, -0.25))
+    frames = Frames(Made(gain=gain))
+    learned = learn_detector(frames, RECIPE, SETTINGS)
+    detector = learned.detector
+    side = np.linspace(-0.6, 0.6, 9)
+    told = smooth_map(detector.imperfections.gain, side[:, None], side)
+    assert told == pytest.approx(smooth_map(gain, side[:, None], side), abs=0.06)
+    assert detector.A.std == pytest.approx(10, rel=0.2)
+    assert "gain over the screen from 0.7" in learned.report()
+    finder = Finder(detector, SETTINGS)
+    hits = np.concatenate([finder.find(image) for image in frames.images])
+    assert abs(np.polyfit(hits["x"].astype(float) ** 2 - hits["z"].astype(float) ** 2, hits["flux"], 1)[0]) < 0.08
+    assert f1(frames, detector) >= 0.99
 
 
 def test_twelve_bits_in_sixteen_are_told_by_where_the_camera_clips():

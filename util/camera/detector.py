@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from util.camera.imperfections import IDEAL, Imperfections
+from util.camera.imperfections import IDEAL, Imperfections, smooth_map
 from util.camera.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, SpotLaw, mean_flux, pixel_to_detector
 
 
@@ -102,6 +102,11 @@ class Detector:
         constant, along_x, along_z = self.background
         x, z = pixel_to_detector(self, rows, axis=0), pixel_to_detector(self, columns, axis=1)
         return constant + along_x * x + along_z * z
+
+    def gain_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
+        """Return how bright a spot is, over one in the middle, at (fractional) pixel indices, as they broadcast."""
+        x, z = pixel_to_detector(self, rows, axis=0), pixel_to_detector(self, columns, axis=1)
+        return smooth_map(self.imperfections.gain, x, z)
 
     def dark_at(self, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
         """Return the mean counts of pixels without light: negative ones, of which noise makes some, become 0."""

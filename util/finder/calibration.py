@@ -20,9 +20,12 @@ from scipy.optimize import least_squares
 from scipy.special import ndtri
 
 from util.camera.detector import Detector
+from util.camera.imperfections import SmoothMap, smooth_map
 from util.camera.phosphor import Normal, PhosphorRecipe, flux_of
 from util.finder.binning import bin_pixels
 from util.finder.finder import EVENT, Finder, FinderSettings
+from util.finder.gain_map import fit_gain
+from util.finder.weighting import BROADEST
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError, InputError
 
@@ -80,6 +83,9 @@ class Learned:
             lines.append(f"  counts rise with the power {d.imperfections.gamma:.3f} of the light, undone")
         if d.imperfections.afterglow:
             lines.append(f"  afterglow {d.imperfections.afterglow[0]:.1%} of the last frame, subtracted")
+        if d.imperfections.gain:
+            gain = d.gain_at(*np.ogrid[: d.frame_shape[0], : d.frame_shape[1]])
+            lines.append(f"  gain over the screen from {gain.min():.2f} to {gain.max():.2f}, taken out")
         if d.flux_spread > BROAD_GAIN:
             lines.append(
                 f"  one electron's flux spreads by {d.flux_spread:.0%}: unit weights are the better choice here; "
@@ -128,7 +134,7 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         seen = min(seen + per_read, len(order))
     spots = np.concatenate(parts)
     if len(spots) >= FEWEST_SPOTS:
-        detector = _with_laws(detector, spots)
+        detector = _with_laws(detector, spots, _gain_of(_with_laws(detector, spots), spots))
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
             return Learned(detector, len(spots), seen)
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
@@ -330,11 +336,21 @@ def _isolated_spots(
     return np.concatenate(parts)
 
 
-def _with_laws(detector: Detector, spots: NDArray[np.void]) -> Detector:
-    """Return the detector with the laws of A, sigma, rho and flux that isolated spots follow."""
+def _with_laws(detector: Detector, spots: NDArray[np.void], gain: SmoothMap = ()) -> Detector:
+    """Return the detector with a gain, and the laws of A, sigma, rho and flux that isolated spots follow without it."""
     A, sigma, rho = (spots[name].astype(float) for name in ("A", "sigma", "rho"))
-    flux = _robust(flux_of(A, sigma, rho))
-    return replace(detector, A=_robust(A), sigma=_robust(sigma), rho=_robust(rho), flux=flux)
+    A /= smooth_map(gain, spots["x"], spots["z"])
+    laws = {"A": _robust(A), "sigma": _robust(sigma), "rho": _robust(rho), "flux": _robust(flux_of(A, sigma, rho))}
+    return replace(detector, imperfections=replace(detector.imperfections, gain=gain), **laws)
+
+
+def _gain_of(detector: Detector, spots: NDArray[np.void]) -> SmoothMap:
+    """Return the gain over the screen that isolated spots tell of a detector whose laws are theirs."""
+    if detector.flux_spread > BROADEST:
+        return ()
+    x, z, A, sigma, rho = (spots[name].astype(float) for name in ("x", "z", "A", "sigma", "rho"))
+    flux = flux_of(A, sigma, rho) / detector.flux.mean
+    return fit_gain(x, z, flux, detector.flux_spread, fewest=FEWEST_SPOTS).terms
 
 
 def _alike(detector: Detector, recipe: Detector) -> bool:

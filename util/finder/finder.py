@@ -24,7 +24,7 @@ EVENT = np.dtype(
         ("z", "<f4"),
         ("weight", "<f4"),  # electrons that the hit stands for (`util.finder.weighting`)
         ("flux", "<f4"),  # the spot's, over one electron's mean flux
-        ("A", "<f4"),  # counts
+        ("A", "<f4"),  # counts, where the gain is that of the middle
         ("sigma", "<f4"),  # detector units
         ("rho", "<f4"),
     ]
@@ -105,10 +105,10 @@ class Finder:
         )
         rows, columns = (pixels // self._bin for pixels in detector.frame_shape)
         self._work = workspace((rows, columns))
-        self._background = None
-        if any(detector.background):
-            at = np.arange(max(rows, columns)) * self._bin + self._middle
-            self._background = detector.background_at(at[:rows, None], at[:columns])
+        at = np.arange(max(rows, columns)) * self._bin + self._middle
+        self._background = detector.background_at(at[:rows, None], at[:columns]) if any(detector.background) else None
+        # Of even gain, all spots are of one kind again.
+        self._gain = detector.gain_at(at[:rows, None], at[:columns]) if detector.imperfections.gain else None
 
     @property
     def _middle(self) -> float:
@@ -135,6 +135,8 @@ class Finder:
             return None
         if self._background is not None:
             data -= self._background
+        if self._gain is not None:
+            data /= self._gain
         A, x, z, s, rho = find_spots(data, clipped, self._search, self._work).T
         events = np.zeros(A.size, EVENT)
         events["x"] = pixel_to_detector(detector, x * self._bin + self._middle, axis=0)
