@@ -7,6 +7,7 @@ and together with another answer from the same frames, without fitting again.
 import numpy as np
 from numpy.typing import NDArray
 
+from util.fit.detection import Detection
 from util.fit.fisher_scoring import inverse_of_free, is_free
 from util.fit.map_model import MapModel, expected_variance
 from util.fit.result import FitResult
@@ -21,19 +22,39 @@ class Influence:
     result : FitResult
         Only its layout and values are used.
     bins : PolarBins
+    detection : Detection
+        What the detector shows of the image.
+
+    Attributes
+    ----------
+    geometry : ImageGeometry
+        How the image lies on the detector.
+    expected : array (4, n_rho, n_angle)
+        Electrons that the detector shows in each bin of each quadrant.
     """
 
-    def __init__(self, result: FitResult, bins: PolarBins = PolarBins()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        result: FitResult,
+        bins: PolarBins = PolarBins(),  # noqa: B008 - frozen
+        detection: Detection = Detection(),  # noqa: B008 - frozen
+    ) -> None:
         layout = result.layout
-        self._geometry = layout.geometry_of(result.values)
-        model, q = MapModel(bins, layout, self._geometry), layout.to_internal(result.values)
-        variance = expected_variance(model.counts(q))
+        self.geometry = layout.geometry_of(result.values)
+        model, q = MapModel(bins, layout, self.geometry), layout.to_internal(result.values)
+        exposure = detection.exposure(bins, self.geometry)
+        self.expected = exposure * model.counts(q)
+        variance = expected_variance(self.expected + detection.pedestal(bins, self.geometry))
         slopes = model.slopes(q)
-        inverse, _ = inverse_of_free(slopes.gram(1 / variance), is_free(model, q))
+        inverse, _ = inverse_of_free(slopes.gram(exposure**2 / variance), is_free(model, q))
         # What a hit in a bin of a quadrant adds to each score: (P, 4, n_rho, n_angle).
-        score = slopes.quadrants() / variance
-        self._bins, self._layout = bins, layout
+        score = slopes.quadrants() * exposure / variance
+        self._bins = bins
         self._moved = (layout.to_public(q)[1] @ inverse) @ score.reshape(layout.size, -1)
+
+    def of(self, more: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how much so many more electrons in the bins (4, n_rho, n_angle) move the parameters (P,)."""
+        return self._moved @ more.ravel()
 
     def by_group(
         self,
@@ -57,7 +78,7 @@ class Influence:
         array (groups, P)
             In the order of `FitResult.names`.
         """
-        place = places(x, z, self._geometry, self._bins)
+        place = places(x, z, self.geometry, self._bins)
         inside = place >= 0
         place, group, weight = place[inside], group[inside], weight[inside]
         return np.stack([np.bincount(group, moved[place] * weight, groups) for moved in self._moved], axis=1)
