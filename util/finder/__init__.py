@@ -1,6 +1,8 @@
 """Find the electrons of one frame by a joint fit of overlapping spots.
 
 Start with `finder.py`, one frame; `spot_search.py` decides where spots are, `spot_change.py` where one is two or
-none, `spot_fit.py` fits them, `weighting.py` tells how many electrons a hit stands for, `calibration.py` learns camera
-and spot from the frames. May import `runtime`, `camera` and `frames`.
+none, `spot_fit.py` fits them, `weighting.py` tells how many electrons a hit stands for. `real_detector.py` learns the
+detector from the frames: `camera_calibration.py` the camera, `calibration.py` the spot, `gain_map.py` the gain over the
+screen, `afterglow.py` and `linearity.py` what `corrected_frames.py` then undoes. May import `runtime`, `camera` and
+`frames`.
 """

@@ -17,7 +17,8 @@ from util.camera.detector import Detector
 from util.camera.imperfections import IDEAL, Imperfections
 from util.camera.phosphor import PhosphorRecipe
 from util.finder.afterglow import learn_afterglow
-from util.finder.calibration import Learned, learn_camera, learn_detector
+from util.finder.calibration import Learned, learn_detector
+from util.finder.camera_calibration import learn_camera
 from util.finder.corrected_frames import corrected
 from util.finder.finder import Finder, FinderSettings
 from util.finder.linearity import Gamma, learn_gamma

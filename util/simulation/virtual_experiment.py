@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from util.camera.detector import Detector
 from util.camera.exposure import Screen, camera_noise, counts, counts_kind, register
+from util.camera.imperfections import smooth_map
 from util.camera.phosphor import flux_of, mean_flux
 from util.finder.corrected_frames import CorrectionInOrder
 from util.finder.finder import EVENT, Finder, FinderSettings
@@ -154,7 +155,9 @@ def _play_block(block: _Block) -> Played:
             continue
         electrons = np.zeros(spots.x.size, ELECTRON)
         electrons["x"], electrons["z"] = spots.x, spots.z
-        electrons["flux"] = flux_of(spots.A, spots.sigma, spots.rho.clip(-MOST_OBLIQUE, MOST_OBLIQUE)) / unit
+        flux = flux_of(spots.A, spots.sigma, spots.rho.clip(-MOST_OBLIQUE, MOST_OBLIQUE))
+        # The finder takes the gain out; what a spot really had is to be compared with that.
+        electrons["flux"] = flux / (unit * smooth_map(detector.imperfections.gain, spots.x, spots.z))
         events["ImageId"] = electrons["ImageId"] = image_id
         true.append(electrons)
         found.append(events)
