@@ -21,6 +21,7 @@ from traitlets.config import Config
 from util.answer.final_h5 import read_parameters
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
+from util.runtime.input_file import check_file
 from util.runtime.options import as_options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,8 +70,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the page."""
     options = parse_args(argv)
-    if not options.notebook.exists():
-        raise InputError(f"{options.notebook}: no such notebook; name one with --notebook")
+    check_file(options.notebook, "no such notebook; name one with --notebook")
     if "ANSWER" in os.environ:
         read_parameters(Path(os.environ["ANSWER"]))  # before a kernel is started in vain
     page = page_of(options.notebook)

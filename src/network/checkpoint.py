@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.facts import from_json, to_json
+from util.runtime.input_file import check_file
 from util.training.course import Course
 
 T = TypeVar("T")
@@ -45,8 +46,7 @@ def read_checkpoint(cls: type[T], path: Path, *, maker: str, remedy: str) -> tup
     InputError
         Missing, not such a file, or facts of another kind.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such checkpoint; train one with script/{maker}")
+    check_file(path, f"no such checkpoint; train one with script/{maker}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         tensors, text = content["tensors"], content["facts"]

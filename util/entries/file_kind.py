@@ -3,11 +3,13 @@
 import bz2
 import gzip
 import hashlib
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from util.runtime.errors import InputError
+from util.runtime.input_file import check_file
 
 Kind = Literal["text", "npy", "zip", "tiff", "hdf5", "png", "parquet"]
 
@@ -24,6 +26,7 @@ _STARTS: dict[bytes, Kind] = {
     b"PAR1": "parquet",
 }
 _COMPRESSED: dict[bytes, Callable[[Path], object]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+STREAM_DAMAGE = (OSError, EOFError, zlib.error)  # what reading a stream that `open_text` opened may raise
 _TEXT = 4096  # bytes at a file's beginning that must look like text
 
 
@@ -35,14 +38,11 @@ def kind_of(path: Path) -> Kind:
     InputError
         No such file, a folder, an empty file, or one of no kind that is read.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give an existing one (a relative path starts from {Path.cwd()})")
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file, found a folder; name the file in it")
+    check_file(path, f"no such file; give an existing one (a relative path starts from {Path.cwd()})")
     try:
         with open_text(path) as stream:
             start = stream.read(_TEXT)
-    except (OSError, EOFError) as error:
+    except STREAM_DAMAGE as error:
         raise damaged(path, error) from None
     if not start.strip():
         raise InputError(f"{path}: expected data, found an empty file; give another")

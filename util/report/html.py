@@ -94,7 +94,7 @@ def figures(folder: Path, answer: Path) -> Html:
     drawn_of = folder / "answer.json"
     of_another = drawn_of.exists() and json.loads(drawn_of.read_text())["project"]["value"] != values.tolist()
     there = [(caption, folder / f"{name}.png") for name, caption in CAPTIONS.items()]
-    drawn = [(caption, base64.b64encode(path.read_bytes()).decode()) for caption, path in there if path.exists()]
+    drawn = [(caption, base64.b64encode(path.read_bytes()).decode()) for caption, path in there if path.is_file()]
     return _render("figures", folder=folder, answer=answer, of_another=of_another, drawn=drawn)
 
 
@@ -110,7 +110,7 @@ def spectrum(folder: Path) -> Html:
         [str(number), *("" if np.isnan(row[name]) else shorthand(row[name], row[f"{name}_error"]) for name in told)]
         for number, row in enumerate(rows, 1)
     ]
-    image = base64.b64encode(drawn.read_bytes()).decode() if drawn.exists() else None
+    image = base64.b64encode(drawn.read_bytes()).decode() if drawn.is_file() else None
     return _render("spectrum", head=["peak", *told], rows=table, image=image)
 
 

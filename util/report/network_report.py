@@ -16,6 +16,7 @@ from util.physics import pad
 from util.physics.polar_map import PolarBins, expected, fold
 from util.report.answer_figures import STYLE
 from util.runtime.facts import from_json
+from util.runtime.input_file import read_whole
 from util.training.course import Epoch
 from util.training.released import read_manifest
 
@@ -45,7 +46,7 @@ def read_curves(data: Path, param: Path) -> dict[str, tuple[Epoch, ...]]:
 
 
 def _lines(path: Path) -> tuple[Epoch, ...]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_whole(path, "no such file").splitlines()
     remedy = "train anew with script/run_model.sh --restart"
     return tuple(from_json(Epoch, line, f"{path}:{number}", remedy=remedy) for number, line in enumerate(lines, 1))
 

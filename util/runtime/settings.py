@@ -7,8 +7,11 @@ from typing import TypeVar
 
 from util.runtime.errors import InputError
 from util.runtime.facts import structure, unstructure
+from util.runtime.input_file import read_whole
 
 T = TypeVar("T")
+
+_MISSING = "no such settings file; give an existing one or restore it from git"
 
 
 def load(cls: type[T], path: Path) -> T:
@@ -20,9 +23,7 @@ def load(cls: type[T], path: Path) -> T:
         A missing file, malformed TOML, an unknown or missing key, a wrong type, a value out of range.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such settings file; give an existing one or restore it from git") from None
+        table = tomllib.loads(read_whole(path, _MISSING).decode())
     except ValueError as error:  # malformed, not UTF-8, or an integer of thousands of digits
         raise InputError(f"{path}: not a TOML file ({error}); correct that line") from None
     except RecursionError:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.runtime.errors import InputError
 from util.runtime.facts import from_json
+from util.runtime.input_file import read_whole
 from util.training.course import TrainingFacts
 
 
@@ -56,10 +56,5 @@ def read_manifest(path: Path) -> Manifest:
     InputError
         Missing, or no manifest.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such manifest; restore it from git, or make it with script/release_weights.sh"
-        ) from None
+    text = read_whole(path, "no such manifest; restore it from git, or make it with script/release_weights.sh")
     return from_json(Manifest, text, path, remedy="restore it from git")
