@@ -21,7 +21,7 @@ from tabulate import tabulate
 
 from util.report.ranges_figure import draw_ranges
 from util.runtime.errors import InputError, run_program
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import reading_hdf5
 from util.runtime.options import as_options, number
 from util.runtime.value_with_error import shorthand
 from util.simulation.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
@@ -43,7 +43,7 @@ def read_spheres(path: Path) -> tuple[Spheres, NDArray[np.int64]]:
         electrons = count_electrons(path, rows)
         place = np.full(len(rows), -1)
     else:
-        with open_hdf5(path) as file:
+        with reading_hdf5(path) as file:
             rows = read_table(file, path, TRUTH, ("SphereId", "R", "sigma_R", "beta"))
             generated = read_table(file, path, GENERATED, ("SphereId",))
             found = ", ".join(file) or "nothing"

@@ -13,7 +13,8 @@ from util.physics.shell_maps import expected_maps, observe
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.facts import from_json, to_json
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import reading_hdf5
+from util.runtime.hdf5_stored import content_of
 from util.training.map_inversion import InputSettings
 from util.training.priors import Draws, Prior, draw
 
@@ -104,12 +105,11 @@ def read_made_by(path: Path) -> SamplesMadeBy:
     InputError
         Missing, not HDF5, no set of samples, or one of another version of this program.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {_REMEDY}")
-    with open_hdf5(path) as file:
+    with reading_hdf5(path, f"no such file; {_REMEDY}", _REMEDY) as file:
         if not isinstance(file.get("MadeBy"), h5py.Dataset):
             raise InputError(f"{path}: expected a dataset MadeBy, found {', '.join(file) or 'nothing'}; make it anew")
-        return from_json(SamplesMadeBy, file["MadeBy"][()], f"{path}: MadeBy", remedy="add --overwrite to make it anew")
+        text = content_of(file["MadeBy"])
+    return from_json(SamplesMadeBy, text, f"{path}: MadeBy", remedy="add --overwrite to make it anew")
 
 
 def read_samples(path: Path) -> Samples:
@@ -120,18 +120,13 @@ def read_samples(path: Path) -> Samples:
     InputError
         Missing, not HDF5, damaged, or datasets that do not fit together.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {_REMEDY}")
     names = ("inputs", "labels", "Rs", "sigma_Rs", "electrons")
-    with open_hdf5(path) as file:
+    with reading_hdf5(path, f"no such file; {_REMEDY}", _REMEDY) as file:
         missing = [name for name in names if not isinstance(file.get(name), h5py.Dataset)]
         if missing:
             found = ", ".join(file) or "nothing"
             raise InputError(f"{path}: expected a dataset {missing[0]}, found {found}; {_REMEDY}")
-        try:
-            inputs, labels, R, sigma_R, electrons = (file[name][()] for name in names)
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); {_REMEDY}") from None
+        inputs, labels, R, sigma_R, electrons = (content_of(file[name]) for name in names)
     n, spheres = labels.shape[:2] if labels.ndim == 3 else (0, 0)
     if not n or inputs.ndim != 3 or len(inputs) != n or any(v.shape != (n, spheres) for v in (R, sigma_R, electrons)):
         raise InputError(

@@ -14,7 +14,8 @@ from src.spot_classifier.patches import GaussSettings, GaussTasks, cut_patches, 
 from util.frames.course_file import FrameFile
 from util.runtime.errors import InputError
 from util.runtime.facts import to_json
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import reading_hdf5
+from util.runtime.hdf5_stored import content_of
 from util.runtime.hdf5_tables import writing_tables
 from util.runtime.settings import changed, load
 from util.simulation.provenance import attributes_of, check_room, is_made_with
@@ -86,18 +87,13 @@ def read_patches(path: Path, settings: GaussSettings) -> NDArray[np.void]:
         Missing, not HDF5, damaged, or patches of another task or size.
     """
     remedy = "make it with script/gen_gauss_data.sh"
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {remedy}")
-    with open_hdf5(path) as file:
+    with reading_hdf5(path, f"no such file; {remedy}", remedy) as file:
         table = file.get(PATCHES)
         expected = patch_dtype(settings)
         if not isinstance(table, h5py.Dataset) or table.dtype != expected:
             found = table.dtype if isinstance(table, h5py.Dataset) else ", ".join(file) or "nothing"
             raise InputError(f"{path}: expected {PATCHES} of type {expected}, found {found}; {remedy}")
-        try:
-            rows: NDArray[np.void] = table[()]
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"{path}: damaged ({str(error).splitlines()[0]}); {remedy}") from None
+        rows: NDArray[np.void] = content_of(table)
     return rows
 
 

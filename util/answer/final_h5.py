@@ -2,8 +2,8 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -18,7 +18,8 @@ from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import describe, open_hdf5
+from util.runtime.hdf5 import describe, reading_hdf5
+from util.runtime.hdf5_stored import content_of
 
 _REMEDY = "make it with script/gen_finaltest_answer.sh"
 BETAS = 12  # of each sphere in `Answer`
@@ -126,7 +127,7 @@ def read_answer(path: Path) -> NDArray[np.void]:
                 f"{path}: Answer: expected rows of {ANSWER_DTYPE}, found shape {found.shape} of {found.dtype}; "
                 f"{_REMEDY}"
             )
-        return _content(path, found)
+        return content_of(found)
 
 
 def read_made_by(path: Path) -> MadeBy:
@@ -141,7 +142,7 @@ def read_made_by(path: Path) -> MadeBy:
         found = _dataset(path, file, "MadeBy")
         if found.shape != () or h5py.check_string_dtype(found.dtype) is None:
             raise InputError(f"{path}: MadeBy: expected a text, found shape {found.shape} of {found.dtype}; {_REMEDY}")
-        return MadeBy.from_json(_content(path, found), path)
+        return MadeBy.from_json(content_of(found), path)
 
 
 def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np.float64]]:
@@ -158,7 +159,7 @@ def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np
         if not {"Name", "Value", "Error"} <= set(found.dtype.names or ()):
             kind = describe(found.dtype)
             raise InputError(f"{path}: Parameters: expected Name, Value and Error, found {kind}; {remedy}")
-        rows = _content(path, found)
+        rows = content_of(found)
     try:
         return Layout.from_names([name.decode() for name in rows["Name"]]), rows["Value"], rows["Error"]
     except ValueError as error:
@@ -175,13 +176,11 @@ def read_tables(path: Path) -> dict[str, Table]:
     """
     with _opened(path) as file:
         found = [_dataset(path, file, name) for name in file if name != "MadeBy"]
-        return {dataset.name[1:]: Table(_content(path, dataset), dict(dataset.attrs)) for dataset in found}
+        return {dataset.name[1:]: Table(content_of(dataset), dict(dataset.attrs)) for dataset in found}
 
 
-def _opened(path: Path, remedy: str = _REMEDY) -> h5py.File:
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {remedy}")
-    return open_hdf5(path)
+def _opened(path: Path, remedy: str = _REMEDY) -> AbstractContextManager[h5py.File]:
+    return reading_hdf5(path, f"no such file; {remedy}", remedy)
 
 
 def _dataset(path: Path, file: h5py.File, name: str, remedy: str = _REMEDY) -> h5py.Dataset:
@@ -189,14 +188,6 @@ def _dataset(path: Path, file: h5py.File, name: str, remedy: str = _REMEDY) -> h
     if not isinstance(found, h5py.Dataset):
         raise InputError(f"{path}: expected a dataset {name}, found {', '.join(file) or 'an empty file'}; {remedy}")
     return found
-
-
-def _content(path: Path, dataset: h5py.Dataset) -> Any:
-    try:
-        return dataset[()]
-    except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: {dataset.name[1:]}: damaged ({reason}); {_REMEDY}") from None
 
 
 def table(

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from util.frames.hdf5_axes import ambiguity, likely_frame_axis, with_axis
 from util.frames.hdf5_rows import DAMAGE, HDF5Rows
-from util.frames.hdf5_stored import gaps, stored_ranges
 from util.frames.source import SMALLEST_FRAME, FrameSource, as_counts, counts_dtype
 from util.runtime.errors import FrameError, InputError
 from util.runtime.hdf5 import describe, metadata_of, open_hdf5
+from util.runtime.hdf5_stored import gaps, stored_ranges
 
 RANGES_NAMED = 4  # at most, in a message
 

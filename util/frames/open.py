@@ -14,12 +14,15 @@ from util.frames.hdf5 import FrameStack
 from util.frames.hdf5_axes import split_axis
 from util.frames.source import FrameSource, counts_dtype
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import metadata_of, open_hdf5
+from util.runtime.hdf5 import reading_hdf5
 from util.runtime.hdf5_names import broken_links, datasets_of, list_contents
+from util.runtime.input_file import check_file
 
 # TIFF and BigTIFF, either byte order.
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_MISSING = "no such file; give an existing one, or make it with script/simulate_finaltest.sh"
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ def open_frames(path: Path, dataset: str | None = None, frame_axis: int | None =
                     f"{path}: {option} {value}: expected an HDF5 file, found {images}; leave the option out"
                 )
         return tiff.TiffFrames(path) if images == "TIFF" else png.PngFrames(path)
-    with open_hdf5(path) as file, metadata_of(path):
+    with reading_hdf5(path) as file:
         chosen, axis = _choose(path, file, dataset)
         axis = axis if frame_axis is None else frame_axis
         compound = file[chosen].dtype.names is not None if isinstance(_get(file, chosen), h5py.Dataset) else True
@@ -78,7 +81,7 @@ def is_course_file(path: Path) -> bool:
     """
     if _image_format(path) is not None:
         return False
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         return FRAMES in file
 
 
@@ -93,8 +96,7 @@ def _image_format(path: Path) -> Literal["TIFF", "PNG"] | None:
     if path.is_dir():
         suffixes = {file.suffix.lower() for file in files_in(path, tiff.SUFFIXES + png.SUFFIXES)}
         return "TIFF" if suffixes & set(tiff.SUFFIXES) else "PNG"
-    if not path.exists():
-        return None  # open_hdf5 reports it
+    check_file(path, _MISSING)
     with path.open("rb") as stream:
         start = stream.read(len(png.START))
     if start.startswith(_TIFF_STARTS):

@@ -10,12 +10,37 @@ import h5py
 import numpy as np
 
 from util.runtime.errors import InputError
+from util.runtime.input_file import check_file
 
+_MISSING = "no such file; give an existing one, or make it with script/simulate_finaltest.sh"
 _OPEN_FOR_WRITING = "already open for write"  # in HDF5's message
 
 
-def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
-    """Open an HDF5 file for reading.
+@contextmanager
+def reading_hdf5(
+    path: str | os.PathLike[str], missing: str = _MISSING, remedy: str = "copy or make it again"
+) -> Iterator[h5py.File]:
+    """Open an HDF5 file and close it again; whatever HDF5 raises in between becomes one InputError.
+
+    Parameters
+    ----------
+    path : path-like
+    missing : str
+        What the message says where nothing is there.
+    remedy : str
+        What to do about a damaged file.
+
+    Raises
+    ------
+    InputError
+        As in `open_hdf5`, or the file turns out to be damaged.
+    """
+    with metadata_of(path, remedy), open_hdf5(path, missing) as file:
+        yield file
+
+
+def open_hdf5(path: str | os.PathLike[str], missing: str = _MISSING) -> h5py.File:
+    """Open an HDF5 file for reading, to be closed by the caller; `missing` as in `reading_hdf5`.
 
     One that is being written for readers to follow (SWMR: single writer, multiple readers), or whose writer died while
     it was, is opened as HDF5 asks for then: its ``swmr_mode`` is True.
@@ -28,10 +53,7 @@ def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
         There is no permission to read the file.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file; give an existing one, or make it with script/simulate_finaltest.sh")
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file, found a folder; name the HDF5 file in it")
+    check_file(path, missing)
     with path.open("rb") as stream:
         start = stream.read(8)
     try:
@@ -67,13 +89,13 @@ def _open(path: Path) -> h5py.File:
 
 
 @contextmanager
-def metadata_of(path: str | os.PathLike[str]) -> Iterator[None]:
+def metadata_of(path: str | os.PathLike[str], remedy: str = "copy or make it again") -> Iterator[None]:
     """Turn what h5py raises on damaged headers, in any of its ways, into one InputError."""
     try:
         yield
     except (KeyError, OSError, RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
         reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: HDF5 cannot make out what is in it ({reason}); copy or make it again") from None
+        raise InputError(f"{path}: HDF5 cannot make out what is in it ({reason}); {remedy}") from None
 
 
 def _reason(error: Exception) -> str:

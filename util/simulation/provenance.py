@@ -10,7 +10,7 @@ import numpy as np
 
 from util.runtime.errors import InputError
 from util.runtime.facts import to_json
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import reading_hdf5
 
 
 def attributes_of(settings: str, seed: int) -> dict[str, str | int]:
@@ -35,7 +35,7 @@ def is_made_with(path: Path, settings: str, seed: int) -> bool:
     """
     if not path.exists():
         return False
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         found = dict(file.attrs)
     if found.get("settings") == settings and found.get("seed") == seed:
         return True

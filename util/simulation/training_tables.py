@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import reading_hdf5
 from util.simulation.truth_tables import DETECTED, GENERATED, read_table
 
 DISTRIBUTIONS = "DistributionParameters"
@@ -63,7 +63,7 @@ def read_parameters(path: Path) -> NDArray[np.void] | None:
     InputError
         No HDF5 file, fields that cannot be made out, or an id that occurs twice.
     """
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         rows = read_table(file, path, DISTRIBUTIONS, ("DistributionId", "R", "sigma_R", "beta"))
     if rows is not None and len(np.unique(rows["DistributionId"])) != len(rows):
         raise InputError(f"{path}: {DISTRIBUTIONS}: expected each DistributionId once, found some twice; make it anew")
@@ -78,7 +78,7 @@ def count_electrons(path: Path, parameters: NDArray[np.void]) -> NDArray[np.int6
     InputError
         As in `read_tables`.
     """
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         generated = read_table(file, path, GENERATED, ("DistributionId",))
     if generated is None:
         return None
@@ -95,7 +95,7 @@ def read_tables(path: Path) -> TrainingTables:
         No HDF5 file, a table that is missing or cannot be made out, or an electron without its sphere.
     """
     parameters = read_parameters(path)
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         generated = read_table(file, path, GENERATED, ("DistributionId", "ElectronId", "r", "costheta"))
         detected = read_table(file, path, DETECTED, ("ElectronId", "x", "z"))
         found = ", ".join(file) or "nothing"

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from util.frames.course_file import FRAMES
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import open_hdf5
+from util.runtime.hdf5 import reading_hdf5
+from util.runtime.hdf5_stored import content_of
 
 TRUTH = "Truth"
 GENERATED = "GeneratedElectrons"
@@ -85,7 +86,7 @@ def read_truth(path: Path) -> list[Sphere] | None:
     InputError
         No HDF5 file, fields that cannot be made out, or spheres that are impossible.
     """
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         rows = read_table(file, path, TRUTH, ("SphereId", "R", "sigma_R", "beta"))
         if rows is None:
             return None
@@ -117,7 +118,7 @@ def read_detected_electrons(path: Path) -> NDArray[np.void] | None:
     InputError
         No HDF5 file, or fields that cannot be made out.
     """
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         return read_table(file, path, DETECTED, ("ImageId", "ElectronId", "x", "z"))
 
 
@@ -129,7 +130,7 @@ def read_generated_electrons(path: Path) -> NDArray[np.void] | None:
     structured array {SphereId, ElectronId, r, costheta}, shape (n,), or None
         Speeds in detector units. None where the file has no such table.
     """
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         return read_table(file, path, GENERATED, ("SphereId", "ElectronId", "r", "costheta"))
 
 
@@ -139,7 +140,7 @@ def read_table(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -
     Parameters
     ----------
     file : h5py.File
-        Open for reading.
+        Open by `util.runtime.hdf5.reading_hdf5`.
     path : Path
         Of the file, for messages.
     table : str
@@ -168,10 +169,7 @@ def read_table(file: h5py.File, path: Path, table: str, fields: Sequence[str]) -
         for name in names:
             if dataset.dtype[name].base.kind not in "iuf":
                 raise InputError(f"{path}: {table}: {name}: expected numbers, found {dataset.dtype[name]}; convert it")
-    try:
-        whole = dataset.fields([name for names in sources.values() for name in names])[:]
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: {table}: damaged ({str(error).splitlines()[0]}); copy the file again") from None
+    whole = content_of(dataset, [name for names in sources.values() for name in names])
     kinds = []
     for field, names in sources.items():
         kind = dataset.dtype[names[0]]

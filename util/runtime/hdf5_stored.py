@@ -1,14 +1,14 @@
-"""Which frames of an HDF5 dataset were ever stored.
+"""Which rows of an HDF5 dataset were ever stored, and datasets read whole once it is known that all were.
 
 HDF5 gives fill values, zeros as a rule, for what is not there, without a word: rows that were declared and never
-written, a virtual dataset whose source is gone, the end of an external file that is too short. Only the file's own
-tables are read here, no frames.
+written, a virtual dataset whose source is gone, the end of an external file that is too short. That is told from the
+file's own tables, without reading what is in the datasets.
 """
 
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from util.runtime.errors import InputError
+from util.runtime.memory import check_fits
 
 Range = tuple[int, int]  # of indices along an axis, the first and the one after the last
 
@@ -29,7 +30,7 @@ def stored_ranges(dataset: h5py.Dataset, axis: int = 0, depth: int = 0) -> list[
     Parameters
     ----------
     dataset : h5py.Dataset
-        Of at least one axis.
+        One without axes counts as one row.
     axis : int
         The one along which frames lie.
     depth : int
@@ -40,9 +41,9 @@ def stored_ranges(dataset: h5py.Dataset, axis: int = 0, depth: int = 0) -> list[
     InputError
         A source of a virtual dataset, or a file of external data, is missing or too short; the message names it.
     """
-    count = int(dataset.shape[axis])
     if 0 in dataset.shape:
         return []
+    count = int(dataset.shape[axis]) if dataset.shape else 1
     if dataset.is_virtual:
         return _of_sources(dataset, axis, depth)
     if dataset.external:
@@ -50,9 +51,54 @@ def stored_ranges(dataset: h5py.Dataset, axis: int = 0, depth: int = 0) -> list[
         return [(0, count)]
     if dataset.chunks is not None:
         return _of_chunks(dataset, axis)
-    # Written at first need: a dataset that nobody wrote to takes no room.
-    late = dataset.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and dataset.id.get_storage_size() == 0
-    return [] if late else [(0, count)]
+    return [] if _is_late(dataset) else [(0, count)]
+
+
+def content_of(dataset: h5py.Dataset, fields: Sequence[str] | None = None) -> Any:
+    """Read a dataset whole.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        In a file that is open by `util.runtime.hdf5.reading_hdf5`, which says in one line what HDF5 raises.
+    fields : sequence of str, or None
+        Of a table: those to read; None: all.
+
+    Raises
+    ------
+    InputError
+        As in `check_stored`, or it is larger than this machine can hold.
+    """
+    check_stored(dataset)
+    # Not `dataset.nbytes`, which wraps around.
+    check_fits(_where(dataset), math.prod(map(int, dataset.shape)) * dataset.dtype.itemsize)
+    return dataset[()] if fields is None else dataset.fields(list(fields))[()]
+
+
+def check_stored(dataset: h5py.Dataset) -> None:
+    """Refuse a dataset that declares what was never written.
+
+    Raises
+    ------
+    InputError
+        It does, or has no dataspace, or what it refers to is missing (`stored_ranges`).
+    """
+    where = _where(dataset)
+    if dataset.shape is None:
+        raise InputError(f"{where}: expected data, found a dataset without any; make the file anew")
+    rows = int(dataset.shape[0]) if dataset.shape else 1
+    stored = _length(stored_ranges(dataset))
+    if stored < rows and 0 not in dataset.shape:
+        raise InputError(
+            f"{where}: expected {rows} rows, found {rows - stored} of them declared and never written; make the file "
+            "anew, or copy it again"
+        )
+
+
+def _is_late(dataset: h5py.Dataset) -> bool:
+    """Return whether a dataset takes room at first need, and nobody wrote to it."""
+    layout = dataset.id.get_create_plist().get_layout()
+    return layout == h5py.h5d.CONTIGUOUS and dataset.id.get_storage_size() == 0
 
 
 def merged(ranges: Iterable[Range]) -> list[Range]:
