@@ -132,7 +132,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
 def test_a_single_array_is_no_shard(tmp_path):
     with (tmp_path / "final_0_10.npz").open("wb") as file:
         np.save(file, np.zeros(3))
-    with pytest.raises(InputError, match="expected an archive of arrays, found a single array"):
+    with pytest.raises(InputError, match="not a whole shard: File is not a zip file; remove it and run"):
         read_shard(tmp_path / "final_0_10.npz")
 
 
@@ -160,8 +160,8 @@ def rewrite(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"distribution": np.zeros((512, 1024))}, "expected distribution of shape (1024, 1024), found (512, 1024)"),
-        ({"counts": None}, "expected counts of shape (1024, 1024), found no such array"),
+        ({"distribution": np.zeros((512, 1024))}, "expected distribution as float32 of shape (1024, 1024), found float64 of"),
+        ({"counts": None}, "expected counts as int32 of shape (1024, 1024), found no such array"),
         ({"events": np.zeros((5, 3))}, "expected events with ImageId, x, z, weight, found float64"),
         ({"events": np.zeros(5, [("x", "f4"), ("z", "f4")])}, "expected events with ImageId, x, z, weight, found"),
         ({"facts": None}, "its facts cannot be read"),

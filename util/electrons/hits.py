@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.electrons.imported_image import on_standard_grid
+from util.electrons.shard_arrays import MAP_SIZE
 from util.electrons.shard_facts import SearchSettings, ShardFacts, reach_of
-from util.electrons.shards import MAP_SIZE, Shard, check_together, list_shards, read_facts, read_shard
+from util.electrons.shards import Shard, check_together, list_shards, read_facts, read_shard
 from util.finder.weighting import weight_hits
 
 HitWeights = Literal["flux", "unit"]

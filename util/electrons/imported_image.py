@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from util.electrons.shard_arrays import MAP_SIZE
 from util.electrons.shard_facts import FrameCounts, ImportSettings, ShardFacts
-from util.electrons.shards import MAP_SIZE, Shard
+from util.electrons.shards import Shard
 
 
 def image_shard(counts: NDArray[np.float64], settings: ImportSettings, source: str) -> Shard:

@@ -1,8 +1,6 @@
 """Shards: the electrons found in a range of frames, one ``final_START_STOP.npz`` each."""
 
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from util.electrons.shard_arrays import MAP_SIZE, check_content, check_facts, check_headers
 from util.electrons.shard_facts import ShardFacts
 from util.finder.finder import EVENT
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
+from util.runtime.npz import Archive, ArrayError, opening_npz
 
-MAP_SIZE = 1024  # pixels along each axis of the electron distribution matrix, which covers [-1, 1] x [-1, 1]
 _NAME = re.compile(r"final_(\d+)_(\d+)\.npz")
-# What NumPy raises on archives that are cut short or damaged, depending on where.
-_DAMAGE = (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -96,57 +93,28 @@ def read_shard(path: Path) -> Shard:
     Raises
     ------
     InputError
-        As in `read_facts`, or arrays of another shape than expected.
+        As in `read_facts`, or arrays other than its facts call for (`util.electrons.shard_arrays`).
     """
     with _opened(path) as archive:
         facts = _facts(path, archive)
-        try:
-            arrays = {name: archive[name] for name in archive.files if name != "facts"}
-        except _DAMAGE as error:
-            raise _broken(path, str(error)) from None
-    for name in ("distribution", "counts"):
-        found = arrays[name].shape if name in arrays else "no such array"
-        if found != (MAP_SIZE, MAP_SIZE):
-            raise _broken(path, f"expected {name} of shape {(MAP_SIZE, MAP_SIZE)}, found {found}")
-    events = arrays.get("events")
-    if events is not None and not {"ImageId", "x", "z", "weight"} <= set(events.dtype.names or ()):
-        raise _broken(path, f"expected events with ImageId, x, z, weight, found {events.dtype}")
-    return Shard(facts, events, arrays["distribution"], arrays["counts"], _image(path, facts, arrays.get("image")))
-
-
-def _image(path: Path, facts: ShardFacts, image: NDArray[Any] | None) -> NDArray[np.float32] | None:
-    """Return the image of a shard that says that it holds one, and of no other."""
-    expected = facts.imported.pixels if facts.imported and facts.imported.kind == "image" else None
-    if expected is None:
-        return None
-    found = "no such array" if image is None else f"{image.dtype} of shape {image.shape}"
-    if image is None or image.dtype != np.float32 or image.shape != expected:
-        raise _broken(path, f"expected image as float32 of shape {expected}, found {found}")
-    return image
+        check_headers(archive.headers, facts)
+        arrays = {name: archive.read(name) for name in archive.headers if name != "facts"}
+        check_content(facts, arrays)
+    return Shard(facts, arrays.get("events"), arrays["distribution"], arrays["counts"], arrays.get("image"))
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+def _opened(path: Path) -> Iterator[Archive]:
     try:
-        stream = path.open("rb")  # by hand: NumPy forgets to close what turns out to be no archive
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such shard; make it with script/gen_finaltest_npy.sh") from None
-    with stream:
-        try:
-            archive = np.load(stream, allow_pickle=False)
-        except _DAMAGE as error:
-            raise _broken(path, str(error)) from None
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise _broken(path, "expected an archive of arrays, found a single array")
-        yield archive
+        with opening_npz(path, "no such shard; make it with script/gen_finaltest_npy.sh") as archive:
+            yield archive
+    except ArrayError as error:
+        raise _broken(path, str(error)) from None
 
 
-def _facts(path: Path, archive: np.lib.npyio.NpzFile) -> ShardFacts:
-    try:
-        text = str(archive["facts"])
-    except (KeyError, *_DAMAGE) as error:
-        raise _broken(path, f"its facts cannot be read ({error})") from None
-    facts = ShardFacts.from_json(text, path)
+def _facts(path: Path, archive: Archive) -> ShardFacts:
+    check_facts(archive.headers)
+    facts = ShardFacts.from_json(str(archive.read("facts")), path)
     named = _NAME.fullmatch(path.name)
     if named and (facts.start, facts.stop) != tuple(map(int, named.groups())):
         raise _broken(path, f"expected frames as its name says, found {facts.start}..{facts.stop}")
@@ -154,7 +122,6 @@ def _facts(path: Path, archive: np.lib.npyio.NpzFile) -> ShardFacts:
 
 
 def _broken(path: Path, found: str) -> InputError:
-    found = found.splitlines()[0] if found else "nothing"
     return InputError(f"{path}: not a whole shard: {found}; remove it and run script/gen_finaltest_npy.sh again")
 
 

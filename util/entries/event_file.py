@@ -1,24 +1,25 @@
 """Streaming lists of events: CSV and other text, NPY, NPZ, HDF5 and Parquet, a chunk of rows at a time."""
 
+import contextlib
 import csv
 import re
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import h5py
 import numpy as np
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from util.entries.file_kind import damaged, kind_of, open_text, separator_of
+from util.entries.file_kind import STREAM_DAMAGE, damaged, kind_of, open_text, separator_of
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import describe, open_hdf5
+from util.runtime.hdf5 import describe, reading_hdf5
 from util.runtime.hdf5_names import datasets_of
+from util.runtime.hdf5_stored import check_stored
+from util.runtime.npz import Archive, ArrayError, opening_npz, read_header, read_rows
 
 CHUNK_ROWS = 1_000_000
 CHUNK_BYTES = 4_000_000  # of text
@@ -114,7 +115,7 @@ def _of_text(path: Path) -> EventFile:
                 elif line:
                     first = line
                     break
-    except (OSError, EOFError) as error:
+    except STREAM_DAMAGE as error:
         raise damaged(path, error) from None
     if not first:
         raise InputError(f"{path}: expected rows of events, found none; give another file")
@@ -149,7 +150,7 @@ def _of_text(path: Path) -> EventFile:
                 f"{path}: expected rows of {len(names)} values, numbers where they are read, found otherwise "
                 f"({reason}); correct it, or begin lines that are no event with #"
             ) from None
-        except (OSError, EOFError) as error:
+        except STREAM_DAMAGE as error:
             raise damaged(path, error) from None
 
     return EventFile(path, names, named, chunks)
@@ -194,8 +195,10 @@ def _of_parquet(path: Path) -> EventFile:
 
 def _of_npy(path: Path) -> EventFile:
     try:
+        with path.open("rb") as stream:
+            read_header(stream)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+    except (ArrayError, OSError, EOFError, ValueError) as error:
         raise damaged(path, error) from None
     return _of_array(path, str(path), lambda part: array[part], array.dtype, array.shape)
 
@@ -234,48 +237,33 @@ def _check_real(where: str, name: str, kind: np.dtype[Any]) -> None:
 
 
 def _of_npz(path: Path) -> EventFile:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            heads = {}
-            for member in archive.namelist():
-                with archive.open(member) as stream:
-                    heads[member] = _npy_head(cast(BinaryIO, stream))
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise damaged(path, error) from None
-    names = tuple(member.removesuffix(".npy") for member in heads)
-    _check_columns(path, {name: shape for name, (shape, _) in zip(names, heads.values(), strict=True)})
+    with _opened_npz(path) as archive:
+        heads = archive.headers
+    names = tuple(heads)
+    _check_columns(path, {name: head.shape for name, head in heads.items()})
 
     def chunks(columns: Sequence[int]) -> Iterator[NDArray[np.float64]]:
-        members = [list(heads)[column] for column in columns]
-        for column, member in zip(columns, members, strict=True):
-            _check_real(str(path), names[column], heads[member][1])
-        try:
-            with zipfile.ZipFile(path) as archive:
-                streams = [archive.open(member) for member in members]
-                for stream in streams:
-                    _npy_head(cast(BinaryIO, stream))
-                left = heads[members[0]][0][0]
-                while left > 0:
-                    rows = min(left, CHUNK_ROWS)
-                    kinds = [heads[member][1] for member in members]
-                    parts = [
-                        np.frombuffer(stream.read(rows * kind.itemsize), kind, rows)
-                        for stream, kind in zip(streams, kinds, strict=True)
-                    ]
-                    yield np.stack([part.astype(np.float64) for part in parts])
-                    left -= rows
-        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-            raise damaged(path, error) from None
+        wanted = [names[column] for column in columns]
+        for name in wanted:
+            _check_real(str(path), name, heads[name].dtype)
+        with _opened_npz(path) as archive, contextlib.ExitStack() as stack:
+            streams = [stack.enter_context(archive.stream(name)) for name in wanted]
+            kinds = [read_header(stream).dtype for stream in streams]
+            for start in range(0, heads[wanted[0]].shape[0], CHUNK_ROWS):
+                rows = min(heads[wanted[0]].shape[0] - start, CHUNK_ROWS)
+                parts = [read_rows(stream, kind, rows) for stream, kind in zip(streams, kinds, strict=True)]
+                yield np.stack([part.astype(np.float64) for part in parts])
 
     return EventFile(path, names, True, chunks)
 
 
-def _npy_head(stream: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read the header of an array; return its shape and type."""
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read(stream)
-    return shape, kind
+@contextlib.contextmanager
+def _opened_npz(path: Path) -> Iterator[Archive]:
+    try:
+        with opening_npz(path) as archive:
+            yield archive
+    except ArrayError as error:
+        raise damaged(path, error) from None
 
 
 def _check_columns(where: Path | str, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -288,7 +276,7 @@ def _check_columns(where: Path | str, shapes: dict[str, tuple[int, ...]]) -> Non
 
 
 def _of_hdf5(path: Path, dataset: str | None) -> EventFile:
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         there = datasets_of(file)
         shown = ", ".join(f"{name} ({describe(found.dtype)}, shape {found.shape})" for name, found in there.items())
         tables = [name for name, found in there.items() if found.ndim == 2 or (found.ndim == 1 and found.dtype.names)]
@@ -301,6 +289,7 @@ def _of_hdf5(path: Path, dataset: str | None) -> EventFile:
             raise InputError(f"{path}: expected one table of events, found {shown}; name one with --dataset")
         if tables:
             found = there[tables[0]]
+            check_stored(found)
             kind, shape = found.dtype, found.shape
         else:
             columns = {name: found for name, found in there.items() if name.rpartition("/")[0] == group}
@@ -308,30 +297,24 @@ def _of_hdf5(path: Path, dataset: str | None) -> EventFile:
                 raise InputError(f"{path}: --dataset {dataset}: no such table or group; there are {shown or 'none'}")
             shapes = {name.rpartition("/")[2]: found.shape for name, found in columns.items()}
             _check_columns(path, shapes)
+            for found in columns.values():
+                check_stored(found)
             kinds = [found.dtype for found in columns.values()]
             members, names = list(columns), tuple(shapes)
     if tables:
 
         def rows(part: slice) -> NDArray[Any]:
-            with open_hdf5(path) as file:
-                return _read(path, file[tables[0]], part)
+            with reading_hdf5(path) as file:
+                return np.asarray(file[tables[0]][part])
 
         return _of_array(path, f"{path}: {tables[0]}", rows, kind, shape)
 
     def chunks(columns: Sequence[int]) -> Iterator[NDArray[np.float64]]:
         for column in columns:
             _check_real(str(path), names[column], kinds[column])
-        with open_hdf5(path) as file:
+        with reading_hdf5(path) as file:
             for start in range(0, shapes[names[0]][0], CHUNK_ROWS):
                 part = slice(start, start + CHUNK_ROWS)
-                parts = [_read(path, file[members[column]], part) for column in columns]
-                yield np.stack([part.astype(np.float64) for part in parts])
+                yield np.stack([np.asarray(file[members[column]][part], np.float64) for column in columns])
 
     return EventFile(path, names, True, chunks)
-
-
-def _read(path: Path, dataset: h5py.Dataset, part: slice) -> NDArray[Any]:
-    try:
-        return np.asarray(dataset[part])
-    except (OSError, RuntimeError) as error:
-        raise damaged(path, error) from None

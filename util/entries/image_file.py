@@ -10,10 +10,12 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from util.entries.file_kind import damaged, kind_of, open_text, separator_of
+from util.entries.file_kind import STREAM_DAMAGE, damaged, kind_of, open_text, separator_of
 from util.runtime.errors import InputError
-from util.runtime.hdf5 import describe, open_hdf5
+from util.runtime.hdf5 import describe, reading_hdf5
 from util.runtime.hdf5_names import datasets_of
+from util.runtime.hdf5_stored import content_of
+from util.runtime.npz import ArrayError, read_npy
 
 SMALLEST_IMAGE = 16  # pixels along each side
 _GREY = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of PIL
@@ -105,7 +107,7 @@ def _read_text(path: Path) -> NDArray[np.float64]:
             stream.seek(0)
             separator = separator_of(line.decode("utf-8", "replace"))
             return np.loadtxt(stream, delimiter=separator, comments="#", ndmin=2, encoding="utf-8")
-    except (OSError, EOFError) as error:
+    except STREAM_DAMAGE as error:
         raise damaged(path, error) from None
     except ValueError as error:
         if re.search(rb"\d[ij]\b", line):
@@ -121,9 +123,8 @@ def _read_text(path: Path) -> NDArray[np.float64]:
 
 def _read_npy(path: Path) -> NDArray[Any]:
     try:
-        with path.open("rb") as stream:
-            return np.lib.format.read_array(stream, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+        return read_npy(path)
+    except ArrayError as error:
         raise damaged(path, error) from None
 
 
@@ -165,7 +166,7 @@ def _read_png(path: Path) -> NDArray[Any]:
 
 
 def _read_hdf5(path: Path, dataset: str | None) -> tuple[NDArray[Any], str]:
-    with open_hdf5(path) as file:
+    with reading_hdf5(path) as file:
         there = datasets_of(file)
         shown = ", ".join(f"{name} ({describe(found.dtype)}, shape {found.shape})" for name, found in there.items())
         if dataset is not None:
@@ -183,7 +184,4 @@ def _read_hdf5(path: Path, dataset: str | None) -> tuple[NDArray[Any], str]:
                     "name the one to take with --dataset"
                 )
             (name,) = images
-        try:
-            return np.asarray(there[name][()]), name
-        except (OSError, RuntimeError) as error:
-            raise damaged(path, error) from None
+        return np.asarray(content_of(there[name])), name

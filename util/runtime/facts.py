@@ -29,6 +29,7 @@ from util.runtime.errors import InputError
 
 T = TypeVar("T")
 
+_BEYOND = 2**63
 _LONGEST = 60  # characters of what was found, in a message
 _NAMES = {
     int: "an integer",
@@ -75,8 +76,10 @@ def structure(cls: type[T], content: object, where: Path | str, *, remedy: str |
     return found
 
 
-def from_json(cls: type[T], text: str | bytes, where: Path | str, *, remedy: str | None = None) -> T:
-    """Read a `cls` from JSON; parameters and errors as in `structure`."""
+def from_json(cls: type[T], text: object, where: Path | str, *, remedy: str | None = None) -> T:
+    """Read a `cls` from JSON, str or bytes, as a file holds it; parameters and errors as in `structure`."""
+    if not isinstance(text, str | bytes):
+        raise InputError(f"{where}: expected a text, found {_cut(text)}; {remedy or 'correct it'}")
     try:
         content = json.loads(text)
     except RecursionError:
@@ -163,6 +166,13 @@ def _exactly(content: object, kind: Any) -> Any:
     if type(content) is not kind:
         raise _unexpected(_name(kind), content)
     return content
+
+
+def _int(content: object, _: object) -> int:
+    number: int = _exactly(content, int)
+    if not -_BEYOND <= number < _BEYOND:  # which no array holds
+        raise _unexpected("an integer of 64 bits", content)
+    return number
 
 
 def _float(content: object, _: object) -> float:
@@ -290,8 +300,9 @@ def _first_of(group: ClassValidationError, content: dict[str, object], cls: Any)
 
 def _converter() -> Converter:
     converter = Converter()
-    for kind in (int, bool, str):
+    for kind in (bool, str):
         converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook(int, _int)
     converter.register_structure_hook(float, _float)
     converter.register_structure_hook(Path, _path)
     converter.register_unstructure_hook(Path, str)
