@@ -3,6 +3,7 @@
 `TrainingState` is what a training writes after each epoch and resumes from; weights are files of the same kind.
 """
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.facts import from_json, to_json
 from util.runtime.input_file import check_file
+from util.runtime.memory import check_fits
 from util.training.course import Course
 
 T = TypeVar("T")
@@ -48,12 +50,29 @@ def read_checkpoint(cls: type[T], path: Path, *, maker: str, remedy: str) -> tup
     """
     check_file(path, f"no such checkpoint; train one with script/{maker}")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:  # before anything is allocated
+                check_fits(path, sum(member.file_size for member in archive.infolist()))
         content = torch.load(path, map_location="cpu", weights_only=True)
         tensors, text = content["tensors"], content["facts"]
+        if not isinstance(tensors, dict):
+            raise TypeError(f"{type(tensors).__name__} of tensors")
+        if not _finite(tensors):
+            raise ValueError("tensors that are not finite")
+    except InputError:
+        raise
     except Exception as error:  # torch raises whatever unzipping, unpickling and its own checks raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: expected a checkpoint of {maker}, found none ({reason[:120]})") from None
+        raise InputError(f"{path}: expected a checkpoint of {maker}, found none ({reason[:120]}); {remedy}") from None
     return tensors, from_json(cls, text, path, remedy=remedy)
+
+
+def _finite(content: object) -> bool:
+    """Return whether all tensors in nested dicts and lists are."""
+    if isinstance(content, torch.Tensor):
+        return bool(torch.isfinite(content).all())
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ()
+    return all(map(_finite, parts))
 
 
 def write_curve(path: Path, course: Course) -> None:
@@ -111,8 +130,24 @@ class TrainingState(Generic[F]):
         }
         write_checkpoint(path, tensors, self.facts)
 
-    def load(self, tensors: Mapping[str, Any]) -> None:
-        """Take over the tensors of a checkpoint that `write` wrote."""
+    def load(self, tensors: Mapping[str, Any], path: Path) -> None:
+        """Take over the tensors of the checkpoint `path` that `write` wrote.
+
+        Raises
+        ------
+        InputError
+            They are those of another network, or of none.
+        """
+        try:
+            self._load(tensors)
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"{path}: expected a checkpoint of this network, found another ({reason[:120]}); begin anew with "
+                "--restart, or in another folder"
+            ) from None
+
+    def _load(self, tensors: Mapping[str, Any]) -> None:
         self.net.load_state_dict(tensors["net"])
         self.average.load_state_dict(tensors["average"])
         # Its settings are those of now, not those of the checkpoint; by these the optimiser places what it loads, which

@@ -129,7 +129,7 @@ def train_network(
     optimiser = make_optimiser(placed, settings.rate, settings.weight_decay, settings.optimiser)
     state = TrainingState(placed, running_average(placed, settings.ema), optimiser, facts)
     if saved is not None:
-        state.load(saved)
+        state.load(saved, outputs.checkpoint)
     if duration.is_over(facts):
         told(progress.finished(facts, duration, outputs))
         return state, None

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from src.network.checkpoint import read_checkpoint
@@ -53,6 +52,4 @@ def read_weights(path: Path) -> tuple[Network, TrainingFacts]:
             f"{path}: expected weights of this program's network, found others ({str(error).splitlines()[0][:100]}); "
             f"{_REMEDY}"
         ) from None
-    if not all(torch.isfinite(value).all() for value in net.state_dict().values()):
-        raise InputError(f"{path}: expected finite weights, found others; fetch or train them anew")
     return net, facts

@@ -136,7 +136,7 @@ def train(
         remedy = "begin anew with --restart"
         saved, state.facts = read_checkpoint(SpotFacts, checkpoint, maker="run_gauss_model.sh", remedy=remedy)
         check_same(checkpoint, state.facts, task=task, seed=seed, patches=patches, settings=settings)
-        state.load(saved)
+        state.load(saved, checkpoint)
 
     def keep(now: TrainingState[SpotFacts], _: bool) -> None:
         now.write(checkpoint)

@@ -63,7 +63,7 @@ def test_weights_come_back_as_they_were_but_for_half_precision_and_broken_ones_a
     with pytest.raises(InputError, match=r"b\.weights\.pt: expected weights of this program's network"):
         read_weights(write_weights(tmp_path / "b.weights.pt", net, other))
     torch.nn.init.constant_(net.shortcut.bias, float("nan"))
-    with pytest.raises(InputError, match=r"c\.weights\.pt: expected finite weights"):
+    with pytest.raises(InputError, match=r"c\.weights\.pt: expected .* found none \(tensors that are not finite\)"):
         read_weights(write_weights(tmp_path / "c.weights.pt", net, FACTS))
 
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -176,7 +177,21 @@ def read_tables(path: Path) -> dict[str, Table]:
     """
     with _opened(path) as file:
         found = [_dataset(path, file, name) for name in file if name != "MadeBy"]
-        return {dataset.name[1:]: Table(content_of(dataset), dict(dataset.attrs)) for dataset in found}
+        tables = {dataset.name[1:]: Table(content_of(dataset), dict(dataset.attrs)) for dataset in found}
+    for name, kept in tables.items():
+        _check_texts(path, name, kept.array)
+    return tables
+
+
+def _check_texts(path: Path, table: str, array: NDArray[Any]) -> None:
+    """Raise InputError for a table whose texts are none."""
+    columns = [array[name] for name in array.dtype.names] if array.dtype.names else [array]
+    try:
+        for column in columns:
+            for text in column.ravel().tolist() if column.dtype.kind in "SO" else ():
+                text.decode()
+    except (AttributeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {table}: expected text, found bytes that are none ({error}); {_REMEDY}") from None
 
 
 def _opened(path: Path, remedy: str = _REMEDY) -> AbstractContextManager[h5py.File]:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from util.frames.hdf5 import HDF5Frames
 from util.frames.hdf5_rows import DAMAGE
 from util.frames.source import SMALLEST_FRAME, counts_dtype
-from util.runtime.errors import InputError
+from util.runtime.errors import FrameError, InputError
 from util.runtime.hdf5 import describe
 from util.runtime.hdf5_names import broken_links, link_texts
 
 FRAMES = "FinalImage"
+_IDS = np.iinfo(np.int32)  # as events have them
 
 
 def frame_dtype(frame_shape: tuple[int, int], counts: type[np.unsignedinteger] = np.uint8) -> np.dtype[Any]:
@@ -88,7 +89,7 @@ class FrameFile(HDF5Frames):
     def read_row(self, index: int) -> tuple[int, NDArray[np.unsignedinteger]]:
         """Return ``ImageId`` and frame of row `index`; see `FrameSource.read_row`."""
         row = self._row(index)
-        return int(row["ImageId"]), self._counts(index, row["Image"])
+        return self._image_id(index, row["ImageId"]), self._counts(index, row["Image"])
 
     def image_ids(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """Return ``ImageId`` of rows `start` .. `stop` - 1, shape (stop - start,), without inflating whole frames."""
@@ -98,10 +99,20 @@ class FrameFile(HDF5Frames):
         for index in range(start, stop):
             self._require(index)
             try:
-                ids[index - start] = self._rows.read_field(index, "ImageId")
+                found = self._rows.read_field(index, "ImageId")
             except DAMAGE as error:
                 raise self._damaged(index, error) from None
+            ids[index - start] = self._image_id(index, found)
         return ids
+
+    def _image_id(self, index: int, found: np.generic) -> int:
+        """Return the number of a frame, which files may keep in wider integers than the course's."""
+        number = int(found)
+        if not _IDS.min <= number <= _IDS.max:
+            raise FrameError(
+                f"{self.where}: frame {index}: expected an ImageId of 32 bits, found {number}; number the frames anew"
+            )
+        return number
 
     def _layout(self) -> list[object]:
         layout = [[name, str(kind), offset] for name, (kind, offset) in self._rows.fields.items()]

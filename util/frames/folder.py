@@ -1,9 +1,13 @@
 """Folders of frames: which files, and in which order."""
 
+import hashlib
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from util.runtime.errors import InputError
+from util.runtime.input_file import check_file
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -14,11 +18,27 @@ def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     InputError
         There are none.
     """
-    names = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    with os.scandir(folder) as entries:
+        names = [Path(entry) for entry in entries if _is_frame(Path(entry), suffixes) and _is_file(entry)]
     if not names:
         wanted = " or ".join(f"*{suffix}" for suffix in suffixes)
         raise InputError(f"{folder}: expected files {wanted}, found none; give the folder that holds the frames")
     return sorted(names, key=_by_value)
+
+
+def _is_frame(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes and not path.name.startswith(".")
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_file():  # told by the folder itself, as a rule, without looking at each file
+        check_file(Path(entry))
+    return True
+
+
+def sizes_of(files: Sequence[Path]) -> str:
+    """Return the SHA-256, as hex digits, of names and sizes of files, in their order."""
+    return hashlib.sha256("/".join(f"{path.name}/{path.stat().st_size}" for path in files).encode()).hexdigest()
 
 
 def _by_value(path: Path) -> list[tuple[int, int | str]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from util.frames.hdf5_axes import ambiguity, likely_frame_axis, with_axis
 from util.frames.hdf5_rows import DAMAGE, HDF5Rows
-from util.frames.source import SMALLEST_FRAME, FrameSource, as_counts, counts_dtype
+from util.frames.source import SMALLEST_FRAME, FrameSource, as_counts, check_frame_shape, counts_dtype
 from util.runtime.errors import FrameError, InputError
 from util.runtime.hdf5 import describe, metadata_of, open_hdf5
 from util.runtime.hdf5_stored import gaps, stored_ranges
@@ -48,6 +48,7 @@ class HDF5Frames(FrameSource):
         try:
             with metadata_of(self.path):
                 found = self._checked()
+                check_frame_shape(self.where, self.frame_shape)
                 self._unwritten = gaps(stored_ranges(found, self._axis), 0, self.count)
                 self._rows = HDF5Rows(found, self._axis)
                 if self._file.swmr_mode:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from util.frames.folder import files_in
-from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts
+from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts, check_frame_shape
 from util.runtime.errors import FrameError, InputError
 
 SUFFIXES = (".png",)
@@ -45,6 +45,7 @@ class PngFrames(FrameSource):
         self.count = len(self._files)
         try:
             self.frame_shape, self.bits = _look(self._files[0])
+            check_frame_shape(self._files[0], self.frame_shape)
             self.dtype = np.dtype(np.uint8 if self.bits == 8 else np.uint16)
             for index in self.spread_out(FINGERPRINT_FRAMES):
                 self._check(index)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from util.runtime.errors import FrameError, InputError
 
 SMALLEST_FRAME = 16  # pixels along each side; fewer cannot hold a spot
+LARGEST_FRAME = 1 << 15  # pixels along each side: eight times the pixels of the largest camera, a GB or two
 FINGERPRINT_FRAMES = 16
 
 
@@ -40,6 +41,15 @@ def as_counts(frame: NDArray[np.integer], dtype: np.dtype[np.unsignedinteger]) -
         if low < 0 or high > np.iinfo(dtype).max:
             raise ValueError(f"expected counts of 0..{np.iinfo(dtype).max}, found {low if low < 0 else high}")
     return np.array(frame, dtype, order="C")
+
+
+def check_frame_shape(where: Path | str, shape: tuple[int, int]) -> None:
+    """Raise InputError for frames that no camera takes and no machine searches; what a file declares may be anything."""
+    if max(shape) > LARGEST_FRAME:
+        raise InputError(
+            f"{where}: expected frames of at most {LARGEST_FRAME} pixels each way, found {shape[0]} x {shape[1]}; give "
+            "the camera's own frames"
+        )
 
 
 class FrameSource(ABC):

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from util.frames.folder import files_in
-from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts, counts_dtype
+from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts, check_frame_shape, counts_dtype
 from util.frames.tiff_axes import check_axes, declared_axes
 from util.runtime.errors import FrameError, InputError
 
@@ -53,6 +53,7 @@ class TiffFrames(FrameSource):
         try:
             first = self._pages_of(0)
             self.frame_shape, self.dtype, self.bits = first.look(0)
+            check_frame_shape(self._files[0], self.frame_shape)
             if len(self._files) > 1 and len(first) > 1:
                 lengths = [len(self._pages_of(number)) for number in range(len(self._files))]
             else:
