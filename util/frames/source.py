@@ -44,7 +44,7 @@ def as_counts(frame: NDArray[np.integer], dtype: np.dtype[np.unsignedinteger]) -
 
 
 def check_frame_shape(where: Path | str, shape: tuple[int, int]) -> None:
-    """Raise InputError for frames that no camera takes and no machine searches; what a file declares may be anything."""
+    """Raise InputError for frames that no camera takes: what a file declares may be anything."""
     if max(shape) > LARGEST_FRAME:
         raise InputError(
             f"{where}: expected frames of at most {LARGEST_FRAME} pixels each way, found {shape[0]} x {shape[1]}; give "

@@ -14,7 +14,14 @@ import tifffile
 from numpy.typing import NDArray
 
 from util.frames.folder import files_in
-from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts, check_frame_shape, counts_dtype
+from util.frames.source import (
+    FINGERPRINT_FRAMES,
+    SMALLEST_FRAME,
+    FrameSource,
+    as_counts,
+    check_frame_shape,
+    counts_dtype,
+)
 from util.frames.tiff_axes import check_axes, declared_axes
 from util.runtime.errors import FrameError, InputError
 
