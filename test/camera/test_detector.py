@@ -39,14 +39,14 @@ def test_a_detector_survives_its_facts_as_json():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frame_shape": (0, 1024)}, "frame_shape must be at least 1 x 1 pixel"),
+        ({"frame_shape": (0, 1024)}, "expected frames of 1 to 32768 pixels each way"),
         ({"sample_centre": 1.5}, "sample_centre must lie in the pixel"),
         ({"flux": Normal(0.0, 0.1)}, "flux.mean must be above 0, found 0.0"),
         ({"sigma": Normal(-0.01, 0.1)}, "sigma.mean must be above 0, found -0.01"),
         ({"noise": -1.0}, "noise must be a finite number not below 0"),
         ({"noise": float("nan")}, "noise must be a finite number not below 0"),
         ({"background": (0.0, float("inf"), 0.0)}, "background must be finite"),
-        ({"saturation": 0}, "saturation must be at least 1"),
+        ({"saturation": 0}, "saturation must be 1 to 65535"),
         ({"hot_pixels": ((3, 4), (5, 1024))}, "hot_pixels must lie within (1024, 1024), found (5, 1024)"),
     ],
 )

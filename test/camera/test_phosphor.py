@@ -191,8 +191,8 @@ def test_light_of_a_frame_holds_the_mean_flux_but_for_the_tails_that_the_recipe_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frame_shape": (0, 10)}, "frame_shape must be at least"),
-        ({"subsamples": 0}, "subsamples must be at least 1"),
+        ({"frame_shape": (0, 10)}, "expected frames of 1 to 32768 pixels"),
+        ({"subsamples": 0}, "subsamples must be 1 to 100"),
         ({"camera_noise": -1.0}, "camera_noise must be"),
         ({"camera_noise": math.nan}, "camera_noise must be"),
         ({"A": Normal(0.0, 1.0)}, "A.mean must be above 0"),

@@ -160,7 +160,10 @@ def rewrite(path, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"distribution": np.zeros((512, 1024))}, "expected distribution as float32 of shape (1024, 1024), found float64 of"),
+        (
+            {"distribution": np.zeros((512, 1024))},
+            "expected distribution as float32 of shape (1024, 1024), found",
+        ),
         ({"counts": None}, "expected counts as int32 of shape (1024, 1024), found no such array"),
         ({"events": np.zeros((5, 3))}, "expected events with ImageId, x, z, weight, found float64"),
         ({"events": np.zeros(5, [("x", "f4"), ("z", "f4")])}, "expected events with ImageId, x, z, weight, found"),

@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
+from util.camera.frame_size import check_pixels
 from util.camera.imperfections import IDEAL, Imperfections, smooth_map
 from util.camera.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, SpotLaw, mean_flux, pixel_to_detector
+
+_MOST_COUNTS = 2**16 - 1  # of the widest frames that are read
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,7 @@ class Detector:
     imperfections: Imperfections = IDEAL
 
     def __post_init__(self) -> None:
-        if min(self.frame_shape) < 1:
-            raise ValueError(f"frame_shape must be at least 1 x 1 pixel, found {self.frame_shape}")
+        check_pixels(self.frame_shape)
         if not 0 <= self.sample_centre <= 1:
             raise ValueError(f"sample_centre must lie in the pixel, from 0 to 1, found {self.sample_centre}")
         for name in ("A", "sigma", "flux"):
@@ -70,8 +72,13 @@ class Detector:
             raise ValueError(f"noise must be a finite number not below 0, found {self.noise}")
         if not all(map(math.isfinite, self.background)):
             raise ValueError(f"background must be finite, found {self.background}")
-        if self.saturation < 1:
-            raise ValueError(f"saturation must be at least 1, found {self.saturation}")
+        if not 1 <= self.saturation <= _MOST_COUNTS:
+            raise ValueError(f"saturation must be 1 to {_MOST_COUNTS}, found {self.saturation}")
+        if self.sigma.mean > 1 or abs(self.rho.mean) >= 1:
+            raise ValueError(
+                f"expected spots smaller than half the screen and rho within -1 and 1, found sigma {self.sigma.mean} "
+                f"and rho {self.rho.mean}"
+            )
         for pixel in self.hot_pixels:
             if not all(0 <= index < size for index, size in zip(pixel, self.frame_shape, strict=True)):
                 raise ValueError(f"hot_pixels must lie within {self.frame_shape}, found {pixel}")

@@ -22,8 +22,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from util.camera.frame_size import check_pixels
 from util.camera.spot_rendering import add_spots, digitise
 
+MOST_SUBSAMPLES = 100
 CAMERA_MAXIMUM = 255  # counts; an eight-bit camera
 SMALLEST_SIGMA_PX = 0.1  # narrower spots fall between the samples, so their light would be a matter of luck
 
@@ -70,10 +72,9 @@ class PhosphorRecipe:
     rho: Normal
 
     def __post_init__(self) -> None:
-        if min(self.frame_shape) < 1:
-            raise ValueError(f"frame_shape must be at least 1 x 1 pixel, found {self.frame_shape}")
-        if self.subsamples < 1:
-            raise ValueError(f"subsamples must be at least 1, found {self.subsamples}")
+        check_pixels(self.frame_shape)
+        if not 1 <= self.subsamples <= MOST_SUBSAMPLES:
+            raise ValueError(f"subsamples must be 1 to {MOST_SUBSAMPLES}, found {self.subsamples}")
         if not (math.isfinite(self.camera_noise) and self.camera_noise >= 0):
             raise ValueError(f"camera_noise must be a finite number not below 0, found {self.camera_noise}")
         if self.A.mean <= 0:

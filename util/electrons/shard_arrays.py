@@ -15,6 +15,7 @@ MAP_SIZE = 1024  # pixels along each axis of the electron distribution matrix, w
 _MAPS = {"distribution": np.dtype(np.float32), "counts": np.dtype(np.int32)}
 _NEEDED = ("ImageId", "x", "z", "weight")
 _LONGEST_FACTS = 1 << 24  # characters; a detector of a thousand hot pixels has 2e4
+_ROUNDING = 1e-3  # of weights kept in single precision, relative
 _FARTHEST = 2.0  # half screens: a spot beyond the edge, of which a frame shows the tail, may be fitted out there
 
 
@@ -66,6 +67,8 @@ def check_content(facts: ShardFacts, arrays: Mapping[str, NDArray[Any]]) -> None
     if "image" in arrays and np.isinf(arrays["image"]).any():
         raise ArrayError("expected a finite image, NaN where nothing is known, found infinite pixels")
     events = arrays.get("events")
+    if searched or events is not None:
+        _check_squares(facts.squared_weights, arrays)
     if events is None:
         return
     lowest = dict.fromkeys(("x", "z"), -_FARTHEST) | dict.fromkeys(("weight", "flux"), 0.0 if searched else -np.inf)
@@ -75,6 +78,22 @@ def check_content(facts: ShardFacts, arrays: Mapping[str, NDArray[Any]]) -> None
             _check_range(f"events: {name}", events[name], lowest.get(name, -np.inf), highest)
     if (counted := int(arrays["counts"].sum(dtype=np.int64))) > events.size:
         raise ArrayError(f"expected counts of its {events.size} events, found {counted}")
+
+
+def _check_squares(found: float, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ArrayError where a sum of squared weights is not that of the events, or, without them, none of such maps.
+
+    A sum of squares is at least that of equal weights (Cauchy and Schwarz), and at most that of none but the largest;
+    hits beyond the screen, which maps leave out, are few.
+    """
+    if "events" in arrays:
+        low = high = float((arrays["events"]["weight"].astype(np.float64) ** 2).sum())
+    else:
+        total = float(arrays["distribution"].sum(dtype=np.float64))
+        low = total**2 / max(int(arrays["counts"].sum(dtype=np.int64)), 1)
+        high = 2 * total * float(arrays["distribution"].max())
+    if not low * (1 - _ROUNDING) <= found <= high * (1 + _ROUNDING):
+        raise ArrayError(f"expected squared_weights of {low:g} to {high:g} by its arrays, found {found:g}")
 
 
 def _check_range(name: str, values: NDArray[Any], low: float, high: float = np.inf) -> None:

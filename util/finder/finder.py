@@ -29,6 +29,7 @@ EVENT = np.dtype(
         ("rho", "<f4"),
     ]
 )
+_MOST_ROUNDS = 1000  # of a search; param/finder.toml asks for a dozen
 # Sigma of a spot in bins, at least. At 1.8 the same is found in 1.35 times the time; at 1.05 F1 falls from 0.989 to
 # 0.986 for radii 0.58 and 0.66.
 FINEST_SIZE = 1.5
@@ -57,8 +58,11 @@ class FinderSettings:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
         if not self.annealing or min(self.annealing) <= 0:
             raise ValueError("annealing needs at least one value, all above 0")
-        if self.last_rounds < 0:
-            raise ValueError(f"last_rounds must not be below 0, found {self.last_rounds}")
+        if not 0 <= self.last_rounds <= _MOST_ROUNDS or len(self.annealing) > _MOST_ROUNDS:
+            raise ValueError(
+                f"last_rounds must be 0 to {_MOST_ROUNDS} and annealing no longer, found {self.last_rounds} and "
+                f"{len(self.annealing)} values"
+            )
 
 
 class Finder:

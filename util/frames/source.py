@@ -11,10 +11,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from util.camera.frame_size import check_pixels
 from util.runtime.errors import FrameError, InputError
 
 SMALLEST_FRAME = 16  # pixels along each side; fewer cannot hold a spot
-LARGEST_FRAME = 1 << 15  # pixels along each side: eight times the pixels of the largest camera, a GB or two
 FINGERPRINT_FRAMES = 16
 
 
@@ -44,12 +44,11 @@ def as_counts(frame: NDArray[np.integer], dtype: np.dtype[np.unsignedinteger]) -
 
 
 def check_frame_shape(where: Path | str, shape: tuple[int, int]) -> None:
-    """Raise InputError for frames that no camera takes: what a file declares may be anything."""
-    if max(shape) > LARGEST_FRAME:
-        raise InputError(
-            f"{where}: expected frames of at most {LARGEST_FRAME} pixels each way, found {shape[0]} x {shape[1]}; give "
-            "the camera's own frames"
-        )
+    """Raise InputError for frames that no camera takes."""
+    try:
+        check_pixels(shape)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}; give the camera's own frames") from None
 
 
 class FrameSource(ABC):
