@@ -96,6 +96,15 @@ def test_a_pad_below_zero_becomes_a_density_by_the_least_step(free):
     assert chi2(free, found) == pytest.approx(least.fun, rel=0.02)
 
 
+def test_a_sphere_that_reaches_beyond_the_screen_is_named_unless_its_error_allows_for_it(free):
+    layout, values = free.layout, free.values.copy()
+    values[layout.R[1]], values[layout.sigma_R[1]] = 0.99, 0.01
+    beyond = "sphere 2 reaches beyond the screen: R + 5 sigma_R is 1.040, and at most 1 is answered for"
+    assert any(beyond in line for line in cautions(replace(free, values=values)))
+    reach = values[layout.R[1]] = 1 + 0.5 * free.errors[layout.R[1]] - 5 * values[layout.sigma_R[1]]
+    assert reach > 0.9 and not any("beyond the screen" in line for line in cautions(replace(free, values=values)))
+
+
 def test_cautions_name_what_the_numbers_cannot_tell(free):
     layout, values = free.layout, free.values.copy()
     values[layout.beta[0]] = [1.2] + [0] * (len(layout.degrees) - 1)  # P_2 is -1/2 at the equator

@@ -12,10 +12,14 @@ from util.physics import pad
 from util.runtime.value_with_error import shorthand
 
 _DEGENERATE = 0.99
+_REACH = 5.0  # sigma_R from R to the outermost electrons
 
 
 def cautions(result: FitResult) -> list[str]:
-    """Return a sentence for each degeneracy, strong correlation, nearly empty or overlapping sphere, negative PAD."""
+    """Return a sentence for each degeneracy, strong correlation, negative PAD, and for spheres that are no good.
+
+    Those are nearly empty, overlap, or reach beyond the screen.
+    """
     out = []
     for first, second in itertools.combinations(range(len(result.R)), 2):
         shared = _shared(result, first, second)
@@ -36,6 +40,7 @@ def cautions(result: FitResult) -> list[str]:
     for s, part in enumerate(share):
         if part < 0.04 / len(share):
             out.append(f"sphere {s + 1} holds only {100 * part:.1f} % of the electrons")
+    out += _beyond_the_screen(result)
     for s, (gap, width) in enumerate(
         zip(np.diff(result.R), np.hypot(result.sigma_R[:-1], result.sigma_R[1:]), strict=True)
     ):
@@ -48,6 +53,17 @@ def cautions(result: FitResult) -> list[str]:
             found = shorthand(lowest, error)
             out.append(f"I(c) of sphere {s + 1} falls to {found}, below zero: --nonnegative forbids that")
     return out
+
+
+def _beyond_the_screen(result: FitResult) -> list[str]:
+    """Return a sentence for each sphere that reaches beyond the edge, by more than the error of its reach."""
+    reach = result.R + _REACH * result.sigma_R
+    error = np.hypot(result.errors[result.layout.R], _REACH * result.errors[result.layout.sigma_R])
+    return [
+        f"sphere {s + 1} reaches beyond the screen: R + {_REACH:g} sigma_R is {reach[s]:.3f}, and at most 1 "
+        "is answered for; take frames that show all of it"
+        for s in np.flatnonzero(reach - error > 1)
+    ]
 
 
 def _shared(result: FitResult, first: int, second: int) -> float:
