@@ -116,4 +116,4 @@ class FrameFile(HDF5Frames):
 
     def _layout(self) -> list[object]:
         layout = [[name, str(kind), offset] for name, (kind, offset) in self._rows.fields.items()]
-        return [self.path.stat().st_size, self.count, layout]
+        return [*self._sizes(), layout]

@@ -1,7 +1,9 @@
 """Folders of frames: which files, and in which order."""
 
+import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from util.runtime.errors import InputError
@@ -32,6 +34,11 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
     if not entry.is_file():  # told by the folder itself, as a rule, without looking at each file
         check_file(Path(entry))
     return True
+
+
+def sizes_of(files: Sequence[Path]) -> str:
+    """Return the SHA-256, as hex digits, of names and sizes of files, in their order."""
+    return hashlib.sha256("/".join(f"{path.name}/{path.stat().st_size}" for path in files).encode()).hexdigest()
 
 
 def _by_value(path: Path) -> list[tuple[int, int | str]]:

@@ -51,6 +51,7 @@ class HDF5Frames(FrameSource):
                 check_frame_shape(self.where, self.frame_shape)
                 self._unwritten = gaps(stored_ranges(found, self._axis), 0, self.count)
                 self._rows = HDF5Rows(found, self._axis)
+                self._packed_bytes = found.id.get_storage_size()
                 if self._file.swmr_mode:
                     self.cautions += (
                         f"{self.where}: the file is open for writing, or was left so: taking the {self.count} frames "
@@ -67,6 +68,10 @@ class HDF5Frames(FrameSource):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _sizes(self) -> list[object]:
+        """Return bytes of the file and of all packed frames together, which another frame alters, and their number."""
+        return [self.path.stat().st_size, self._packed_bytes, self.count]
 
     def written(self) -> list[tuple[int, int]]:
         """Return the ranges of frames that were written; see `FrameSource.written`."""
@@ -192,4 +197,4 @@ class FrameStack(HDF5Frames):
         return index, self._counts(index, self._row(index))
 
     def _layout(self) -> list[object]:
-        return [self.path.stat().st_size, self.count, self.dataset, str(self._rows.dtype.base), self.frame_shape]
+        return [*self._sizes(), self.dataset, str(self._rows.dtype.base), self.frame_shape]

@@ -1,6 +1,5 @@
 """Reading camera frames from PNG: a folder of files, one frame each."""
 
-import hashlib
 import os
 import struct
 import zlib
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from util.frames.folder import files_in
+from util.frames.folder import files_in, sizes_of
 from util.frames.source import FINGERPRINT_FRAMES, SMALLEST_FRAME, FrameSource, as_counts, check_frame_shape
 from util.runtime.errors import FrameError, InputError
 
@@ -82,8 +81,7 @@ class PngFrames(FrameSource):
             )
 
     def _layout(self) -> list[object]:
-        names = hashlib.sha256("/".join(path.name for path in self._files).encode()).hexdigest()
-        return ["PNG", names, self.count, self.frame_shape, str(self.dtype)]
+        return ["PNG", sizes_of(self._files), self.count, self.frame_shape, str(self.dtype)]
 
 
 def _look(path: Path) -> tuple[tuple[int, int], int]:

@@ -168,9 +168,10 @@ class FrameSource(ABC):
         return np.arange(start, stop)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256, as hex digits, of layout, count and up to 16 frames spread evenly over those written.
+        """Return the SHA-256, as hex digits, of layout, sizes and up to 16 frames spread evenly over those written.
 
-        It tells one run's file from another's in milliseconds; it does not prove that nobody has tampered with one.
+        It tells one run's file from another's in milliseconds, and a file of packed frames from the same with another
+        frame in it, whose size differs as a rule; it does not prove that nobody has tampered with one.
         """
         digest = hashlib.sha256(json.dumps(self._layout()).encode())
         for index in self.spread_out(FINGERPRINT_FRAMES):

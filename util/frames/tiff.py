@@ -1,6 +1,5 @@
 """Reading camera frames from TIFF: a file of many pages, or a folder of files."""
 
-import hashlib
 import itertools
 import logging
 import math
@@ -13,7 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from util.frames.folder import files_in
+from util.frames.folder import files_in, sizes_of
 from util.frames.source import (
     FINGERPRINT_FRAMES,
     SMALLEST_FRAME,
@@ -125,8 +124,7 @@ class TiffFrames(FrameSource):
         return f"{self._files[number]}: page {index - self._starts[number]} (frame {index})"
 
     def _layout(self) -> list[object]:
-        names = hashlib.sha256("/".join(path.name for path in self._files).encode()).hexdigest()
-        size = self._files[0].stat().st_size if len(self._files) == 1 else names
+        size = self._files[0].stat().st_size if len(self._files) == 1 else sizes_of(self._files)
         return ["TIFF", size, self.count, self.frame_shape, str(self.dtype)]
 
 
