@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from support.inputs import INPUTS
 
 _ALWAYS = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("quick", max_examples=60, derandomize=True, **_ALWAYS)
+settings.register_profile("quick", max_examples=12, derandomize=True, **_ALWAYS)
 settings.register_profile("long", max_examples=20_000, **_ALWAYS)
 if settings.get_current_profile_name() != "long":  # which the command line may have asked for
     settings.load_profile("quick")

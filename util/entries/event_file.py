@@ -19,7 +19,7 @@ from util.runtime.errors import InputError
 from util.runtime.hdf5 import describe, reading_hdf5
 from util.runtime.hdf5_names import datasets_of
 from util.runtime.hdf5_stored import check_stored
-from util.runtime.npz import Archive, ArrayError, opening_npz, read_header, read_rows
+from util.runtime.npz import Archive, ArrayError, map_npy, opening_npz, read_header, read_rows
 
 CHUNK_ROWS = 1_000_000
 CHUNK_BYTES = 4_000_000  # of text
@@ -195,10 +195,8 @@ def _of_parquet(path: Path) -> EventFile:
 
 def _of_npy(path: Path) -> EventFile:
     try:
-        with path.open("rb") as stream:
-            read_header(stream)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ArrayError, OSError, EOFError, ValueError) as error:
+        array = map_npy(path)
+    except ArrayError as error:
         raise damaged(path, error) from None
     return _of_array(path, str(path), lambda part: array[part], array.dtype, array.shape)
 

@@ -72,25 +72,29 @@ def read_rows(stream: IO[bytes], dtype: np.dtype[Any], rows: int) -> NDArray[Any
         return np.frombuffer(stream.read(rows * dtype.itemsize), dtype, rows)
 
 
-def read_npy(path: Path) -> NDArray[Any]:
-    """Read a file of one array, for which `util.runtime.input_file.check_file` was called.
+def map_npy(path: Path) -> NDArray[Any]:
+    """Map a file of one array, for which `util.runtime.input_file.check_file` was called, without reading it.
 
     Raises
     ------
     ArrayError
         It holds none, or not whole.
-    InputError
-        It is larger than this machine can hold.
     """
     with path.open("rb") as stream:
         header = read_header(stream)
-        check_fits(path, header.nbytes)
-        with _damage():
-            found = path.stat().st_size - stream.tell()
-            if found < header.nbytes:
-                raise ValueError(f"{found} bytes of {header.nbytes}")
-            stream.seek(0)
-            return np.lib.format.read_array(stream, allow_pickle=False)
+        found = path.stat().st_size - stream.tell()
+    if found < header.nbytes:
+        raise ArrayError(f"{found} bytes of {header.nbytes}")
+    with _damage():
+        mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """Read such a file; raise as `map_npy`, or InputError where it is larger than this machine can hold."""
+    mapped = map_npy(path)
+    check_fits(path, mapped.nbytes)
+    return np.array(mapped)
 
 
 class Archive:
