@@ -17,8 +17,8 @@ from util.runtime.errors import InputError
 def test_the_file_appears_only_when_it_is_whole(tmp_path):
     target = tmp_path / "new" / "folder" / "f.npz"
     with replacing(target) as temporary:
-        assert temporary.parent == target.parent
-        assert temporary.suffix == ".npz"
+        assert temporary.parent.parent == target.parent
+        assert temporary.name == "f.npz"
         temporary.write_text("whole")
         assert not target.exists()
     assert target.read_text() == "whole"
@@ -129,7 +129,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_file(
     with replacing(target) as temporary:
         temporary.write_text("whole")
     (left,) = set(tmp_path.iterdir()) - {target}
-    assert left.name.startswith(".f.x.")  # of another file
+    assert left.name.startswith(".f.x.h5.")  # of another file
 
 
 def test_what_a_living_process_is_writing_is_left_alone(tmp_path):
@@ -138,5 +138,5 @@ def test_what_a_living_process_is_writing_is_left_alone(tmp_path):
         (theirs,) = tmp_path.iterdir()
         with replacing(target) as temporary:
             temporary.write_text("ours")
-        assert theirs.read_text() == "half"
+        assert (theirs / "f.h5").read_text() == "half"
         program.kill()
