@@ -8,7 +8,6 @@ writes  DIR/NAME for each file it names that does not yet exist, whole and with 
 A partial download is resumed. The address is --base, else the manifest's.
 """
 
-import argparse
 import contextlib
 import hashlib
 import http.client
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options
+from util.runtime.options import Parser, as_options
 from util.training.released import Piece, ReleasedWeights, read_manifest
 
 _CHUNK = 1 << 20
@@ -102,9 +101,7 @@ def fetch_whole(base: str, file: ReleasedWeights, folder: Path) -> None:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="download_params.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("download_params.sh", __doc__)
     parser.add_argument("--param", type=Path, default=Path("param"), metavar="DIR")
     parser.add_argument("--base", default="", metavar="URL", help="address of the folder with the files")
     return as_options(Options, parser, vars(parser.parse_args(argv)))

@@ -7,7 +7,6 @@ writes  FILE: `Events`, one row per electron in the order of the frames, with th
         the root's attributes say of which frames, from which file and with which settings
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from util.finder.finder import EVENT
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
-from util.runtime.options import as_options
+from util.runtime.options import Parser, as_options
 
 EVENTS = "Events"
 UNITS = {
@@ -100,9 +99,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_events_h5.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_events_h5.sh", __doc__)
     parser.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder of final_START_STOP.npz")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
     parser.add_argument("--partial", action="store_true", help="write although shards are missing")

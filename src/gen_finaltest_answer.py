@@ -20,7 +20,6 @@ Nothing of the truth reaches the fit. The last line gives the distance, where it
 the mean distance of a fit to perfect hits of as many electrons.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -45,14 +44,12 @@ from util.report.answer_figures import draw_answer
 from util.report.diagnostic_figures import Measured, draw_all
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options
+from util.runtime.options import Parser, as_options
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_finaltest_answer.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_finaltest_answer.sh", __doc__)
     add_options(parser)
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 

@@ -12,7 +12,6 @@ the number of workers. A range with a frame that cannot be read gets no shard; t
 says so. Frames without an electron, and frames too bright to tell electrons apart, are counted and reported.
 """
 
-import argparse
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from util.frames.source import FrameSource
 from util.runtime import settings
 from util.runtime.errors import FrameError, InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import add_scheduler, as_options, number
+from util.runtime.options import Parser, add_scheduler, as_options, number
 
 SHARDS = 10  # over a whole file
 RANGES_NAMED = 8  # at most, in a message
@@ -65,9 +64,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_finaltest_npy.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_finaltest_npy.sh", __doc__)
     add = parser.add_argument
     add(
         "--finaltest", type=Path, required=True, metavar="FILE", help="camera frames: HDF5, TIFF, folder of TIFF or PNG"

@@ -8,7 +8,6 @@ writes  FOLDER/TASK_train.h5, FOLDER/TASK_valid.h5: `Patches` {Image, Kind, Offs
 The last frames are for validation, the others for training. An existing file made with the same settings is kept.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import get_args
 from src.spot_classifier.patch_file import TaskName, task_settings, write_patches
 from util.frames.course_file import FrameFile
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_gauss_data.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_gauss_data.sh", __doc__)
     add = parser.add_argument
     add("--finaltest", type=Path, required=True, metavar="FILE", help="training file of the first kind")
     add("--output", type=Path, required=True, metavar="FOLDER")

@@ -10,7 +10,6 @@ Files of kind 1 say which sphere is which, by their radii. Those of kind 2 do no
 without these, every sphere of the prior gets the ranges of all.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from tabulate import tabulate
 from util.report.ranges_figure import draw_ranges
 from util.runtime.errors import InputError, run_program
 from util.runtime.hdf5 import reading_hdf5
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.value_with_error import shorthand
 from util.simulation.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
 from util.simulation.truth_tables import GENERATED, TRUTH, read_table
@@ -126,9 +125,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_ranges.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_ranges.sh", __doc__)
     add = parser.add_argument
     add("--files", type=Path, nargs="+", required=True, metavar="FILE", help="training files of either kind")
     add("--output", type=Path, required=True, metavar="FILE", help="the prior, TOML")

@@ -11,7 +11,6 @@ writes  spectrum.h5: `Spectrum` and `Peaks` with errors, what they consist of, a
         FOLDER spectrum.csv, peaks.csv, and the figure spectrum.png and spectrum.pdf
 """
 
-import argparse
 import platform
 import sys
 from collections.abc import Sequence
@@ -41,7 +40,7 @@ from util.fit import map_data
 from util.report.spectrum_figure import draw_spectrum
 from util.runtime import settings
 from util.runtime.errors import run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.value_with_error import shorthand
 from util.spectrum.cautions import cautions
 from util.spectrum.energy import Calibration, CalibrationFile, read_calibration
@@ -89,9 +88,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_spectrum.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_spectrum.sh", __doc__)
     add = parser.add_argument
     add("--output", type=Path, required=True, metavar="FILE", help="spectrum.h5")
     add("--details", type=Path, metavar="FOLDER", help="figure and CSV")

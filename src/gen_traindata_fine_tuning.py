@@ -7,7 +7,6 @@ writes  DIR/fine_tuning.toml: the prior, about the answer, X times as wide as it
         DIR/traindata/fine_tuning_SEED.h5, DIR/validdata/fine_tuning_SEED.h5, as gen_traindata_pretraining does
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from src.network.sample_files import SetOptions, add_options, make_sets
 from util.answer.prior import prior_of_answer
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.training.priors import Prior, draw, write_prior
 
@@ -42,9 +41,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_traindata_fine_tuning.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_traindata_fine_tuning.sh", __doc__)
     parser.add_argument("--answer", type=Path, metavar="FILE", help="final.h5")
     parser.add_argument("--prior", type=Path, metavar="FILE", help="use this prior, whatever the answer")
     parser.add_argument(

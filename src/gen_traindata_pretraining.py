@@ -9,14 +9,13 @@ writes  DIR/traindata/pretraining_SEED.h5, DIR/validdata/pretraining_SEED.h5: `i
 The sets do not depend on the number of workers; existing sets made with the same settings are kept.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.network.sample_files import SetOptions, add_options, make_sets
 from util.runtime.errors import run_program
-from util.runtime.options import as_options
+from util.runtime.options import Parser, as_options
 from util.runtime.settings import load
 from util.training.priors import Prior
 
@@ -31,9 +30,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="gen_traindata_pretraining.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("gen_traindata_pretraining.sh", __doc__)
     parser.add_argument("--prior", type=Path, default=Path("param/pretraining.toml"), metavar="FILE")
     add_options(parser)
     return as_options(Options, parser, vars(parser.parse_args(argv)))

@@ -13,7 +13,6 @@ the H pixels of its column (axis 0; y or z). In pixels, the centre of the first 
 longer side of the camera is the screen. Where there is no column of frames, the events of each shard count as one.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from util.entries.event_columns import choose_columns
 from util.entries.event_file import open_events
 from util.entries.file_kind import fingerprint
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="import_events.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("import_events.sh", __doc__)
     add = parser.add_argument
     add("files", type=Path, nargs="+", metavar="FILE", help="the events")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards")

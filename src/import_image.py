@@ -10,7 +10,6 @@ How many counts an electron adds, and how much noise the camera, is learnt from 
 errors of a fit come out right. Pixels are square; the longer side of the image is the screen.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from util.entries.image_file import read_image
 from util.entries.noise_law import learn_noise
 from util.entries.polarisation_axis import fit_axes
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 _WHOLE = (0, 1)  # the range of frames that an image's shard is of
 
@@ -50,9 +49,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="import_image.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("import_image.sh", __doc__)
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="the image")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shard")

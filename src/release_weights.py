@@ -9,7 +9,6 @@ writes  param/FILE, with what a measurement will be judged by, how far readings 
         (`download_params.sh` joins them)
 """
 
-import argparse
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from src.network.weights import half, read_facts, read_weights
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.training.released import Manifest, Piece, ReleasedWeights, read_manifest
 
 PART_BYTES = 15_000_000
@@ -86,9 +85,7 @@ def release(source: Path, target: Path, samples: int) -> None:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="release_weights.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("release_weights.sh", __doc__)
     parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--manifest", type=Path, default=Path("param/weights.json"), metavar="FILE")
     parser.add_argument("--base", metavar="URL", help="where the files will be found (default: as before)")

@@ -6,7 +6,6 @@ reads   the notebook, which reads final.h5 ($ANSWER), $DATA_DIR and $PARAM_DIR
 writes  report.html: no scripts, images within, nothing loaded from anywhere
 """
 
-import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from util.answer.final_h5 import read_parameters
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.input_file import check_file
-from util.runtime.options import as_options
+from util.runtime.options import Parser, as_options
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 600  # for one cell
@@ -59,9 +58,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="report.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("report.sh", __doc__)
     parser.add_argument("--output", type=Path, required=True, help="report.html")
     parser.add_argument("--notebook", type=Path, default=ROOT / "final.ipynb", help="(default: final.ipynb)")
     return as_options(Options, parser, vars(parser.parse_args(argv)))

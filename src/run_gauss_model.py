@@ -10,7 +10,6 @@ writes  FOLDER/TASK.checkpoint.pt   all that is needed to resume, after each epo
 A run that was stopped resumes from its checkpoint, to the same result; --restart begins anew.
 """
 
-import argparse
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from src.network.device import DeviceChoice, choose_device
 from src.spot_classifier.patch_file import TaskName, task_settings
 from src.spot_classifier.training import train
 from util.runtime.errors import run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="run_gauss_model.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("run_gauss_model.sh", __doc__)
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="FOLDER", help="patches of gen_gauss_data.sh; weights go there too")
     add("--settings", type=Path, default=Path("param/gauss.toml"), metavar="FILE")

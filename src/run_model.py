@@ -26,7 +26,6 @@ are read. Each epoch sees all of a set of them, which --exchange N replaces afte
 --processes N share each step, through torchrun; settings are those of the whole step, so that N changes none of them.
 """
 
-import argparse
 import functools
 import sys
 from collections.abc import Sequence
@@ -48,7 +47,7 @@ from src.network.start import Plan
 from src.network.training_run import train_network
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.training.map_inversion import InputSettings
 from util.training.matrix_input import MatrixInput, NetworkInput
 from util.training.priors import Prior
@@ -136,9 +135,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="run_model.sh", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser("run_model.sh", __doc__)
     add = parser.add_argument
     add("--stage", choices=get_args(Stage), default="pretraining", help="(default %(default)s)")
     add("--param", type=Path, default=Path("param"), metavar="DIR", help="settings")

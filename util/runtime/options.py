@@ -2,15 +2,42 @@
 
 import argparse
 import dataclasses
+import difflib
 import math
+import re
 import typing
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
+
+
+class Parser(argparse.ArgumentParser):
+    """The options of a script: a fault of theirs is told in one line, and a misspelt one with those like it.
+
+    Parameters
+    ----------
+    script : str
+        As its user calls it.
+    description : str or None
+        Shown as it is by ``--help``: the program's docstring.
+    """
+
+    def __init__(self, script: str, description: str | None) -> None:
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog=script, description=description, formatter_class=formatter)
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2 and a line."""
+        known = [*self._option_string_actions]
+        named = set(re.findall(r"--[\w-]+", message))
+        meant = [like for name in named.difference(known) for like in difflib.get_close_matches(name, known, n=1)]
+        line = " ".join(message.removeprefix("argument ").splitlines())
+        hint = f"did you mean {meant[0]}? " if meant else ""
+        self.exit(2, f"error: {line}; {hint}{self.prog} --help tells all options\n")
 
 
 def number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], int | float]:
