@@ -19,6 +19,13 @@ WORKERS="${WORKERS:-$(nproc)}"       # processes on this machine
 SCHEDULER="${SCHEDULER:-}"           # address of a running Dask scheduler; empty: this machine
 NGPU="${NGPU:-}"                     # empty: all that are visible; 0: CPU
 SEED="${SEED:-0}"
+demand() { # NAME PATTERN WORDS: a setting's value
+    [[ "${!1}" =~ ^($2)$ ]] && return
+    echo "error: $1: expected $3, found '${!1}'; correct or unset it" >&2
+    exit 2
+}
+demand WORKERS '[1-9][0-9]*' "a number of processes of at least 1"
+demand NGPU '|all|[0-9]+' "a number of GPUs of at least 0"
 # Compiled functions are kept by the state of all modules that hold some: numba looks only at the file that a function
 # stands in, not at those that it calls.
 compiled="$(grep -rl --include="*.py" njit util src)" || {

@@ -67,7 +67,7 @@ def test_the_pages_hold_many_commands():
         "METHOD=resnet bash script/run_all.sh --spheres 1",
         "SCHEDULER=tcp://HOST:8786 exec bash script/start_workers.sh --death-timeout 60  # a comment",
         "nice .venv/bin/python -m benchmark.finder --frames 30",
-        ".venv/bin/python -m torch.distributed.run --nproc-per-node 2 -m src.run_model --epochs 60",
+        ".venv/bin/python -m torch.distributed.run --nproc-per-node 2 -m src run_model --epochs 60",
     ],
 )
 def test_a_sound_command_passes(line):
@@ -93,7 +93,7 @@ def test_a_sound_command_passes(line):
         (".venv/bin/python -m benchmark.chain", "benchmark.chain: no such module"),
         (".venv/bin/python -m benchmark.finder --frame 5", "--frame: no option of benchmark.finder"),
         (".venv/bin/python -m benchmark.finder --frames few", "expected an integer of at least 2, found 'few'"),
-        (".venv/bin/python -m torch.distributed.run -m src.run_model --epoch 6", "--epoch: no option of src.run_model"),
+        (".venv/bin/python -m torch.distributed.run -m src run_model --epoch 6", "--epoch: no option of src.run_model"),
         ("python -m benchmark.finder", "no program of this project"),
     ],
 )

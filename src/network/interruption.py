@@ -1,12 +1,11 @@
-"""SIGTERM and Ctrl-C: the first lets the epoch end and be kept, the second ends the process at once."""
+"""Signals to end, as Ctrl-C: the first lets the epoch end and be kept, the second ends the process at once."""
 
-import os
 import signal
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from util.runtime.signals import Ended, heard
 
 
 class Interruption:
@@ -22,9 +21,7 @@ class Interruption:
         self._say, self._caught, self._before = say, 0, dict[signal.Signals, signal.Handlers | object]()
 
     def __enter__(self) -> Self:
-        # A program that was started in the background ignores Ctrl-C, and must go on to do so.
-        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._note) for number in heard}
+        self._before = {number: signal.signal(number, self._note) for number in heard()}
         return self
 
     def __exit__(
@@ -47,14 +44,10 @@ class Interruption:
         return self._caught != 0
 
     def end(self) -> None:
-        """End this process as the signal would have, for what came after it to see; SIGTERM where another got one.
+        """End as the signal would have; as SIGTERM where another process got one.
 
         Raises
         ------
-        KeyboardInterrupt
-            It was Ctrl-C.
+        Ended
         """
-        if self._caught == signal.SIGINT:
-            raise KeyboardInterrupt
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
+        raise Ended(self._caught or signal.SIGTERM)

@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from util.runtime.errors import InputError
 from util.runtime.executor import available_cores
 from util.runtime.options import number
+from util.runtime.signals import Ended
 
 # What a node's own processes meet at; no port of a fixed number, on which two runs would collide.
 _HERE = "localhost:0"
@@ -103,20 +103,20 @@ def device_of(device: str, processes: int | None) -> torch.device:
 
 
 def torchrun_words(argv: Sequence[str], processes: int, options: LaunchOptions) -> list[str]:
-    """Return the command line of torchrun that starts `src.run_model` with `argv`."""
+    """Return the command line of torchrun that starts `run_model` with `argv`."""
     meeting = ["--nnodes", str(options.nodes), "--rdzv-backend", "c10d", "--rdzv-endpoint", options.rendezvous]
     where = ["--standalone"] if options.nodes == 1 else [*meeting, "--rdzv-id", "run_model"]
     how = ["--nproc-per-node", str(processes), "--max-restarts", str(options.max_restarts)]
-    return [*where, *how, "--shutdown_timeout", str(_PATIENCE_S), "-m", "src.run_model", *argv]
+    return [*where, *how, "--shutdown_timeout", str(_PATIENCE_S), "-m", "src", "run_model", *argv]
 
 
 def launch(argv: Sequence[str], processes: int, options: LaunchOptions) -> None:
-    """Run `src.run_model` in several processes, and end as the first of them that failed, or as a signal demands.
+    """Run `run_model` in several processes, and end as the first of them that failed, or as a signal demands.
 
     Raises
     ------
-    KeyboardInterrupt
-        Ctrl-C; the processes have kept their epoch.
+    Ended
+        A signal came; the processes have kept their epoch.
     """
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -128,10 +128,7 @@ def launch(argv: Sequence[str], processes: int, options: LaunchOptions) -> None:
     try:
         run.run(run.parse_args(torchrun_words(argv, processes, options)))
     except SignalException as error:
-        if error.sigval == signal.SIGINT:
-            raise KeyboardInterrupt from None
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
+        raise Ended(error.sigval) from None
     except ChildFailedError as error:
         status = error.get_first_failure()[1].exitcode
         sys.exit(status if status > 0 else 128 - status)

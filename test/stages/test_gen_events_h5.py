@@ -93,7 +93,7 @@ def test_shards_without_events_or_without_a_field_are_refused_and_nothing_is_lef
 
 
 def test_a_full_disk_ends_in_one_line_and_leaves_nothing(shards, tmp_path):
-    argv = ["-m", "src.gen_events_h5", "--shards", str(shards[0]), "--output", str(tmp_path / "events.h5")]
+    argv = ["-m", "src", "gen_events_h5", "--shards", str(shards[0]), "--output", str(tmp_path / "events.h5")]
     done = subprocess.run(
         [sys.executable, "-W", "error", *argv],
         cwd=ROOT,

@@ -81,7 +81,7 @@ def test_shards_of_another_file_than_finaltest_are_refused(run_folder, simulated
 
 
 def start(*options, **how):
-    argv = [sys.executable, "-W", "error", "-m", "src.gen_finaltest_answer", *options]
+    argv = [sys.executable, "-W", "error", "-m", "src", "gen_finaltest_answer", *options]
     return subprocess.run([str(word) for word in argv], cwd=ROOT, capture_output=True, text=True, timeout=60, **how)
 
 

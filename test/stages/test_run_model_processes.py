@@ -29,7 +29,7 @@ def begin(folder, *options, threads=1):
     """Start a training of its own, as a user does who names the number of processes."""
     inherited = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "WORLD_SIZE")}
     words = ["--param", PARAM, "--data", folder, *SMALL, *options]
-    return start([sys.executable, "-m", "src.run_model", *words], env=inherited | {"OMP_NUM_THREADS": str(threads)})
+    return start([sys.executable, "-m", "src", "run_model", *words], env=inherited | {"OMP_NUM_THREADS": str(threads)})
 
 
 def ended(program):
@@ -97,7 +97,7 @@ def test_sigterm_ends_two_processes_after_their_epoch_and_they_resume_to_the_sam
     wait_until(lambda: (tmp_path / "train_loss" / "pretraining.jsonl").exists(), seconds=300)
     program.send_signal(signal.SIGTERM)
     status, stdout, _ = ended(program)
-    assert status == -signal.SIGTERM and "ends after this epoch" in stdout
+    assert status == 128 + signal.SIGTERM and "ends after this epoch" in stdout
     assert 0 < saved(tmp_path / CHECKPOINT)[1].epoch < 3
     assert ended(begin(tmp_path, *TWO, "--processes", 2))[0] == 0
     (one, facts), (other, told) = saved(tmp_path / CHECKPOINT), saved(two_nodes / CHECKPOINT)
@@ -164,7 +164,7 @@ def test_one_node_meets_at_a_port_of_its_own_and_several_where_they_are_told():
     words = launch.torchrun_words(["--epochs", "3"], 4, here)
     assert "--standalone" in words and "--rdzv-endpoint" not in words
     assert words[words.index("--max-restarts") + 1] == "2" and words[words.index("--nproc-per-node") + 1] == "4"
-    assert words[-4:] == ["-m", "src.run_model", "--epochs", "3"]
+    assert words[-5:] == ["-m", "src", "run_model", "--epochs", "3"]
     there = launch.LaunchOptions(None, 2, "node1:29500", 0)
     words = launch.torchrun_words([], 4, there)
     assert "--standalone" not in words and words[words.index("--rdzv-endpoint") + 1] == "node1:29500"

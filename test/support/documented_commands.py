@@ -109,7 +109,7 @@ def launched_by(name, settings):
     text = script_text(name)
     if further := re.search(r'bash script/(\w+\.sh) "\$@"', text):
         return launched_by(further[1], settings)
-    launch = re.search(r"-m (src\.\w+|dask \w+|pytest)(.*)", text)
+    launch = re.search(r"-m (src \w+|dask \w+|pytest)(.*)", text)
     if launch is None:
         return None, []
     values = default_settings() | {"device": "auto"} | settings
@@ -118,7 +118,7 @@ def launched_by(name, settings):
         return values.get(match[1]) or match[2] or "x"
 
     given = re.sub(r'"\$\{\w+\[@\]\}"', "", launch[2]).partition('"$@"')[0]
-    return launch[1], shlex.split(re.sub(r"\$\{?(\w+)(?::-([^}]*))?\}?", value, given))
+    return launch[1].replace("src ", "src."), shlex.split(re.sub(r"\$\{?(\w+)(?::-([^}]*))?\}?", value, given))
 
 
 class Parsed(Exception):
@@ -161,7 +161,7 @@ def options_of(module):
 @functools.cache
 def every_option():
     programs = [*(ROOT / "src").glob("*.py"), *(ROOT / "benchmark").glob("*.py")]
-    modules = [f"{path.parent.name}.{path.stem}" for path in programs if path.stem != "__init__"]
+    modules = [f"{path.parent.name}.{path.stem}" for path in programs if not path.stem.startswith("__")]
     return set().union(*map(options_of, ["pytest", *modules]))
 
 
@@ -183,6 +183,8 @@ def faults_of(command):
         known, fixed = every_setting(), []
         while "-m" in given:  # torchrun is told of another
             module, *given = given[given.index("-m") + 1 :]
+        if module == "src":
+            module, *given = [f"src.{given[0]}", *given[1:]]
         if module == "pip":
             return []
         if not (ROOT / f"{module.replace('.', '/')}.py").exists():

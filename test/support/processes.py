@@ -10,7 +10,7 @@ from support import ROOT
 
 def stage(module, *options):
     """Return the command that runs a stage with warnings as errors."""
-    return [sys.executable, "-W", "error", "-m", f"src.{module}", *options]
+    return [sys.executable, "-W", "error", "-m", "src", module, *options]
 
 
 def start(command, **how):

@@ -64,9 +64,9 @@ def call_here(project, script, *options, cwd, **environment):
     try:
         with contextlib.redirect_stdout(printed):
             for program in programs:
-                m, module, *words = program.removesuffix("\0").split("\0")
-                assert m == "-m"
-                importlib.import_module(module).main(words)
+                *entry, name, words = program.removesuffix("\0").split("\0", 3)
+                assert entry == ["-m", "src"]
+                importlib.import_module(f"src.{name}").main(words.split("\0"))
     finally:
         os.chdir(before)
     return printed.getvalue()

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from util.runtime.signals import Ended, heard
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -146,25 +148,26 @@ class _Pool(ProcessPoolExecutor, WorkerPool):
 
 @contextmanager
 def _interrupt_postponed() -> Iterator[None]:
-    """Start processes undisturbed by Ctrl-C, which reaches every process of the terminal.
+    """Start processes undisturbed by signals to end, of which Ctrl-C reaches every process of the terminal.
 
-    Here it is raised at the end, when the pool is complete and can be closed. Processes started meanwhile begin with it
-    blocked, so that none ends in a traceback before it is ready to handle it.
+    Here they are raised at the end, when the pool is complete and can be closed. Processes started meanwhile begin with
+    Ctrl-C blocked, so that none ends in a traceback before it is ready to handle it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came: list[int] = []
     # Blocking alone is not enough: other threads of this process, such as those of BLAS, may still take the signal.
-    usual = signal.signal(signal.SIGINT, lambda signum, _frame: came.append(signum))
+    usual = {number: signal.signal(number, lambda signum, _frame: came.append(signum)) for number in heard()}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
     if came:
-        raise KeyboardInterrupt
+        raise Ended(came[0])
 
 
 # State of a worker process.
