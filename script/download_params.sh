@@ -4,4 +4,4 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src download_params --param "$PARAM_DIR" --base "${PARAMS_URL:-}" "$@"
+stage download_params --param "$PARAM_DIR" --base "${PARAMS_URL:-}" "$@"

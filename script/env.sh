@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Settings of every stage, each taken from the environment where it is set there. Sourced from the repository's root.
 
+# Else the shell goes on where Ctrl-C comes while a command of this file runs to its end.
+trap 'exit 130' INT
+
 # A relative path that the user set is meant from where they called the script, not from the root.
 from_caller() { case "$1" in /*) echo "$1" ;; *) echo "$OLDPWD/$1" ;; esac; }
 
@@ -43,3 +46,11 @@ PYTHON="$PWD/.venv/bin/python"
 [[ -x "$PYTHON" ]] || PYTHON=python3
 
 export DATA_DIR FINALTEST ANSWER PARAM_DIR NETWORK METHOD WORKERS SCHEDULER NGPU SEED PYTHON
+
+# Run a program of src/ in place of this shell. Ctrl-C waits until it is ready for it, where this system's env can see
+# to that: while Python itself begins it would end in a traceback.
+stage() {
+    local waiting=(env --block-signal=INT)
+    "${waiting[@]}" true 2>/dev/null || waiting=()
+    exec "${waiting[@]}" "$PYTHON" -m src "$@"
+}

@@ -5,4 +5,4 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_events_h5 --shards "$DATA_DIR/finaltest_npy" --output "$DATA_DIR/events.h5" "$@"
+stage gen_events_h5 --shards "$DATA_DIR/finaltest_npy" --output "$DATA_DIR/events.h5" "$@"

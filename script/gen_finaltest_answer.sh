@@ -6,6 +6,6 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_finaltest_answer --shards "$DATA_DIR/finaltest_npy" --finaltest "$FINALTEST" \
+stage gen_finaltest_answer --shards "$DATA_DIR/finaltest_npy" --finaltest "$FINALTEST" \
     --output "$ANSWER" --method "$METHOD" --network "$NETWORK" --details "$DATA_DIR/figures" \
     --phosphor "$PARAM_DIR/phosphor.toml" --finder "$PARAM_DIR/finder.toml" --workers "$WORKERS" "$@"

@@ -5,6 +5,6 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_finaltest_npy --finaltest "$FINALTEST" --output "$DATA_DIR/finaltest_npy" \
+stage gen_finaltest_npy --finaltest "$FINALTEST" --output "$DATA_DIR/finaltest_npy" \
     --phosphor "$PARAM_DIR/phosphor.toml" --finder "$PARAM_DIR/finder.toml" --workers "$WORKERS" \
     --scheduler "$SCHEDULER" "$@"

@@ -5,5 +5,5 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_gauss_data --finaltest "$FINALTEST" --output "$DATA_DIR/gauss" \
+stage gen_gauss_data --finaltest "$FINALTEST" --output "$DATA_DIR/gauss" \
     --settings "$PARAM_DIR/gauss.toml" --seed "$SEED" "$@"

@@ -5,4 +5,4 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_ranges --files "$FINALTEST" --output "$DATA_DIR/ranges.toml" --figures "$DATA_DIR/figures" "$@"
+stage gen_ranges --files "$FINALTEST" --output "$DATA_DIR/ranges.toml" --figures "$DATA_DIR/figures" "$@"

@@ -5,5 +5,5 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_spectrum --shards "$DATA_DIR/finaltest_npy" --output "$DATA_DIR/spectrum.h5" \
+stage gen_spectrum --shards "$DATA_DIR/finaltest_npy" --output "$DATA_DIR/spectrum.h5" \
     --details "$DATA_DIR/figures" --seed "$SEED" "$@"

@@ -5,5 +5,5 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_traindata_fine_tuning --data "$DATA_DIR" --input "$PARAM_DIR/network_input.toml" \
+stage gen_traindata_fine_tuning --data "$DATA_DIR" --input "$PARAM_DIR/network_input.toml" \
     --answer "$ANSWER" --seed "$SEED" --workers "$WORKERS" "$@"

@@ -5,5 +5,5 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src gen_traindata_pretraining --data "$DATA_DIR" --input "$PARAM_DIR/network_input.toml" \
+stage gen_traindata_pretraining --data "$DATA_DIR" --input "$PARAM_DIR/network_input.toml" \
     --prior "$PARAM_DIR/pretraining.toml" --seed "$SEED" --workers "$WORKERS" "$@"

@@ -5,4 +5,4 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src import_image --output "$DATA_DIR/finaltest_npy" "$@"
+stage import_image --output "$DATA_DIR/finaltest_npy" "$@"

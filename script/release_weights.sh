@@ -5,4 +5,4 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src release_weights --manifest "$PARAM_DIR/weights.json" --weights "$DATA_DIR"/network/*.weights.pt "$@"
+stage release_weights --manifest "$PARAM_DIR/weights.json" --weights "$DATA_DIR"/network/*.weights.pt "$@"

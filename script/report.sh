@@ -6,4 +6,4 @@ CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 source script/env.sh
 REPORT="$(from_caller "${REPORT:-$PWD/report.html}")"
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" # so that the notebook finds this project
-exec "$PYTHON" -m src report --output "$REPORT" "$@"
+stage report --output "$REPORT" "$@"

@@ -7,5 +7,5 @@ CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 source script/env.sh
 device=auto
 [[ "$NGPU" != 0 ]] || device=cpu
-exec "$PYTHON" -m src run_gauss_model --data "$DATA_DIR/gauss" --settings "$PARAM_DIR/gauss.toml" --device "$device" \
+stage run_gauss_model --data "$DATA_DIR/gauss" --settings "$PARAM_DIR/gauss.toml" --device "$device" \
     --seed "$SEED" "$@"

@@ -6,5 +6,5 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src run_model --param "$PARAM_DIR" --data "$DATA_DIR" --seed "$SEED" --processes "${NGPU:-all}" \
+stage run_model --param "$PARAM_DIR" --data "$DATA_DIR" --seed "$SEED" --processes "${NGPU:-all}" \
     --nodes "${NNODES:-1}" --rendezvous "${MASTER_ADDR:-localhost}:${MASTER_PORT:-0}" "$@"

@@ -5,7 +5,7 @@ set -euo pipefail
 CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
-exec "$PYTHON" -m src simulate_finaltest --output "$FINALTEST" \
+stage simulate_finaltest --output "$FINALTEST" \
     --experiment "$PARAM_DIR/experiment.toml" --phosphor "$PARAM_DIR/phosphor.toml" \
     --prior "$PARAM_DIR/pretraining.toml" \
     --seed "$SEED" --workers "$WORKERS" --scheduler "$SCHEDULER" "$@"

@@ -8,22 +8,25 @@ writes  DIR/NAME for each file it names that does not yet exist, whole and with 
 A partial download is resumed. The address is --base, else the manifest's.
 """
 
-import contextlib
 import hashlib
 import http.client
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from util.runtime.atomic_file import replacing
+from util.runtime.atomic_file import replacing, resuming
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options
 from util.training.released import Piece, ReleasedWeights, read_manifest
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60
+# What PyTorch's files, and so their first parts, begin with.
+_ZIP, _FIRST = b"PK\x03\x04", (".pt", ".000")
 
 
 @dataclass(frozen=True)
@@ -49,36 +52,52 @@ def fetch(base: str, piece: Piece, path: Path) -> None:
     Raises
     ------
     InputError
-        It cannot be fetched, or is not what the manifest says; a wrong one is not kept.
+        It cannot be fetched, or is not what the manifest says; a wrong one is not kept, nor the start of one.
     """
     url = f"{base.rstrip('/')}/{piece.name}"
     partial = path.with_name(f"{path.name}.download")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    have = partial.stat().st_size if partial.exists() else 0
-    if have > piece.bytes:
-        partial.unlink()
-        have = 0
-    try:
+    with resuming(partial) as file:
+        have = file.seek(0, os.SEEK_END)
+        if have > piece.bytes:
+            have = file.truncate(0)
+        try:
+            if have < piece.bytes:
+                have = _receive(url, file, have, piece)
+            if have == piece.bytes and not is_whole(partial, piece):
+                raise _Wrong(f"expected SHA-256 {piece.sha256}, found another")
+        except _Wrong as error:
+            partial.unlink()
+            raise InputError(f"{url}: {error}, which was not kept; check the address or the manifest") from None
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise InputError(f"{url}: cannot be fetched ({reason}); check the address, or run again to go on") from None
         if have < piece.bytes:
-            request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-            with contextlib.ExitStack() as stack:
-                answer = stack.enter_context(urllib.request.urlopen(request, timeout=_TIMEOUT_S))
-                # A server that knows no ranges sends the whole file.
-                file = stack.enter_context(partial.open("ab" if answer.status == 206 else "wb"))
-                while some := answer.read(_CHUNK):
-                    file.write(some)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise InputError(f"{url}: cannot be fetched ({reason}); check the address, or run again to go on") from None
-    if partial.stat().st_size < piece.bytes:
-        raise InputError(f"{url}: expected {piece.bytes} bytes, found {partial.stat().st_size}; run again to go on")
-    if not is_whole(partial, piece):
-        partial.unlink()
-        raise InputError(
-            f"{url}: expected SHA-256 {piece.sha256}, found another, which was not kept; "
-            "check the address or the manifest"
-        )
-    partial.replace(path)
+            raise InputError(f"{url}: expected {piece.bytes} bytes, found {have}; run again to go on")
+        partial.replace(path)
+
+
+class _Wrong(Exception):
+    """What a server sends is not the file."""
+
+
+def _receive(url: str, file: BinaryIO, have: int, piece: Piece) -> int:
+    """Add to the first `have` bytes of a file what a server sends of the rest; return how many there are then."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+        if answer.status != 206:  # a server that knows no ranges sends the whole file
+            have = file.truncate(0)
+        told = answer.headers.get("Content-Length")
+        if told is not None and have + int(told) != piece.bytes:
+            raise _Wrong(f"expected {piece.bytes} bytes, found {have + int(told)}")
+        while some := answer.read(_CHUNK):
+            if not have and piece.name.endswith(_FIRST) and not some.startswith(_ZIP):
+                raise _Wrong(f"expected a file of weights, found one that begins with {some[:16]!r}")
+            have += len(some)
+            if have > piece.bytes:
+                raise _Wrong(f"expected {piece.bytes} bytes, found more")
+            file.write(some)
+    file.flush()
+    return have
 
 
 def fetch_whole(base: str, file: ReleasedWeights, folder: Path) -> None:

@@ -66,7 +66,11 @@ def test_bad_input_ends_a_script_with_status_two_and_one_line(tmp_path, script, 
     ("script", "environment", "message"),
     [
         ("simulate_finaltest.sh", {"SEED": "-1"}, "--seed"),
-        ("gen_finaltest_npy.sh", {"WORKERS": "0"}, "error: WORKERS: expected a number of processes of at least 1, found '0'"),
+        (
+            "gen_finaltest_npy.sh",
+            {"WORKERS": "0"},
+            "error: WORKERS: expected a number of processes of at least 1, found '0'",
+        ),
         ("gen_finaltest_answer.sh", {"METHOD": "guess"}, "--method: invalid choice: 'guess'"),
         ("simulate_finaltest.sh", {"PARAM_DIR": "nowhere"}, "nowhere/experiment.toml: no such settings file"),
         ("gen_finaltest_npy.sh", {"PARAM_DIR": "nowhere"}, "nowhere/phosphor.toml: no such settings file"),

@@ -18,6 +18,8 @@ from support.scripts import SCRIPTS
 # Words of the shell, and programs that are not the project's.
 SHELL = {"do", "exec", "export", "nice", "time"}
 OTHERS = {"apt-get", "cd", "done", "for", "git", "sbatch", "unset"}
+# Programs whose options are those of another.
+OWNED = {"start_scheduler": "dask scheduler", "start_workers": "dask worker", "pytest": "pytest"}
 LIBRARY_SETTINGS = {"OMP_NUM_THREADS"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -109,7 +111,7 @@ def launched_by(name, settings):
     text = script_text(name)
     if further := re.search(r'bash script/(\w+\.sh) "\$@"', text):
         return launched_by(further[1], settings)
-    launch = re.search(r"-m (src \w+|dask \w+|pytest)(.*)", text)
+    launch = re.search(r"(?:^stage|-m (?=pytest)) ?(\w+)(.*)", text, re.MULTILINE)
     if launch is None:
         return None, []
     values = default_settings() | {"device": "auto"} | settings
@@ -118,7 +120,7 @@ def launched_by(name, settings):
         return values.get(match[1]) or match[2] or "x"
 
     given = re.sub(r'"\$\{\w+\[@\]\}"', "", launch[2]).partition('"$@"')[0]
-    return launch[1].replace("src ", "src."), shlex.split(re.sub(r"\$\{?(\w+)(?::-([^}]*))?\}?", value, given))
+    return OWNED.get(launch[1], f"src.{launch[1]}"), shlex.split(re.sub(r"\$\{?(\w+)(?::-([^}]*))?\}?", value, given))
 
 
 class Parsed(Exception):

@@ -124,22 +124,24 @@ def resuming(partial: Path) -> Iterator[BinaryIO]:
     InputError
         It cannot be written, is a link, which is never followed, or another process is writing it.
     """
+    # Not blocking: a pipe in its place would be waited for.
+    how = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         partial.parent.mkdir(parents=True, exist_ok=True)
-        # Not blocking: a pipe in its place would be waited for.
-        how = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        file = os.fdopen(os.open(partial, how, 0o666), "a+b")
+        with os.fdopen(os.open(partial, how, 0o666), "a+b") as file:
+            _lock_alone(file, partial)
+            yield file
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise InputError(
-                f"{partial}: expected a file, found a symbolic link, which is not followed; remove it"
-            ) from None
+            raise InputError(f"{partial}: expected a file, found a symbolic link; remove it") from None
+        if error.filename not in (None, str(partial), str(partial.parent)):
+            raise
         raise _unwritable(partial, error) from None
-    with file:
+
+
+def _lock_alone(file: BinaryIO, path: Path) -> None:
+    with suppress(OSError):  # a disk without locks
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{partial}: another process is writing it; wait for that one") from None
-        except OSError:
-            pass  # a disk without locks
-        yield file
+            raise InputError(f"{path}: another process is writing it; wait for that one") from None

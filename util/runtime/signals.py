@@ -47,6 +47,7 @@ def raised() -> Iterator[None]:
 
     sys.unraisablehook = raise_again
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see script/env.sh
         yield
     finally:
         sys.unraisablehook = usual

@@ -1,5 +1,6 @@
 """The manifest of released weights, param/weights.json."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,14 @@ class ReleasedWeights(TrainingFacts, Piece):
     validation_distance: float
     hours: float
     parts: tuple[Piece, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.name.endswith(".pt"):
+            raise ValueError(f"expected the name of a file of weights, NAME.pt, found {self.name!r}")
+        strange = [part.name for part in self.parts if not re.fullmatch(re.escape(self.name) + r"\.\d{3}", part.name)]
+        if strange:
+            raise ValueError(f"expected parts {self.name}.000 .., found {strange[0]!r}")
 
 
 @dataclass(frozen=True)
