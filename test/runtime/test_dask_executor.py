@@ -1,12 +1,9 @@
 """Stages on a real Dask scheduler and two worker processes: the same bytes, whatever becomes of a worker."""
 
 import os
-import re
 import shutil
 import signal
-import subprocess
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,61 +11,16 @@ from distributed import Client
 
 from src import gen_finaltest_npy, simulate_finaltest
 from support import ROOT
+from support.clusters import address_in, begin, end, running_scheduler, running_workers
 from support.frames import make_frames
 from support.param import EXPERIMENT, FINDER
-from support.processes import contents, messages, stage, start, wait_until
+from support.processes import contents, messages, stage, wait_until
 from util.frames.course_file import FrameFile
 from util.runtime import dask_executor
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import map_in_order, open_executor
 
 pytestmark = pytest.mark.slow
-
-
-def begin(command, **environment):
-    return start(command, env=os.environ | {"DASK_LOGGING__DISTRIBUTED": "warning"} | environment)
-
-
-def end(program):
-    """End a program and all that it started."""
-    with program:
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGTERM)
-        try:
-            program.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(program.pid, signal.SIGKILL)
-
-
-def address_in(told):
-    """Wait for the file in which a scheduler tells its address, and give that."""
-    wait_until(lambda: told.exists() and re.search(r'"address": "[^"]+"', told.read_text()))
-    return re.search(r'"address": "([^"]+)"', told.read_text())[1]
-
-
-@contextmanager
-def running_scheduler(folder):
-    """Start a scheduler as a user would; give its process and address."""
-    told = folder / "scheduler.json"
-    options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", told]
-    program = begin(["bash", "script/start_scheduler.sh", *options])
-    try:
-        yield program, address_in(told)
-    finally:
-        end(program)
-
-
-@contextmanager
-def running_workers(address, folder, count):
-    """Start workers as a user would."""
-    options = ["--host", "127.0.0.1", "--no-dashboard", "--local-directory", folder, "--death-timeout", 60]
-    program = begin(["bash", "script/start_workers.sh", *options], SCHEDULER=address, WORKERS=str(count))
-    try:
-        with Client(address, set_as_default=False) as client:
-            client.wait_for_workers(count, timeout=60)
-        yield
-    finally:
-        end(program)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +195,7 @@ def test_simulated_frames_are_the_same_from_any_machine_and_survive_the_death_of
     simulate_finaltest.main([str(word) for word in ["--output", tmp_path / "here.h5", *small, "--workers", 1]])
     program = begin(stage("simulate_finaltest", "--output", tmp_path / "there.h5", *small, "--scheduler", workers))
     size = (tmp_path / "here.h5").stat().st_size
-    wait_until(lambda: any(path.stat().st_size > size / 10 for path in tmp_path.glob(".there*")))
+    wait_until(lambda: any(path.stat().st_size > size / 10 for path in tmp_path.glob(".there*/*")))
     victim = pids(workers)[0]
     assert not (tmp_path / "there.h5").exists()
     os.kill(victim, signal.SIGKILL)

@@ -19,7 +19,7 @@ def saved_figures(*, whole=True):
     save = Figure.savefig
 
     def saved(figure, path, **options):
-        figures[Path(path).name.split(".")[1]] = figure  # .NAME.PROCESS.partial.png, until it is whole
+        figures[Path(path).stem] = figure
         if whole:
             save(figure, path, **options)
         else:

@@ -23,6 +23,7 @@ from distributed.client import VersionsDict
 from distributed.comm import CommClosedError, parse_address, parse_host_port
 from distributed.comm.registry import get_backend
 from distributed.scheduler import KilledWorker
+from distributed.security import Security
 from distributed.versions import VersionMismatchWarning
 
 from util.runtime.errors import InputError
@@ -161,6 +162,8 @@ def _connect(address: str) -> Client:
         scheme, place = parse_address(address, strict=True)
         get_backend(scheme)
         parse_host_port(place)
+        if scheme == "tls" and Security().get_connection_args("client")["ssl_context"] is None:
+            raise ValueError("it asks for keys, and Dask's settings name none: see doc/cluster.md")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VersionMismatchWarning)  # _check_workers reports it in our own words
             return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)

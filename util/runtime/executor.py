@@ -17,6 +17,8 @@ from util.runtime.signals import Ended, heard
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_OF_A_TERMINAL = {signal.SIGINT, signal.SIGHUP}
+
 
 class WorkerPool(Executor, ABC):
     """An executor that knows how many calls it runs at a time."""
@@ -67,7 +69,8 @@ def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = 
         yield _InProcess()
         return
     before = set(multiprocessing.active_children())
-    executor = _Pool(workers)
+    with _interrupt_postponed():
+        executor = _Pool(workers)
     try:
         with _interrupt_postponed():
             executor.submit(os.getpid)
@@ -151,7 +154,8 @@ def _interrupt_postponed() -> Iterator[None]:
     """Start processes undisturbed by signals to end, of which Ctrl-C reaches every process of the terminal.
 
     Here they are raised at the end, when the pool is complete and can be closed. Processes started meanwhile begin with
-    Ctrl-C blocked, so that none ends in a traceback before it is ready to handle it.
+    those of a terminal blocked: no worker ends in a traceback before it is ready, and Python's tracker of semaphores,
+    which knows nothing of a terminal that is closed, ends after all others.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -159,7 +163,7 @@ def _interrupt_postponed() -> Iterator[None]:
     came: list[int] = []
     # Blocking alone is not enough: other threads of this process, such as those of BLAS, may still take the signal.
     usual = {number: signal.signal(number, lambda signum, _frame: came.append(signum)) for number in heard()}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_TERMINAL)
     try:
         yield
     finally:
@@ -196,7 +200,7 @@ def _stop(_signum: int, _frame: object) -> None:
 
 def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, _stop)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_A_TERMINAL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
