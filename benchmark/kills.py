@@ -35,7 +35,7 @@ VICTIMS = ("program", "worker", "all")
 STAGES = {
     "simulation": ("simulate_finaltest.sh", "--frames", "200", "--frame-shape", "128", "128", "--electrons", "8", "8"),
     "search": ("gen_finaltest_npy.sh", "--block", "5"),
-    "answer": ("gen_finaltest_answer.sh", "--bias", "40"),
+    "answer": ("gen_finaltest_answer.sh", "--bias", "400"),
     "training": (
         *("run_model.sh", "--arch", "resnet18", "--batch", "4", "--epochs", "3", "--epoch-samples", "8"),
         *("--validation", "4", "--first-samples", "100"),

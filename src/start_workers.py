@@ -19,8 +19,8 @@ from util.runtime.errors import InputError, run_program
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run workers until they are ended."""
-    scheduler, *words = sys.argv[1:] if argv is None else argv
-    if "--help" in words:
+    scheduler, *words = argv = sys.argv[1:] if argv is None else argv
+    if "--help" in argv:
         run_dask("start_workers.sh", dask_worker, ["--help"])
         return
     try:

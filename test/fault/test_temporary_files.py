@@ -6,6 +6,10 @@ import os
 
 import pytest
 
+from src import gen_finaltest_npy
+from support.frames import make_frames
+from support.param import FINDER
+from support.processes import contents, stage, start
 from util.runtime import atomic_file
 from util.runtime.atomic_file import replacing, resuming
 from util.runtime.errors import InputError
@@ -126,3 +130,15 @@ def test_two_processes_do_not_resume_one_file_at_once(tmp_path):
 def test_a_disk_that_fills_up_while_a_file_is_resumed_is_told_with_its_name(tmp_path):
     with pytest.raises(InputError, match=r"f: cannot be written \(No space left"), resuming(tmp_path / "f"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.slow
+def test_two_searches_into_one_folder_make_the_shards_of_one(tmp_path):
+    path = make_frames(tmp_path, 120)
+    search = ["--finaltest", path, *FINDER, "--shard-count", 4, "--workers", 1]
+    begun = [start(stage("gen_finaltest_npy", *search, "--output", tmp_path / "both")) for _ in range(2)]
+    gen_finaltest_npy.main([str(word) for word in [*search, "--output", tmp_path / "one"]])
+    for program in begun:
+        _, stderr = program.communicate(timeout=120)
+        assert program.returncode == 0, stderr
+    assert contents(tmp_path / "both") == contents(tmp_path / "one")

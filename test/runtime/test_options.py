@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 
 def test_a_number_within_its_range_is_read_as_its_kind():
@@ -36,7 +36,7 @@ class Options:
 
 
 def options(*argv):
-    parser = argparse.ArgumentParser()
+    parser = Parser("some.sh", "What it does.")
     parser.add_argument("--name")
     parser.add_argument("--first-frame", type=int, default=0)
     parser.add_argument("--radii", type=float, nargs="+")
@@ -55,4 +55,22 @@ def test_options_that_contradict_each_other_end_with_status_two_and_a_sentence(c
     with pytest.raises(SystemExit) as ended:
         options("--name", "all", "--first-frame", "3")
     assert ended.value.code == 2
-    assert capsys.readouterr().err.endswith("error: --first-frame contradicts --name all; leave it out\n")
+    said = capsys.readouterr().err
+    assert said == "error: --first-frame contradicts --name all; leave it out; some.sh --help tells all options\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("--first-frame", "a"), "--first-frame: invalid int value: 'a'; some.sh"),
+        (("--firstframe", "3"), "unrecognized arguments: --firstframe 3; did you mean --first-frame? some.sh"),
+        (("--zzz",), "unrecognized arguments: --zzz; some.sh"),
+        (("--name",), "--name: expected one argument; some.sh"),
+        (("a\nb",), "unrecognized arguments: a b; some.sh"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line_with_the_one_that_is_like_it(capsys, argv, said):
+    with pytest.raises(SystemExit) as ended:
+        options(*argv)
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", f"error: {said} --help tells all options\n")

@@ -20,7 +20,7 @@ SHELL = {"do", "exec", "export", "nice", "time"}
 OTHERS = {"apt-get", "cd", "done", "for", "git", "sbatch", "unset"}
 # Programs whose options are those of another.
 OWNED = {"start_scheduler": "dask scheduler", "start_workers": "dask worker", "pytest": "pytest"}
-LIBRARY_SETTINGS = {"OMP_NUM_THREADS"}
+LIBRARY_SETTINGS = {"OMP_NUM_THREADS", "DASK_CONFIG", "PYTHONWARNINGS"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SETTING = re.compile(r"([A-Z_]+)=(.*)", re.DOTALL)
@@ -163,7 +163,9 @@ def options_of(module):
 @functools.cache
 def every_option():
     programs = [*(ROOT / "src").glob("*.py"), *(ROOT / "benchmark").glob("*.py")]
-    modules = [f"{path.parent.name}.{path.stem}" for path in programs if not path.stem.startswith("__")]
+    modules = [
+        OWNED.get(path.stem, f"{path.parent.name}.{path.stem}") for path in programs if not path.stem.startswith("__")
+    ]
     return set().union(*map(options_of, ["pytest", *modules]))
 
 
