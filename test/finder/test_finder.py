@@ -6,6 +6,7 @@ import pytest
 
 from support import truth
 from util.camera.detector import Detector
+from util.camera.imperfections import Imperfections, Term, smooth_map
 from util.camera.phosphor import CAMERA_MAXIMUM, PhosphorRecipe, draw_spots, render
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.matching import match
@@ -53,6 +54,15 @@ def test_a_single_spot_is_measured_to_a_small_part_of_a_pixel(finder):
     # a flux of 1.1 x (16/15)^2 mean electrons, but for the mean of sigma^2 and of the root
     assert event["flux"] == pytest.approx(1.1 * (16 / 15) ** 2 / (1 + (1 / 15) ** 2), rel=0.01)
     assert event["weight"] == pytest.approx(1.0, abs=0.01)  # and one electron all the same
+
+
+def test_the_flux_of_a_spot_is_over_the_gain_at_its_place_and_its_brightness_is_as_seen():
+    gain = (Term(1, 0, 0.2), Term(0, 2, -0.3))
+    finder = Finder(dataclasses.replace(Detector.of_recipe(RECIPE), imperfections=Imperfections(gain=gain)), SETTINGS)
+    there = np.array([[0.5, 0.0], [-0.5, 0.6]])
+    bright, dim = np.sort(finder.find(frame_of(there, A=100 * smooth_map(gain, *there.T))), order="A")[::-1]
+    assert (bright["A"], dim["A"]) == pytest.approx((110.0, 79.2), rel=0.005)
+    assert bright["flux"] == pytest.approx(dim["flux"], rel=0.003)
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.4, np.pi / 4, np.pi / 2, 2.3])

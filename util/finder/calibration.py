@@ -234,14 +234,8 @@ def _with_laws(detector: Detector, spots: NDArray[np.void], gain: SmoothMap = ()
     """Return the detector with a gain, and the laws of A, sigma, rho and flux that isolated spots follow without it."""
     A, sigma, rho = (spots[name].astype(float) for name in ("A", "sigma", "rho"))
     A /= smooth_map(gain, spots["x"], spots["z"])
-    return replace(
-        detector,
-        A=_robust(A),
-        sigma=_robust(sigma),
-        rho=_robust(rho),
-        flux=_robust(flux_of(A, sigma, rho)),
-        imperfections=replace(detector.imperfections, gain=gain),
-    )
+    flux, known = _robust(flux_of(A, sigma, rho)), replace(detector.imperfections, gain=gain)
+    return replace(detector, A=_robust(A), sigma=_robust(sigma), rho=_robust(rho), flux=flux, imperfections=known)
 
 
 def _gain_of(detector: Detector, spots: NDArray[np.void]) -> SmoothMap:

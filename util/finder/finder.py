@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
+from util.camera.imperfections import smooth_map
 from util.camera.phosphor import flux_of, pixel_to_detector
 from util.finder.binning import bin_pixels
 from util.finder.spot_fit import workspace
@@ -23,8 +24,8 @@ EVENT = np.dtype(
         ("x", "<f4"),  # detector units
         ("z", "<f4"),
         ("weight", "<f4"),  # electrons that the hit stands for (`util.finder.weighting`)
-        ("flux", "<f4"),  # the spot's, over one electron's mean flux
-        ("A", "<f4"),  # counts, where the gain is that of the middle
+        ("flux", "<f4"),  # the spot's, over one electron's mean flux there
+        ("A", "<f4"),  # counts
         ("sigma", "<f4"),  # detector units
         ("rho", "<f4"),
     ]
@@ -149,6 +150,8 @@ class Finder:
         events["flux"] = flux_of(A, np.sqrt(size_px2) * detector.pitch, rho) / detector.flux.mean
         sigma_px2 = np.maximum(size_px2 - self._widening, 0.01)
         events["A"] = A * size_px2 / sigma_px2
+        if self._gain is not None:
+            events["A"] *= smooth_map(detector.imperfections.gain, events["x"], events["z"])
         events["sigma"] = np.sqrt(sigma_px2) * detector.pitch
         events["rho"] = rho
         events["weight"] = weight_hits(events, detector.sigma.mean, detector.flux_spread)

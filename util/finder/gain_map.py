@@ -160,5 +160,5 @@ def _solve(
     """Return the sizes that describe an excess best, and by how much chi-square falls with them."""
     weighted = design.T * precision
     slope = weighted @ excess
-    step = np.linalg.lstsq(weighted @ design, slope)[0].astype(np.float64)
+    step = np.asarray(np.linalg.lstsq(weighted @ design, slope)[0], np.float64)
     return step, float(step @ slope)

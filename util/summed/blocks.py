@@ -22,7 +22,7 @@ _SPOT_FRAMES = 1000  # about five spots of a usual frame stand alone
 
 
 class FrameSums(NamedTuple):
-    """Sums (B, rows, columns) of B blocks of frames, binned, without background; the block of each ImageId."""
+    """Sums (B, rows, columns) of B blocks of frames, binned, of even gain and no background; block of each ImageId."""
 
     sums: NDArray[np.float64]
     block_of: dict[int, int]
@@ -60,13 +60,10 @@ def sum_frames(
     path, ranges = path.resolve(), itertools.pairwise(edges.tolist())
     tasks = (_Task(path, dataset, detector, settings, start, stop) for start, stop in ranges)
     sums = np.stack(list(map_in_order(executor, _sum_block, tasks, in_flight=lambda: 2 * executor.concurrency)))
-    rows, columns = (np.arange(pixels) for pixels in detector.frame_shape)
-    dark = detector.background_at(rows[:, None], columns)
-    if dark.any():
-        size = 2 * cell_of(detector)
-        height, width = (pixels // size for pixels in dark.shape)
-        cut = dark[: height * size, : width * size].reshape(height, size, width, size)
-        sums = sums - np.diff(edges)[:, None, None] * cut.sum(axis=(1, 3))
+    size = 2 * cell_of(detector)
+    rows, columns = (size * np.arange(bins) + (size - 1) / 2 for bins in sums.shape[1:])
+    dark = size**2 * detector.background_at(rows[:, None], columns)
+    sums = (sums - np.diff(edges)[:, None, None] * dark) / detector.gain_at(rows[:, None], columns)
     return FrameSums(sums, dict(zip(ids.tolist(), np.repeat(np.arange(blocks), np.diff(edges)).tolist(), strict=True)))
 
 

@@ -69,7 +69,8 @@ def learn_spot(frames: Iterable[NDArray[np.unsignedinteger]], finder: Finder) ->
         inside = (np.minimum(i, k) >= reach) & (i < frame.shape[0] - reach) & (k < frame.shape[1] - reach)
         for n in np.flatnonzero((near.sum(axis=1) == 1) & inside):
             window = frame[i[n] - reach : i[n] + reach + 1, k[n] - reach : k[n] + reach + 1]
-            window = window - detector.background_at(i[n] + offsets[:, None], k[n] + offsets)
+            at = i[n] + offsets[:, None], k[n] + offsets
+            window = (window - detector.background_at(*at)) / detector.gain_at(*at)
             shift = np.exp(np.add.outer(q * (x[n] - i[n]), q * (z[n] - k[n])))
             totals[number % _PARTS] += np.fft.ifft2(np.fft.fft2(window) * shift).real
             counts[number % _PARTS] += 1
