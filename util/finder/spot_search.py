@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from util.finder.spot_change import change_spot, fit_cluster, set_spot
-from util.finder.spot_fit import MAX_CLUSTER, PARAMETERS, add_light, prior_penalty
+from util.finder.one_electron import Electron, prior_penalty, set_spot
+from util.finder.spot_change import change_spot, fit_cluster
+from util.finder.spot_fit import COLUMNS, MAX_CLUSTER, PARAMETERS, add_light
 
 CAPACITY = 4096  # spots per frame
 SETTLED_PX, SETTLED_A = 0.02, 0.01  # a spot that moved less (bins; fraction of A) leaves its neighbours alone
@@ -24,18 +25,19 @@ SETTLED_PX, SETTLED_A = 0.02, 0.01  # a spot that moved less (bins; fraction of 
 class Search(NamedTuple):
     """What `find_spots` needs to know, in bins and counts.
 
-    prior (3, 2): mean and standard deviation of A, s, rho of one electron. weights: 1 / variance of a bin, for each
-    round. seed: brightness that starts a spot; residual_seed: the same in what the spots leave unexplained.
-    cut: counts below which a spot's light ends. link: distance of spots fitted jointly. radius: bins nearer than this
-    to a spot count in its fit. penalty: cost of one more spot. suspicion: squared distance from one electron's
-    (A, s, rho), in standard deviations, from which a spot is tried as two, or as none.
+    electron: what one looks like. gain, growth (rows, columns): its A and s in each bin, over the mean. weights:
+    1 / variance of a bin, for each round. seed: brightness that starts a spot; residual_seed: the same in what the
+    spots leave unexplained. link: distance of spots fitted jointly. radius: bins nearer than this to a spot count in
+    its fit. penalty: cost of one more spot. suspicion: squared distance from one electron's (A, s, rho), in standard
+    deviations, from which a spot is tried as two, or as none.
     """
 
-    prior: NDArray[np.float64]
+    electron: Electron
+    gain: NDArray[np.float64]
+    growth: NDArray[np.float64]
     weights: NDArray[np.float64]
     seed: float
     residual_seed: float
-    cut: float
     link: float
     radius: float
     penalty: float
@@ -62,12 +64,13 @@ def _lit_bins(data, threshold):
 
 
 @njit(cache=True)
-def _add_maxima(data, model, lit, threshold, spots, n, prior):
+def _add_maxima(data, model, lit, threshold, spots, n, search):
     """Append a spot at every local maximum (8 neighbours) of what `model` leaves of `data` above `threshold`.
 
     Only `lit` bins are looked at: no other can be above the threshold. Return the new number of spots.
     """
     rows, columns = data.shape
+    electron = search.electron
     for b in range(lit.shape[0]):
         r, c = lit[b, 0], lit[b, 1]
         v = data[r, c] - model[r, c]
@@ -82,11 +85,14 @@ def _add_maxima(data, model, lit, threshold, spots, n, prior):
                     highest = False
         if not highest:
             continue
-        set_spot(spots[n], v, float(r), float(c), prior)
+        x, z = float(r), float(c)
         if 0 < r < rows - 1:
-            spots[n, 1] += _vertex(data[r - 1, c] - model[r - 1, c], v, data[r + 1, c] - model[r + 1, c])
+            x += _vertex(data[r - 1, c] - model[r - 1, c], v, data[r + 1, c] - model[r + 1, c])
         if 0 < c < columns - 1:
-            spots[n, 2] += _vertex(data[r, c - 1] - model[r, c - 1], v, data[r, c + 1] - model[r, c + 1])
+            z += _vertex(data[r, c - 1] - model[r, c - 1], v, data[r, c + 1] - model[r, c + 1])
+        set_spot(
+            spots[n], v, x * electron.side_x, z * electron.side_z, search.gain[r, c], search.growth[r, c], electron
+        )
         n += 1
     return n
 
@@ -136,7 +142,7 @@ def _search_cluster(data, clipped, model, spots, k, weight, change, search, work
         worst, who = search.suspicion, -1
         for i in range(k):
             if not tried[i]:
-                strangeness = prior_penalty(spots[i], search.prior)
+                strangeness = prior_penalty(spots[i], search.electron)
                 if strangeness > worst:
                     worst, who = strangeness, i
         if who < 0:
@@ -155,7 +161,7 @@ def _search_cluster(data, clipped, model, spots, k, weight, change, search, work
 @njit(cache=True)
 def _fit_clusters(data, clipped, model, spots, n, label, dirty, turn, search, work, found, moved):
     """Fit the clusters that hold a `dirty` spot; copy all to `found`, say which `moved`, and return their number."""
-    group = np.empty((MAX_CLUSTER, PARAMETERS))
+    group = np.empty((MAX_CLUSTER, COLUMNS))
     weight = search.weights[min(turn, search.weights.size - 1)]
     m = 0
     for root in range(n):
@@ -172,10 +178,10 @@ def _fit_clusters(data, clipped, model, spots, n, label, dirty, turn, search, wo
         if stale:
             before = group[:k].copy()
             for i in range(k):
-                add_light(model, group[i], -1.0, search.cut)
+                add_light(model, group[i], -1.0, search.electron)
             k = _search_cluster(data, clipped, model, group, k, weight, turn >= 2, search, work)
             for i in range(k):
-                add_light(model, group[i], 1.0, search.cut)
+                add_light(model, group[i], 1.0, search.electron)
         for i in range(k):
             if m == CAPACITY:
                 break
@@ -184,7 +190,7 @@ def _fit_clusters(data, clipped, model, spots, n, label, dirty, turn, search, wo
                 stale
                 and (
                     abs(group[i, 1] - before[i, 1]) + abs(group[i, 2] - before[i, 2]) > SETTLED_PX
-                    or abs(group[i, 0] - before[i, 0]) > SETTLED_A * search.prior[0, 0]
+                    or abs(group[i, 0] - before[i, 0]) > SETTLED_A * search.electron.A
                 )
             )
             m += 1
@@ -200,12 +206,12 @@ def _mark_dirty(spots, n, moved, turn, search, dirty):
     everywhere = turn < 1 or turn == search.weights.size - 2
     any_dirty = turn < search.weights.size - 1
     for i in range(n):
-        strange = turn < search.weights.size - 1 and prior_penalty(spots[i], search.prior) > search.suspicion
+        strange = turn < search.weights.size - 1 and prior_penalty(spots[i], search.electron) > search.suspicion
         dirty[i] = everywhere or moved[i] or strange
         for j in range(n):
             if dirty[i]:
                 break
-            near = abs(spots[i, 1] - spots[j, 1]) + abs(spots[i, 2] - spots[j, 2]) < 5.0 * search.prior[1, 0]
+            near = abs(spots[i, 1] - spots[j, 1]) + abs(spots[i, 2] - spots[j, 2]) < 5.0 * search.electron.s
             dirty[i] = moved[j] and near
         any_dirty = any_dirty or dirty[i]
     return any_dirty
@@ -226,29 +232,28 @@ def find_spots(data, clipped, search, work):
     Returns
     -------
     spots : (n, 5) float64
-        A, x, z, s, rho of each spot, in bins.
+        A, x, z, s, rho of each spot, in the units of `util.finder.one_electron`.
     """
-    prior = search.prior
-    spots = np.empty((CAPACITY, PARAMETERS))
-    found = np.empty((CAPACITY, PARAMETERS))
+    spots = np.empty((CAPACITY, COLUMNS))
+    found = np.empty((CAPACITY, COLUMNS))
     label = np.empty(CAPACITY, np.int64)
     dirty = np.ones(CAPACITY, np.bool_)
     moved = np.empty(CAPACITY, np.bool_)
     model = np.zeros(data.shape)
     lit = _lit_bins(data, min(search.seed, search.residual_seed))
-    n = _add_maxima(data, model, lit, search.seed, spots, 0, prior)
+    n = _add_maxima(data, model, lit, search.seed, spots, 0, search)
     for i in range(n):
-        add_light(model, spots[i], 1.0, search.cut)
+        add_light(model, spots[i], 1.0, search.electron)
     for turn in range(search.rounds):
         _link(spots, n, search.link, label)
         m = _fit_clusters(data, clipped, model, spots, n, label, dirty, turn, search, work, found, moved)
         spots, found = found, spots
         n = m
         if turn < search.rounds - 1:
-            n = _add_maxima(data, model, lit, search.residual_seed, spots, n, prior)
+            n = _add_maxima(data, model, lit, search.residual_seed, spots, n, search)
             for i in range(m, n):
-                add_light(model, spots[i], 1.0, search.cut)
+                add_light(model, spots[i], 1.0, search.electron)
                 moved[i] = True
         if not _mark_dirty(spots, n, moved, turn, search, dirty):
             break
-    return spots[:n].copy()
+    return spots[:n, :PARAMETERS].copy()
