@@ -31,6 +31,7 @@ from util.finder.camera_calibration import (
 )
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.gain_map import fit_gain
+from util.finder.spot_shape import Known, learn_growth, learn_shape
 from util.finder.weighting import BROADEST
 from util.frames.source import FrameSource
 from util.runtime.errors import InputError
@@ -58,11 +59,14 @@ class Learned:
         Isolated spots that it was learnt from; below `FEWEST_SPOTS` one electron's spot is the recipe's.
     frames : int
         Frames that were looked at.
+    shape : tuple of Known
+        What sets the spots' shape apart from round Gaussians of one size.
     """
 
     detector: Detector
     spots: int
     frames: int
+    shape: tuple[Known, ...] = ()
 
     def report(self) -> str:
         """Say in a few lines what was learnt."""
@@ -87,6 +91,7 @@ class Learned:
         if d.imperfections.gain:
             gain = d.gain_at(*np.ogrid[: d.frame_shape[0], : d.frame_shape[1]])
             lines.append(f"  gain over the screen from {gain.min():.2f} to {gain.max():.2f}, taken out")
+        lines += [f"  {number}" for number in self.shape]
         if d.flux_spread > BROAD_GAIN:
             lines.append(
                 f"  one electron's flux spreads by {d.flux_spread:.0%}: unit weights are the better choice here; "
@@ -122,12 +127,13 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
     guess = _guess_spot(searched, camera) if searched else None
     if guess is None:
         return Learned(camera, 0, len(images))
-    detector = guess
+    detector, shape = learn_shape(searched, guess)
     for _ in range(SEARCHES):
         spots = _isolated_spots(searched, detector, settings)
         if len(spots) < 2:
             break
-        detector = _with_laws(detector, spots)
+        growth = learn_growth(spots)
+        detector = _with_laws(detector, spots, growth)
     seen = min(per_read, len(order))
     parts = [spots]
     while sum(map(len, parts)) < ENOUGH_SPOTS and seen < len(order):
@@ -135,9 +141,10 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         seen = min(seen + per_read, len(order))
     spots = np.concatenate(parts)
     if len(spots) >= FEWEST_SPOTS:
-        detector = _with_laws(detector, spots, _gain_of(_with_laws(detector, spots), spots))
+        growth = learn_growth(spots)
+        detector = _with_laws(detector, spots, growth, _gain_of(_with_laws(detector, spots, growth), spots))
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
-            return Learned(detector, len(spots), seen)
+            return Learned(detector, len(spots), seen, shape if growth is None else (*shape, growth))
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
     else:
         if _alike(detector, blank):
@@ -230,12 +237,21 @@ def _isolated_spots(
     return np.concatenate(parts)
 
 
-def _with_laws(detector: Detector, spots: NDArray[np.void], gain: SmoothMap = ()) -> Detector:
-    """Return the detector with a gain, and the laws of A, sigma, rho and flux that isolated spots follow without it."""
+def _with_laws(detector: Detector, spots: NDArray[np.void], growth: Known | None, gain: SmoothMap = ()) -> Detector:
+    """Return the detector with growth and gain, and the laws that isolated spots follow without them."""
     A, sigma, rho = (spots[name].astype(float) for name in ("A", "sigma", "rho"))
-    A /= smooth_map(gain, spots["x"], spots["z"])
-    flux, known = _robust(flux_of(A, sigma, rho)), replace(detector.imperfections, gain=gain)
-    return replace(detector, A=_robust(A), sigma=_robust(sigma), rho=_robust(rho), flux=flux, imperfections=known)
+    grown = 0.0 if growth is None else growth.value
+    wider = 1 + grown * (spots["x"].astype(float) ** 2 + spots["z"].astype(float) ** 2)
+    A *= wider**2 / smooth_map(gain, spots["x"], spots["z"])
+    sigma /= wider
+    return replace(
+        detector,
+        A=_robust(A),
+        sigma=_robust(sigma),
+        rho=_robust(rho),
+        flux=_robust(flux_of(A, sigma, rho)),
+        imperfections=replace(detector.imperfections, gain=gain, growth=grown),
+    )
 
 
 def _gain_of(detector: Detector, spots: NDArray[np.void]) -> SmoothMap:

@@ -1,7 +1,8 @@
 """Whether the camera's counts rise with the light: learnt from pairs of spots that overlap.
 
-Alone, a spot cannot tell. A power of a Gaussian is a Gaussian, and its height may be anything. But light adds and its
-power does not: where two spots overlap, counts that rise with the power gamma of the light are
+Alone, a spot cannot tell. A power of a Gaussian is a Gaussian, one of a Moffat profile another, and its height may be
+anything. But light adds and its power does not: where two spots overlap, counts that rise with the power gamma of the
+light are
 
     C = ((B + g_1)^(1/gamma) + (B + g_2)^(1/gamma) - B^(1/gamma))^gamma - B
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
+from util.camera.imperfections import Imperfections
 from util.camera.phosphor import detector_to_pixel
 from util.finder.finder import Finder
 
@@ -130,7 +132,7 @@ def _pairs_of(image: NDArray[np.unsignedinteger], hits: NDArray[np.void], detect
         low = np.maximum(np.floor(spots[:, 1:3].min(axis=0) - 3 * size), 0).astype(int)
         high = np.minimum(np.ceil(spots[:, 1:3].max(axis=0) + 3 * size), image.shape).astype(int)
         x, z = (part.ravel() for part in np.mgrid[low[0] : high[0] : step, low[1] : high[1] : step])
-        lit = sum(_spot(row, x, z)[0] for row in spots) > _LIT * detector.A.mean
+        lit = sum(_spot(row, x, z, detector.imperfections)[0] for row in spots) > _LIT * detector.A.mean
         x, z = x[lit], z[lit]
         counts = image[x, z]
         if counts.size > 2 * spots.size and counts.max() < detector.saturation:
@@ -138,20 +140,23 @@ def _pairs_of(image: NDArray[np.unsignedinteger], hits: NDArray[np.void], detect
 
 
 def _spot(
-    spot: NDArray[np.float64], x: NDArray[np.int64], z: NDArray[np.int64]
+    spot: NDArray[np.float64], x: NDArray[np.int64], z: NDArray[np.int64], look: Imperfections
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return a spot's counts (n,) at pixels, and their derivatives (5, n) by A, x, z, s, rho."""
     A, at_x, at_z, s, rho = spot
-    dx, dz = x - at_x, z - at_z
-    form = dx * dx + dz * dz + 2 * rho * dx * dz
-    shape = np.exp(-form / (2 * s * s))
-    g = A * shape / (s * s)
-    return A * shape, np.stack((shape, g * (dx + rho * dz), g * (dz + rho * dx), g * form / s, -g * dx * dz))
+    stretch = math.sqrt(look.aspect)
+    dx, dz = (x - at_x) / stretch, (z - at_z) * stretch
+    u = (dx * dx + dz * dz + 2 * rho * dx * dz) / (2 * s * s)
+    falling = 1 + look.wings * u
+    shape = falling ** (-1 / look.wings) if look.wings else np.exp(-u)
+    g = A * shape / falling / (s * s)  # the power of a profile with wings has wings as well
+    slopes = (shape, g * (dx + rho * dz) / stretch, g * (dz + rho * dx) * stretch, g * u * 2 * s, -g * dx * dz)
+    return A * shape, np.stack(slopes)
 
 
 def _fit(pair: _Pair, spots: NDArray[np.float64], gamma: float, detector: Detector) -> _Fitted:
     """Linearise a pair's counts about its spots and a gamma, and eliminate the spots."""
-    model, by_spots, by_gamma = _counts(spots, pair, gamma, max(detector.background[0], 0.0))
+    model, by_spots, by_gamma = _counts(spots, pair, gamma, detector)
     variance = detector.noise**2 + 1 / 12
     expected, precision = _expected(detector)
     residual = pair.counts - model
@@ -169,11 +174,13 @@ def _fit(pair: _Pair, spots: NDArray[np.float64], gamma: float, detector: Detect
 
 
 def _counts(
-    spots: NDArray[np.float64], pair: _Pair, gamma: float, background: float
+    spots: NDArray[np.float64], pair: _Pair, gamma: float, detector: Detector
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the counts (n,) of a pair above the background, and derivatives by its spots (10, n) and by gamma (n,)."""
-    dark = background + 1e-6  # a logarithm of 0 has no value, and 0 times it is 0
-    alone, slopes = zip(*(_spot(spot, pair.x, pair.z) for spot in spots.reshape(2, -1)), strict=True)
+    dark = max(detector.background[0], 0.0) + 1e-6  # a logarithm of 0 has no value, and 0 times it is 0
+    alone, slopes = zip(
+        *(_spot(spot, pair.x, pair.z, detector.imperfections) for spot in spots.reshape(2, -1)), strict=True
+    )
     counts = [dark + values for values in alone]
     lights = [values ** (1 / gamma) for values in counts]
     dark_light = dark ** (1 / gamma)
