@@ -11,6 +11,7 @@ how; a `Screen` shows their light and what is left of that of the last frames; `
 
 import math
 from collections import deque
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from util.camera.spot_rendering import digitise
 
 SUBSAMPLES = 5
 _FAINTEST = 0.02  # counts; where one of the Gaussians ends that make a spot with wings
+_WIDE = 4  # pixels; a Gaussian that is smooth enough for one sample a pixel
 _LEAST_PART = 1e-4  # of a profile with wings, over the largest part
 
 
@@ -116,14 +118,24 @@ class Screen:
         return seen
 
     def _light_of(self, spots: Spots) -> NDArray[np.float64]:
-        look = self._detector.imperfections
-        x, z = as_rendered(self._detector, self._recipe, spots.x, spots.z)
-        A, sigma, rho, faintest = spots.A, spots.sigma, spots.rho, 1.0
-        if look.wings:
-            parts, widths = moffat_parts(look.wings)
-            A, sigma, faintest = np.outer(parts, A).ravel(), np.outer(widths, sigma).ravel(), _FAINTEST
-            x, z, rho = (np.tile(values, parts.size) for values in (x, z, rho))
-        return light(self._recipe, x, z, A, sigma, rho, aspect=look.aspect, faintest=faintest)
+        wings = self._detector.imperfections.wings
+        if not wings:
+            return self._drawn(spots, self._recipe, 1.0)
+        parts, widths = moffat_parts(wings)
+        x, z, rho = (np.tile(values, parts.size) for values in (spots.x, spots.z, spots.rho))
+        A, sigma = np.outer(parts, spots.A).ravel(), np.outer(widths, spots.sigma).ravel()
+        # One sample a pixel does for a wide Gaussian, once it is as wide as the mean of many samples makes it.
+        n, pitch = self._recipe.subsamples, self._recipe.pitch
+        wide = sigma > _WIDE * pitch
+        sigma = np.where(wide, np.hypot(sigma, pitch * math.sqrt((1 - n**-2) / 12)), sigma)
+        fine, coarse = (Spots(*(values[part] for values in (x, z, A, sigma, rho))) for part in (~wide, wide))
+        once = replace(self._recipe, subsamples=1)
+        return self._drawn(fine, self._recipe, _FAINTEST) + self._drawn(coarse, once, _FAINTEST)
+
+    def _drawn(self, spots: Spots, recipe: PhosphorRecipe, faintest: float) -> NDArray[np.float64]:
+        x, z = as_rendered(self._detector, recipe, spots.x, spots.z)
+        aspect = self._detector.imperfections.aspect
+        return light(recipe, x, z, spots.A, spots.sigma, spots.rho, aspect=aspect, faintest=faintest)
 
 
 def moffat_parts(wings: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
