@@ -1,7 +1,7 @@
 """What a detector that is not ideal does to an answer, and what the program says of it.
 
 usage: nice .venv/bin/python -m benchmark.detectors [--rows NAME ..] [--frames 3000] [--seeds 1] [--first-seed 0]
-           [--sizes half listed double] [--workers 1] [--json FILE]
+           [--sizes half listed double] [--bias N] [--workers 1] [--json FILE]
 
 Each row is one imperfection (mixture: all at a third of their size); frames are simulated, searched and answered as by
 the stages, with their defaults. One line a row, size and seed:
@@ -60,6 +60,7 @@ class Options:
 
     rows: tuple[str, ...]
     frames: int
+    bias: int | None
     seeds: int
     first_seed: int
     sizes: tuple[str, ...]
@@ -74,6 +75,7 @@ class Case(NamedTuple):
     size: str
     seed: int
     frames: int
+    bias: int | None  # frames that measure the finder's bias; None: as the stage does
 
 
 def quadrupole(size: float) -> tuple[Term, Term]:
@@ -159,6 +161,7 @@ def measure(case: Case, workers: int, folder: Path) -> dict[str, object]:
         silently(
             gen_finaltest_answer.main,
             *("--finaltest", frames, "--shards", shards, "--output", answer, "--workers", workers),
+            *(() if case.bias is None else ("--bias", case.bias)),
         )
     except InputError as refused:
         return {**case._asdict(), "refused": str(refused)}
@@ -215,9 +218,9 @@ def run(options: Options) -> list[dict[str, object]]:
     rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
     wanted = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        wanted.append(Case("ideal", "listed", seed, options.frames))
+        wanted.append(Case("ideal", "listed", seed, options.frames, options.bias))
         named = [row for row in options.rows if row != "ideal"]
-        wanted += [Case(row, size, seed, options.frames) for row in named for size in options.sizes]
+        wanted += [Case(row, size, seed, options.frames, options.bias) for row in named for size in options.sizes]
     for case in wanted:
         if any(case._asdict().items() <= row.items() for row in rows):
             continue
@@ -236,7 +239,7 @@ def table_of(shown: Sequence[dict[str, object]], rows: Sequence[dict[str, object
         (ideal,) = (
             other
             for other in rows
-            if (other["row"], other["seed"], other["frames"]) == ("ideal", row["seed"], row["frames"])
+            if other["row"] == "ideal" and all(other[key] == row[key] for key in ("seed", "frames", "bias"))
         )
         line: list[object] = [row["row"], row["size"], row["seed"]]
         if "refused" in row:
@@ -257,6 +260,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add = parser.add_argument
     add("--rows", choices=ROWS, nargs="+", default=list(ROWS), metavar="NAME", help="(default: all)")
     add("--frames", type=number(int, 100), default=3000, metavar="N", help="of each row (default %(default)s)")
+    add("--bias", type=number(int, 0), metavar="N", help="frames that measure the finder's bias (default: the stage's)")
     add("--seeds", type=number(int, 1), default=1, metavar="N", help="repetitions (default %(default)s)")
     add("--first-seed", type=number(int, 0), default=0, metavar="S", help="(default %(default)s)")
     add("--sizes", choices=SIZES, nargs="+", default=["listed"], metavar="SIZE", help="half, listed, double")

@@ -7,7 +7,7 @@ from benchmark.detectors import CAMERA, ROWS, SIZES, Case, detector_of, table_of
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row != "ideal"])
 def test_a_row_is_another_detector_at_every_size(row):
-    assert len({CAMERA, *(detector_of(Case(row, size, 0, 100)) for size in SIZES)}) == 1 + len(SIZES)
+    assert len({CAMERA, *(detector_of(Case(row, size, 0, 100, None)) for size in SIZES)}) == 1 + len(SIZES)
 
 
 def test_a_row_is_told_beside_the_ideal_detector_of_its_seed():
@@ -19,10 +19,10 @@ def test_a_row_is_told_beside_the_ideal_detector_of_its_seed():
         "warnings": ["background of 2 % and so on"],
     }
     rows = [
-        {**Case("ideal", "listed", seed, 100)._asdict(), **told, "distance": 0.1, "floor": floor, "warnings": []}
+        {**Case("ideal", "listed", seed, 100, None)._asdict(), **told, "distance": 0.1, "floor": floor, "warnings": []}
         for seed, floor in ((0, 0.1), (1, 0.05))
     ]
-    row = {**Case("gamma 0.8", "half", 1, 100)._asdict(), **told, "distance": 0.2, "floor": 0.3}
+    row = {**Case("gamma 0.8", "half", 1, 100, None)._asdict(), **told, "distance": 0.2, "floor": 0.3}
     line = table_of([row], [*rows, row]).splitlines()[-1]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
         "gamma 0.8", "half", "1", "0.2000", "0.0500", "4.00", "-2.0 R_1", "1.000", "1.000", "background of 2 % and so"
