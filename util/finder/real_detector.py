@@ -25,7 +25,7 @@ from util.finder.linearity import Gamma, learn_gamma
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError
 
-ROUNDS = 4
+ROUNDS = 6
 GAMMA_FRAMES = 120  # at most; 2.5 pairs a frame of 86 electrons
 
 
