@@ -26,6 +26,7 @@ from dataclasses import replace
 from src.answer_steps import knowledge, network, summed_frames
 from src.answer_steps.bias_and_bootstrap import check_errors, events_of, finder_of, without_bias
 from src.answer_steps.detection import detection_of
+from src.answer_steps.drift import followed, tell_drift
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.logged_warnings import collect_warnings
 from src.answer_steps.options import Options, add_options
@@ -33,6 +34,7 @@ from src.answer_steps.outcome import frame_with_hits, say, verdict
 from src.answer_steps.posterior import answer_with_prior, used_network
 from src.answer_steps.step import Step, join
 from src.answer_steps.truth import betas_of, distance_to, truth_of
+from src.answer_steps.unseen import tell_unseen
 from util.answer.export import write_all
 from util.answer.final_h5 import answer_rows, answer_tables, table, write_answer, write_tables
 from util.answer.posterior import known_spheres
@@ -72,6 +74,25 @@ def look(options: Options, hits: Hits) -> network.Look:
     return seen
 
 
+def check_possible(options: Options, hits: Hits) -> None:
+    """Refuse what cannot be simulated or checked before the fit is made.
+
+    Raises
+    ------
+    InputError
+        Frames that are to be simulated or summed of hits that have none.
+    """
+    simulated = options.simulation.bias or options.simulation.bootstrap
+    if hits.search is None and (simulated or options.check_integrated):
+        raise InputError(
+            "--bias, --bootstrap, --check-integrated: imported data have no frames, which could be simulated and "
+            "searched; leave these out"
+        )
+    if simulated:
+        finder_of(hits)
+        events_of(hits)
+
+
 def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     """Answer by the fit to the hits, with all that the options ask for."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
@@ -80,28 +101,23 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     truth = truth_of(finaltest, hits.dataset, hits.source, spheres)
     detection, told = detection_of(hits, options.model)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
-    if hits.search is None and (simulation.bias or simulation.bootstrap or options.check_integrated):
-        raise InputError(
-            "--bias, --bootstrap, --check-integrated: imported data have no frames, which could be simulated and "
-            "searched; leave these out"
-        )
-
-    # What cannot be simulated or checked is refused before the fit is made.
-    if simulation.bias or simulation.bootstrap:
-        finder_of(hits)
-        events_of(hits)
+    check_possible(options, hits)
     frames = summed_frames.frames_of(hits, options.finaltest) if options.check_integrated else None
 
     seen = look(options, hits) if options.method == "resnet" else None
     known = None if seen is None else known_spheres(seen.prior, float(hits.weight.sum()))
     tries = () if seen is None else seen.tries
     fitted = fit_hits(hits, options.shards, options.model, detection, known=known, tries=tries)
+    if options.follow_drift:
+        hits = followed(hits, fitted.answer, detection)
+        fitted = fit_hits(hits, options.shards, options.model, detection, known=known, tries=tries)
     if truth is not None and len(truth) != fitted.answer.layout.spheres:
         print(f"the truth has {len(truth)} spheres, the answer {fitted.answer.layout.spheres}: not compared")
         truth = None
     unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
     answer = unbiased.answer
-    steps: list[Step] = [replace(fitted, lines=(*told, *fitted.lines)), unbiased]
+    drift = tell_drift(fitted.answer, hits, detection)
+    steps: list[Step] = [replace(fitted, lines=(*told, *fitted.lines)), drift, unbiased]
     if frames is not None:
         steps.append(summed_frames.check(answer, hits, frames, unbiased.further, workers=workers))
     if simulation.bootstrap:
@@ -112,6 +128,8 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
         steps.append(knowledge.apply(answer, options.knowledge))
     # At last: what all numbers of electrons share would hide how the spheres' own parameters depend on each other.
     steps.append(Step(with_gain_error(steps[-1].answer, hits.gain_error)))
+    unseen = tell_unseen(steps[-1].answer, detection, efficiency_known=options.model.efficiency is not None)
+    steps.append(unseen)
     done = join(steps)
 
     warnings, result = (*logged, *done.warnings), done.answer
@@ -119,7 +137,8 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     write_answer(options.output, result, made_by, done.tables, warnings)
     print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
     bias = unbiased.bias
-    print(table(result, truth, bias=None if bias is None else (bias.bias, bias.error)))
+    known_bias = None if bias is None else (bias.bias, bias.error)
+    print(table(result, truth, bias=known_bias, systematics=unseen.systematics))
     if seen is None:
         beside = network.compare(
             options.network, hits.x, hits.z, hits.weight, answer_rows(result.R, result.beta)["beta"]
@@ -137,7 +156,7 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
         frame = frame_with_hits(finaltest, hits)
         measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection)
         draw_all(options.details, result, measured, truth=truth, others=beside.betas if beside else {})
-        write_all(options.details, result, warnings)
+        write_all(options.details, result, warnings, unseen.systematics)
         print(f"figures, CSV and JSON in {options.details}")
     print(verdict(result, truth))
 

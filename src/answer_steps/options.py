@@ -19,7 +19,7 @@ from util.runtime.options import number, option_name
 
 FEWEST_FRAMES = 400  # that measure a bias
 _OF_IMAGE = ("start", "fit", "mask", "efficiency", "plate")
-_OF_HITS = ("figure", "bias", "subtract_bias", "bootstrap", "check_integrated", *_OF_IMAGE)
+_OF_HITS = ("follow_drift", "figure", "bias", "subtract_bias", "bootstrap", "check_integrated", *_OF_IMAGE)
 _OF_NETWORK = ("raw", "force")
 _OF_FRAMES = ("dataset", "frame_axis")
 _NOT_RAW = (*_OF_HITS, "order", "seed", "force")
@@ -149,6 +149,7 @@ class Options:
     force: bool = False
     hit_weights: HitWeights = "flux"
     partial: bool = False
+    follow_drift: bool = False
     figure: Path | None = None
     details: Path | None = None
     check_integrated: bool = False
@@ -210,6 +211,7 @@ class Options:
             mask=None if model.mask is None else model.mask.name,
             efficiency=None if model.efficiency is None else model.efficiency.name,
             plate=model.plate,
+            follow_drift=self.follow_drift,
         )
         versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
         return MadeBy(settings, versions, source, shards)
@@ -219,6 +221,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the answer stage."""
     add = parser.add_argument
     add_hits(parser)
+    add("--follow-drift", action="store_true", help="take out a centre that wanders while the frames are taken")
     add("--output", type=Path, required=True, metavar="FILE", help="final.h5")
     add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
     add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")

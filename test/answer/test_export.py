@@ -9,6 +9,7 @@ import pytest
 from support import truth
 from util.answer.export import write_all
 from util.fit.likelihood import fit
+from util.fit.systematics import systematics
 from util.physics.polar_map import PolarBins
 
 
@@ -17,7 +18,8 @@ def written(tmp_path_factory):
     x, z = truth.hits(truth.DESIGN[:1], (30_000,), rng=np.random.default_rng(150))
     start = [(truth.DESIGN[0].R, truth.DESIGN[0].sigma_R)]
     result = fit(x, z, spheres=1, order=8, start=start, bins=PolarBins(250, 48))
-    return result, write_all(tmp_path_factory.mktemp("export"), result, ["the spheres overlap"])
+    folder = tmp_path_factory.mktemp("export")
+    return result, write_all(folder, result, ["the spheres overlap"], systematics(result))
 
 
 def test_json_holds_values_errors_and_covariance_in_both_normalisations(written):
@@ -32,6 +34,9 @@ def test_json_holds_values_errors_and_covariance_in_both_normalisations(written)
     ratio, betas = np.array(field["value"]) / result.values, result.layout.beta.ravel()
     assert np.all(ratio[betas] == 2) and np.all(np.delete(ratio, betas) == 1)
     assert np.allclose(np.sqrt(np.diag(field["covariance"])), field["error"])
+    moved = systematics(result).per_percent
+    assert {what: list(values) for what, values in moved.items()} == mine["per_percent"]
+    assert field["per_percent"]["efficiency"][3] == 2 * moved["efficiency"][3] != 0
     assert "1/2 + sum" in mine["normalisation"] and "1 + sum" in field["normalisation"]
 
 

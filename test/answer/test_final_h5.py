@@ -1,6 +1,7 @@
 """final.h5, written and read back, and files that are none."""
 
 import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ from support.answers import MADE_BY
 from util.answer.final_h5 import ANSWER_DTYPE, answer_rows, read_answer, read_made_by, table, write_answer
 from util.fit.parameters import Layout
 from util.fit.result import FitResult
+from util.fit.systematics import Systematics
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
 
@@ -96,6 +98,10 @@ def test_a_table_pulls_are_distances_from_the_truth_in_errors(betas):
     assert float(words["R_1"][4]) == 0.39
     assert len(words["beta_6_1"]) == len(words["N_1"]) == len(words["centre_x"]) == 4
     assert "pull" not in table(result, None)
+    unseen = Systematics(result.layout, result.errors, np.full(len(result.names), 0.0125), result.errors)
+    beside = {line.split()[0]: line.split() for line in table(result, None, systematics=unseen).splitlines()}
+    assert float(beside["beta_4_2"][4]) == 0.0125
+    assert table(result, None, systematics=replace(unseen, efficiency=None)) == table(result, None)
 
 
 def write_nothing(path):

@@ -1,5 +1,7 @@
 """What no image tells moves the answer as far as is said: against fits of electrons that it has happened to."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -46,3 +48,15 @@ def test_what_moves_an_answer_depends_on_where_the_detector_sees_and_not_on_how_
     half[:16] = half[48:] = 0
     seen = systematics(answer, Detection(efficiency=half)).efficiency[shape]
     assert not np.allclose(seen, even, rtol=0.1)
+
+
+def test_what_moves_most_is_told_and_a_known_efficiency_is_not(measured):
+    _, _, answer = measured
+    told = systematics(answer).told
+    assert re.match(
+        r"not in the errors: 1 % of quadrupole efficiency would move beta_\d+_[12] by .* = \d+\.\d errors;", told[0]
+    )
+    assert re.search(r"distortion would move R_[12] by 0\.00\d+ = \d+\.\d errors$", told[1])
+    known = systematics(answer, efficiency_known=True)
+    assert known.told == told[1:]
+    assert list(known.per_percent) == ["distortion"]

@@ -104,6 +104,28 @@ def test_the_rest_of_the_fit_is_kept_as_well(answered):
     assert goodness["Condition"] > 1
 
 
+def test_a_steady_image_is_said_to_be_steady(answered):
+    path, printed = answered
+    (line,) = (line for line in printed.splitlines() if line.startswith("drift over"))
+    assert all(f"{name} 0.00" in line for name in ("centre_x", "centre_z", "R_1", "R_2"))
+    assert not any(b"drift" in text for text in datasets(path)["Warnings"])
+
+
+def test_what_no_image_tells_stands_beside_the_errors(answered):
+    path, printed = answered
+    with h5py.File(path) as file:
+        rows, errors = file["Systematics"][()], file["Parameters"]["Error"]
+        told = file["Systematics"].attrs["text"].splitlines()
+        assert rows["Name"].tolist() == file["Parameters"]["Name"].tolist()
+    found = {row["Name"].decode(): row for row in rows}
+    # What electrons at the poles weigh less, and those at the equator more, lowers beta_2.
+    moved = np.abs(rows["Efficiency"]) / errors
+    assert found["beta_2_2"]["Efficiency"] < 0 and moved.max() > 0.1
+    assert found["R_2"]["Distortion"] == pytest.approx(0.01 * 0.8**3, rel=0.03)
+    assert all(line in printed.splitlines() for line in told) and len(told) == 2
+    assert "1 % uneven" in printed
+
+
 def test_the_answer_says_what_it_was_made_from(answered, run_folder):
     made_by = read_made_by(answered[0])
     assert made_by.settings == MADE_BY.settings

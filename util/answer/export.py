@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.fit.result import FitResult
+from util.fit.systematics import Systematics
 from util.physics import pad
 from util.runtime.atomic_file import replacing
 
@@ -29,10 +30,11 @@ def scale_of(result: FitResult, normalisation: str) -> NDArray[np.float64]:
     return scale
 
 
-def write_json(path: Path, result: FitResult, warnings: Sequence[str]) -> None:
-    """Write names, values, errors and covariance in both normalisations, and the warnings."""
+def write_json(path: Path, result: FitResult, warnings: Sequence[str], systematics: Systematics | None = None) -> None:
+    """Write names, values, errors and covariance in both normalisations, what no image tells, and the warnings."""
     content: dict[str, object] = {"units": UNITS, "error": ERROR, "warnings": list(warnings)}
     content["parameters"] = list(result.names)
+    unseen = {} if systematics is None else systematics.per_percent
     for key, text in NORMALISATIONS.items():
         scale = scale_of(result, key)
         content[key] = {
@@ -40,6 +42,7 @@ def write_json(path: Path, result: FitResult, warnings: Sequence[str]) -> None:
             "value": (scale * result.values).tolist(),
             "error": (scale * result.errors).tolist(),
             "covariance": (np.outer(scale, scale) * result.covariance).tolist(),
+            "per_percent": {what: (scale * moved).tolist() for what, moved in unseen.items()},
         }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -71,10 +74,12 @@ def write_csv(path: Path, result: FitResult, warnings: Sequence[str], normalisat
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def write_all(folder: Path, result: FitResult, warnings: Sequence[str] = ()) -> list[Path]:
+def write_all(
+    folder: Path, result: FitResult, warnings: Sequence[str] = (), systematics: Systematics | None = None
+) -> list[Path]:
     """Write answer.json, answer.csv and answer_field.csv into a folder; return their paths."""
     paths = [folder / name for name in ("answer.json", "answer.csv", "answer_field.csv")]
-    write_json(paths[0], result, warnings)
+    write_json(paths[0], result, warnings, systematics)
     write_csv(paths[1], result, warnings, "project")
     write_csv(paths[2], result, warnings, "field")
     return paths

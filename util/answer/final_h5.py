@@ -15,6 +15,7 @@ from util.answer.made_by import MadeBy, SpectrumMadeBy
 from util.answer.tables import Table, named_rows
 from util.fit.parameters import Layout
 from util.fit.result import FitResult
+from util.fit.systematics import Systematics
 from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
@@ -210,6 +211,7 @@ def table(
     truth: Sequence[Sphere] | None,
     *,
     bias: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    systematics: Systematics | None = None,
 ) -> str:
     """Return every parameter with its error, the error that perfect hits would have left, and the truth if known.
 
@@ -220,6 +222,8 @@ def table(
         Ascending in R.
     bias : two arrays (P,), or None
         The finder's bias and its error, to stand beside the statistical error.
+    systematics : Systematics or None
+        What a percent of quadrupole efficiency moves, to stand there too.
     """
     layout = result.layout
     digits = np.full(layout.size, 6)
@@ -235,6 +239,8 @@ def table(
         # Numbers and centre have none that a simulation could tell.
         told = np.where(bias[1] > 0, bias, np.nan)
         columns["finder"], columns["known to"] = (_texts(part, digits, missing="-") for part in told)
+    if systematics is not None and systematics.efficiency is not None:
+        columns["1 % uneven"] = _texts(np.where(errors > 0, systematics.efficiency, np.nan), digits, missing="-")
     if truth is not None:
         known = layout.known(*zip(*((sphere.R, sphere.sigma_R, sphere.beta) for sphere in truth), strict=True))
         columns["truth"] = _texts(known, digits)

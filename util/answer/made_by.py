@@ -35,6 +35,7 @@ class AnswerSettings:
     mask: str | None = None
     efficiency: str | None = None
     plate: Literal["auto", "none"] = "none"
+    follow_drift: bool = False
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,10 @@ def checks(path: Path) -> Html:
         worst = np.abs(bias["Bias"][known] / errors[known]).max()
         done = "subtracted" if facts["subtracted"] else "not subtracted"
         rows.append(["finder's bias", f"{facts['p']:.3g}", f"at most {worst:.2f} standard errors; {done}"])
+    if "Systematics" in tables:
+        rows += [
+            ["what no image tells", "", text] for text in str(tables["Systematics"].attributes["text"]).splitlines()
+        ]
     if "Integrated" in tables:
         facts = tables["Integrated"].attributes
         rows.append(["summed frames, without hits", f"{facts['p']:.3g}", f"chi-square {facts['chi2']:.1f}"])
