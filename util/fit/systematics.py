@@ -57,8 +57,8 @@ class Systematics:
             worst = self._worst(self.efficiency, self.layout.beta)
             lines.insert(
                 0,
-                f"not in the errors: 1 % of quadrupole efficiency would move {worst}; measure it (--efficiency FILE), or "
-                "take another run with the polarisation turned by 90 degrees",
+                f"not in the errors: 1 % of quadrupole efficiency would move {worst}; measure it (--efficiency FILE), "
+                "or take another run with the polarisation turned by 90 degrees",
             )
         return tuple(lines)
 
