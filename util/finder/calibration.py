@@ -31,6 +31,7 @@ from util.finder.camera_calibration import (
 )
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.gain_map import fit_gain
+from util.finder.pulse_heights import BROAD, faintest, gamma_law
 from util.finder.spot_shape import Known, learn_growth, learn_shape
 from util.finder.weighting import BROADEST
 from util.frames.source import FrameSource
@@ -92,6 +93,11 @@ class Learned:
             gain = d.gain_at(*np.ogrid[: d.frame_shape[0], : d.frame_shape[1]])
             lines.append(f"  gain over the screen from {gain.min():.2f} to {gain.max():.2f}, taken out")
         lines += [f"  {number}" for number in self.shape]
+        if d.imperfections.pulse_heights == "gamma":
+            lines.append(
+                f"  pulse heights follow a gamma law of spread {d.A.std / d.A.mean:.0%}"
+                + (f", none below {d.imperfections.threshold:.2f} of the mean" if d.imperfections.threshold else "")
+            )
         if d.flux_spread > BROAD_GAIN:
             lines.append(
                 f"  one electron's flux spreads by {d.flux_spread:.0%}: unit weights are the better choice here; "
@@ -133,7 +139,7 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         if len(spots) < 2:
             break
         growth = learn_growth(spots)
-        detector = _with_laws(detector, spots, growth)
+        detector = _with_laws(detector, spots, _limit(detector, settings), growth)
     seen = min(per_read, len(order))
     parts = [spots]
     while sum(map(len, parts)) < ENOUGH_SPOTS and seen < len(order):
@@ -142,7 +148,9 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
     spots = np.concatenate(parts)
     if len(spots) >= FEWEST_SPOTS:
         growth = learn_growth(spots)
-        detector = _with_laws(detector, spots, growth, _gain_of(_with_laws(detector, spots, growth), spots))
+        limit = _limit(detector, settings)
+        detector = _with_laws(detector, spots, limit, growth)
+        detector = _with_laws(detector, spots, limit, growth, _gain_of(detector, spots))
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
             return Learned(detector, len(spots), seen, shape if growth is None else (*shape, growth))
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
@@ -237,21 +245,28 @@ def _isolated_spots(
     return np.concatenate(parts)
 
 
-def _with_laws(detector: Detector, spots: NDArray[np.void], growth: Known | None, gain: SmoothMap = ()) -> Detector:
+def _with_laws(
+    detector: Detector, spots: NDArray[np.void], limit: float, growth: Known | None, gain: SmoothMap = ()
+) -> Detector:
     """Return the detector with growth and gain, and the laws that isolated spots follow without them."""
     A, sigma, rho = (spots[name].astype(float) for name in ("A", "sigma", "rho"))
     grown = 0.0 if growth is None else growth.value
     wider = 1 + grown * (spots["x"].astype(float) ** 2 + spots["z"].astype(float) ** 2)
     A *= wider**2 / smooth_map(gain, spots["x"], spots["z"])
     sigma /= wider
-    return replace(
-        detector,
-        A=_robust(A),
-        sigma=_robust(sigma),
-        rho=_robust(rho),
-        flux=_robust(flux_of(A, sigma, rho)),
-        imperfections=replace(detector.imperfections, gain=gain, growth=grown),
-    )
+    height, flux = _robust(A), flux_of(A, sigma, rho)
+    screen = replace(detector.imperfections, gain=gain, growth=grown, pulse_heights="normal", threshold=0.0)
+    flux_law = _robust(flux)
+    if height.std > BROAD * height.mean:
+        height, threshold = gamma_law(A, limit)
+        screen = replace(screen, pulse_heights="gamma", threshold=threshold)
+        flux_law = Normal(float(flux.mean()), float(flux.std()))
+    return replace(detector, A=height, sigma=_robust(sigma), rho=_robust(rho), flux=flux_law, imperfections=screen)
+
+
+def _limit(detector: Detector, settings: FinderSettings) -> float:
+    """Return the brightness from which a search with this detector finds spots [counts], noise apart."""
+    return settings.seed * faintest(detector) * detector.A.mean
 
 
 def _gain_of(detector: Detector, spots: NDArray[np.void]) -> SmoothMap:

@@ -11,6 +11,7 @@ from util.camera.imperfections import smooth_map
 from util.camera.phosphor import flux_of
 from util.finder.binned_spot import BinnedSpot
 from util.finder.binning import bin_pixels
+from util.finder.pulse_heights import faintest
 from util.finder.spot_fit import workspace
 from util.finder.spot_search import Search, find_spots
 from util.finder.weighting import weight_hits
@@ -77,14 +78,16 @@ class Finder:
         gain, growth = self._spot.over_screen()
         # Rounding to whole counts adds noise of variance 1/12.
         noise = (detector.noise**2 + 1 / 12) / self._spot.bin**2
+        faint = faintest(detector) * electron.A
         variances = noise + (np.array(settings.annealing) * electron.A) ** 2
         self._search = Search(
             electron=electron,
             gain=gain,
             growth=growth,
             weights=1 / variances,
-            seed=max(settings.seed * electron.A, 6 * math.sqrt(noise)),
-            residual_seed=max(settings.residual_seed * electron.A, 6 * math.sqrt(noise)),
+            noise=noise,
+            seed=max(settings.seed * faint, 6 * math.sqrt(noise)),
+            residual_seed=max(settings.residual_seed * faint, 6 * math.sqrt(noise)),
             link=settings.link * electron.s,
             radius=settings.radius * electron.s,
             penalty=settings.penalty,

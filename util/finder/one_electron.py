@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 from numba import njit
 
+CLOSE = 1.6  # sizes; two parts of one electron lie nearer
+NEARNESS = 1000.0  # squared standard deviations; how strange a spot on top of another is
+
 
 class Electron(NamedTuple):
     """What one electron looks like; lengths in bins, stretched so that spots are round.
@@ -71,6 +74,22 @@ def prior_penalty(spot, electron):
         return far + b * b + c * c
     a = (spot[0] - electron.A * spot[5]) / (electron.A_std * spot[5])
     return a * a + b * b + c * c
+
+
+@njit(cache=True)
+def strangeness(spots, k, who, electron):
+    """Say how little spot `who` of the first `k` looks like one electron, as `prior_penalty` does.
+
+    Where any brightness is likely, the two parts of one electron do not betray themselves by theirs: there, spots are
+    the stranger the nearer another is.
+    """
+    strange = prior_penalty(spots[who], electron)
+    if electron.heights > 0.0:
+        for i in range(k):
+            gap = (spots[i, 1] - spots[who, 1]) ** 2 + (spots[i, 2] - spots[who, 2]) ** 2
+            if i != who and gap < (CLOSE * spots[who, 3]) ** 2:
+                strange += NEARNESS * (1.0 - gap / (CLOSE * spots[who, 3]) ** 2)
+    return strange
 
 
 @njit(cache=True)

@@ -117,7 +117,8 @@ def change_spot(data, clipped, model, spots, k, who, weight, search, work):
         new = fit_spots(trial, m + 1, window, target, target_clipped, weight, search.electron, 20, TOLERANCE, fit_work)
         if new + search.penalty < value:
             size = m + 1
-    if size == m and m > 1 and near[0, 0] < search.electron.A * near[0, 5]:
+    faint = search.electron.heights > 0.0 or near[0, 0] < search.electron.A * near[0, 5]
+    if size == m and m > 1 and faint:
         _without_first(near, m, search, trial)
         new = fit_spots(trial, m - 1, window, target, target_clipped, weight, search.electron, 20, TOLERANCE, fit_work)
         if new - search.penalty < value:

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from util.finder.one_electron import Electron, prior_penalty, set_spot
+from util.finder.one_electron import Electron, set_spot, strangeness
 from util.finder.spot_change import change_spot, fit_cluster
 from util.finder.spot_fit import COLUMNS, MAX_CLUSTER, PARAMETERS, add_light
 
@@ -26,16 +26,18 @@ class Search(NamedTuple):
     """What `find_spots` needs to know, in bins and counts.
 
     electron: what one looks like. gain, growth (rows, columns): its A and s in each bin, over the mean. weights:
-    1 / variance of a bin, for each round. seed: brightness that starts a spot; residual_seed: the same in what the
-    spots leave unexplained. link: distance of spots fitted jointly. radius: bins nearer than this to a spot count in
-    its fit. penalty: cost of one more spot. suspicion: squared distance from one electron's (A, s, rho), in standard
-    deviations, from which a spot is tried as two, or as none.
+    1 / variance of a bin, for each round; noise: the part of that variance that is no error of the light. seed:
+    brightness that starts a spot; residual_seed: the same in what the spots leave unexplained. link: distance of spots
+    fitted jointly. radius: bins nearer than this to a spot count in its fit. penalty: cost of one more spot. suspicion:
+    squared distance from one electron's (A, s, rho), in standard deviations, from which a spot is tried as two, or as
+    none.
     """
 
     electron: Electron
     gain: NDArray[np.float64]
     growth: NDArray[np.float64]
     weights: NDArray[np.float64]
+    noise: float
     seed: float
     residual_seed: float
     link: float
@@ -142,9 +144,9 @@ def _search_cluster(data, clipped, model, spots, k, weight, change, search, work
         worst, who = search.suspicion, -1
         for i in range(k):
             if not tried[i]:
-                strangeness = prior_penalty(spots[i], search.electron)
-                if strangeness > worst:
-                    worst, who = strangeness, i
+                strange = strangeness(spots, k, i, search.electron)
+                if strange > worst:
+                    worst, who = strange, i
         if who < 0:
             break
         tried[who] = True
@@ -176,10 +178,15 @@ def _fit_clusters(data, clipped, model, spots, n, label, dirty, turn, search, wo
             continue
         k_before = k
         if stale:
+            share = weight
+            if search.electron.heights > 0.0:
+                # What is left unexplained is a part of a spot's brightness, and here some are bright.
+                bright = max(group[:k, 0].max() / search.electron.A, 1.0)
+                share = 1.0 / (search.noise + (1.0 / weight - search.noise) * bright * bright)
             before = group[:k].copy()
             for i in range(k):
                 add_light(model, group[i], -1.0, search.electron)
-            k = _search_cluster(data, clipped, model, group, k, weight, turn >= 2, search, work)
+            k = _search_cluster(data, clipped, model, group, k, share, turn >= 2, search, work)
             for i in range(k):
                 add_light(model, group[i], 1.0, search.electron)
         for i in range(k):
@@ -206,7 +213,7 @@ def _mark_dirty(spots, n, moved, turn, search, dirty):
     everywhere = turn < 1 or turn == search.weights.size - 2
     any_dirty = turn < search.weights.size - 1
     for i in range(n):
-        strange = turn < search.weights.size - 1 and prior_penalty(spots[i], search.electron) > search.suspicion
+        strange = turn < search.weights.size - 1 and strangeness(spots, n, i, search.electron) > search.suspicion
         dirty[i] = everywhere or moved[i] or strange
         for j in range(n):
             if dirty[i]:
