@@ -280,7 +280,7 @@ def _step_to(trial, spots, k, step, electron):
         trial[i, 2] = spots[i, 2] + min(s0, max(-s0, step[o + 2]))
         trial[i, 3] = min(S_HIGH * s0, max(S_LOW * s0, spots[i, 3] + step[o + 3]))
         trial[i, 4] = min(RHO_LIMIT, max(-RHO_LIMIT, spots[i, 4] + step[o + 4]))
-        trial[i, 5:] = spots[i, 5:]
+        trial[i, 5], trial[i, 6] = spots[i, 5], spots[i, 6]
 
 
 @njit(cache=True)
