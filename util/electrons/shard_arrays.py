@@ -72,7 +72,8 @@ def check_content(facts: ShardFacts, arrays: Mapping[str, NDArray[Any]]) -> None
     if events is None:
         return
     lowest = dict.fromkeys(("x", "z"), -_FARTHEST) | dict.fromkeys(("weight", "flux"), 0.0 if searched else -np.inf)
-    for name in events.dtype.names or ():
+    # Of the spots of imported events nothing is known.
+    for name in (events.dtype.names or ()) if searched else _NEEDED:
         if name != "ImageId":
             highest = _FARTHEST if name in ("x", "z") else np.inf
             _check_range(f"events: {name}", events[name], lowest.get(name, -np.inf), highest)
