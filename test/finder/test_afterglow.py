@@ -45,7 +45,7 @@ def frames_of(afterglow, count=36, seed=0, **camera):
 )
 def test_the_afterglow_of_each_past_frame_is_learnt(afterglow, camera):
     images, detector = frames_of(afterglow, **camera)
-    found = learn_afterglow(MemoryFrames(images), detector)
+    found = learn_afterglow(MemoryFrames(images), detector).parts
     wanted = np.zeros(LAGS)
     wanted[: len(afterglow)] = afterglow[:LAGS]
     assert found[:LAGS] == pytest.approx(wanted, abs=0.006)
@@ -54,18 +54,18 @@ def test_the_afterglow_of_each_past_frame_is_learnt(afterglow, camera):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_screen_without_afterglow_shows_none(seed):
     images, detector = frames_of((), seed=seed, noise=1.0, background=(8.0, 0.0, 0.0))
-    assert learn_afterglow(MemoryFrames(images), detector) == ()
+    assert learn_afterglow(MemoryFrames(images), detector).parts == ()
 
 
 def test_frames_out_of_order_show_none():
     images, detector = frames_of((0.2,))
     order = np.random.default_rng(1).permutation(len(images))
-    assert learn_afterglow(MemoryFrames([images[index] for index in order]), detector) == ()
-    assert learn_afterglow(MemoryFrames(images, ids=[2 * index for index in range(len(images))]), detector) == ()
+    assert learn_afterglow(MemoryFrames([images[index] for index in order]), detector).parts == ()
+    assert learn_afterglow(MemoryFrames(images, ids=[2 * index for index in range(len(images))]), detector).parts == ()
 
 
 def test_too_few_frames_and_dark_ones_tell_nothing():
     images, detector = frames_of((0.2,))
-    assert learn_afterglow(MemoryFrames(images[: FEWEST - 1]), detector) == ()
-    assert learn_afterglow(MemoryFrames([np.zeros((256, 256), np.uint8)] * 20), detector) == ()
-    assert learn_afterglow(MemoryFrames(images, damaged=set(range(0, 36, 4))), detector) == ()
+    assert learn_afterglow(MemoryFrames(images[: FEWEST - 1]), detector).parts == ()
+    assert learn_afterglow(MemoryFrames([np.zeros((256, 256), np.uint8)] * 20), detector).parts == ()
+    assert learn_afterglow(MemoryFrames(images, damaged=set(range(0, 36, 4))), detector).parts == ()

@@ -63,7 +63,7 @@ def test_response_and_background_are_told_apart():
     assert detector.imperfections.gamma == pytest.approx(0.8, abs=0.04)
     assert detector.background[0] == pytest.approx(12, abs=2.5)  # 22 as it stands
     assert detector.A.mean == pytest.approx(100, abs=3)
-    assert "counts rise with the power 0.8" in learned.report()
+    assert "! response: 0.8" in learned.report()
 
 
 def test_a_detector_without_fault_is_learnt_as_ideal():

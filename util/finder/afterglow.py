@@ -9,6 +9,7 @@ light can be there: the same regression on them tells what flanks and noise feig
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -30,8 +31,30 @@ _STEP = 4  # pixels: every fourth along each axis holds all there is to learn
 _MOST_PIXELS = 3000  # of a frame
 
 
-def learn_afterglow(frames: FrameSource, camera: Detector) -> tuple[float, ...]:
-    """Return the afterglow of a file's frames, as `util.camera.imperfections.Imperfections` has it; () if none shows.
+@dataclass(frozen=True)
+class Afterglow:
+    """What the screen still shows of the last frames' light.
+
+    Attributes
+    ----------
+    last, error : float
+        Part of the last frame's light as it was measured, and its standard error: infinite where frames do not tell.
+    parts : tuple of float
+        As `util.camera.imperfections.Imperfections` has it; none where it is not clear.
+    """
+
+    last: float = 0.0
+    error: float = math.inf
+    parts: tuple[float, ...] = ()
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is there beyond doubt and large enough to matter."""
+        return bool(self.parts)
+
+
+def learn_afterglow(frames: FrameSource, camera: Detector) -> Afterglow:
+    """Return the afterglow of a file's frames.
 
     Parameters
     ----------
@@ -46,11 +69,14 @@ def learn_afterglow(frames: FrameSource, camera: Detector) -> tuple[float, ...]:
         feigned, _ = _regress([_without(run, parts) for run in runs], camera, direction=1)
         seen, error = _regress(runs, camera, direction=-1)
         before, parts = parts, seen - feigned
+        if np.isnan(parts[0]):
+            return Afterglow()
+        last = float(parts[0]), float(error[0])
         if not parts[0] > max(SIGNIFICANT * error[0], LEAST):
-            return ()
+            return Afterglow(*last)
         if np.abs(parts - before).max() < LEAST / 4:
             break
-    return tuple(np.maximum(-inverse_series((-parts).tolist(), TERMS), 0).tolist())
+    return Afterglow(*last, tuple(np.maximum(-inverse_series((-parts).tolist(), TERMS), 0).tolist()))
 
 
 def _runs(frames: FrameSource, camera: Detector) -> list[NDArray[np.float32]]:

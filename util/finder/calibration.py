@@ -30,6 +30,7 @@ from util.finder.camera_calibration import (
     read_frames,
 )
 from util.finder.finder import EVENT, Finder, FinderSettings
+from util.finder.findings import Finding, of_spots
 from util.finder.gain_map import fit_gain
 from util.finder.pulse_heights import BROAD, faintest, gamma_law
 from util.finder.spot_shape import Known, learn_growth, learn_shape
@@ -45,7 +46,6 @@ ISOLATION = 5.0  # sigmas without another spot
 GUESS = Normal(0.4, 0.2)  # relative spreads of A and of sigma in the first search
 SEARCHES = 3
 UNEVEN = 3.0  # times the noise of its pixels; a background less even than this cannot be called dark
-BROAD_GAIN = 0.4  # relative spread of the flux from which unit weights are the better choice
 UNLIKE = 0.5  # relative spread of sigma from which spots are not of one kind
 
 
@@ -60,17 +60,17 @@ class Learned:
         Isolated spots that it was learnt from; below `FEWEST_SPOTS` one electron's spot is the recipe's.
     frames : int
         Frames that were looked at.
-    shape : tuple of Known
-        What sets the spots' shape apart from round Gaussians of one size.
+    findings : tuple of Finding
+        What was checked of it.
     """
 
     detector: Detector
     spots: int
     frames: int
-    shape: tuple[Known, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
-    def report(self) -> str:
-        """Say in a few lines what was learnt."""
+    def report(self, *, every: bool = False) -> str:
+        """Say in a few lines what was learnt, and what was found: what is clear, or every check."""
         d = self.detector
         constant, along_x, along_z = d.background
         where = (
@@ -85,24 +85,7 @@ class Learned:
             f"  background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} per half screen; noise "
             f"{d.noise:.2f} counts; hot pixels: {len(d.hot_pixels)}; clips at {d.saturation}",
         ]
-        if d.imperfections.gamma != 1:
-            lines.append(f"  counts rise with the power {d.imperfections.gamma:.3f} of the light, undone")
-        if d.imperfections.afterglow:
-            lines.append(f"  afterglow {d.imperfections.afterglow[0]:.1%} of the last frame, subtracted")
-        if d.imperfections.gain:
-            gain = d.gain_at(*np.ogrid[: d.frame_shape[0], : d.frame_shape[1]])
-            lines.append(f"  gain over the screen from {gain.min():.2f} to {gain.max():.2f}, taken out")
-        lines += [f"  {number}" for number in self.shape]
-        if d.imperfections.pulse_heights == "gamma":
-            lines.append(
-                f"  pulse heights follow a gamma law of spread {d.A.std / d.A.mean:.0%}"
-                + (f", none below {d.imperfections.threshold:.2f} of the mean" if d.imperfections.threshold else "")
-            )
-        if d.flux_spread > BROAD_GAIN:
-            lines.append(
-                f"  one electron's flux spreads by {d.flux_spread:.0%}: unit weights are the better choice here; "
-                "answer with --hit-weights unit"
-            )
+        lines += [str(finding) for finding in self.findings if finding.clear or every]
         return "\n".join(lines)
 
 
@@ -152,7 +135,8 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         detector = _with_laws(detector, spots, limit, growth)
         detector = _with_laws(detector, spots, limit, growth, _gain_of(detector, spots))
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
-            return Learned(detector, len(spots), seen, shape if growth is None else (*shape, growth))
+            known = shape if growth is None else (*shape, growth)
+            return Learned(detector, len(spots), seen, of_spots(detector, len(spots), settings.seed, known))
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
     else:
         if _alike(detector, blank):
@@ -250,7 +234,7 @@ def _with_laws(
 ) -> Detector:
     """Return the detector with growth and gain, and the laws that isolated spots follow without them."""
     A, sigma, rho = (spots[name].astype(float) for name in ("A", "sigma", "rho"))
-    grown = 0.0 if growth is None else growth.value
+    grown = growth.value if growth is not None and growth.clear else 0.0
     wider = 1 + grown * (spots["x"].astype(float) ** 2 + spots["z"].astype(float) ** 2)
     A *= wider**2 / smooth_map(gain, spots["x"], spots["z"])
     sigma /= wider

@@ -21,6 +21,7 @@ from util.finder.calibration import Learned, learn_detector
 from util.finder.camera_calibration import learn_camera
 from util.finder.corrected_frames import corrected
 from util.finder.finder import Finder, FinderSettings
+from util.finder.findings import of_afterglow, of_response
 from util.finder.linearity import Gamma, learn_gamma
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError
@@ -53,7 +54,7 @@ def learn_real_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: F
     for _ in range(ROUNDS):
         camera = _camera(frames, recipe, replace(IDEAL, gamma=gamma))
         afterglow = learn_afterglow(corrected(frames, camera), camera)
-        imperfections = Imperfections(gamma=gamma, afterglow=afterglow)
+        imperfections = Imperfections(gamma=gamma, afterglow=afterglow.parts)
         linear = corrected(frames, _with(camera, imperfections))
         learned = learn_detector(linear, recipe, settings)
         left = _gamma_left(linear, learned.detector, settings)
@@ -61,8 +62,10 @@ def learn_real_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: F
         if not (left.clear or (gamma != 1 and abs(left.value - 1) > left.error)):
             break
         gamma *= left.value
-    found = replace(learned.detector.imperfections, gamma=gamma, afterglow=afterglow)
-    return replace(learned, detector=_with(learned.detector, found))
+    found = replace(learned.detector.imperfections, gamma=gamma, afterglow=afterglow.parts)
+    response = replace(left, value=left.value if gamma == 1 else gamma)
+    findings = (of_afterglow(afterglow), of_response(response), *learned.findings)
+    return replace(learned, detector=_with(learned.detector, found), findings=findings)
 
 
 def _camera(frames: FrameSource, recipe: PhosphorRecipe, imperfections: Imperfections) -> Detector:

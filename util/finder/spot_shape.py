@@ -16,7 +16,6 @@ from scipy.special import ndtr
 
 from util.camera.detector import Detector
 from util.finder.binning import bin_pixels
-from util.runtime.value_with_error import shorthand
 
 FINENESS = 2.5  # bins of a stamp in a spot's size, at least
 RADIUS = 2.6  # sizes, of a stamp: farther out the light of spots of 40 counts is lost in rounding
@@ -35,13 +34,14 @@ class Known:
     value: float
     error: float
 
-    def __str__(self) -> str:
-        what = {
-            "aspect": "times as wide along x as along z",
-            "wings": "of a Moffat profile, 1 / exponent",
-            "growth": "from the middle to the edge",
-        }
-        return f"{self.name} of the spots: {shorthand(self.value, self.error)} ({what[self.name]})"
+    @property
+    def clear(self) -> bool:
+        """Whether it differs from that of round Gaussians of one size by more than chance and what is negligible."""
+        if self.name == "aspect":
+            off, error = abs(math.log(self.value)), self.error / self.value
+        else:  # wings below 0 are noise, and no detector has them
+            off, error = self.value if self.name == "wings" else abs(self.value), self.error
+        return off > max(CLEAR * error, SLIGHT[self.name])
 
 
 def learn_shape(images: Sequence[NDArray[np.unsignedinteger]], guess: Detector) -> tuple[Detector, tuple[Known, ...]]:
@@ -58,7 +58,7 @@ def learn_shape(images: Sequence[NDArray[np.unsignedinteger]], guess: Detector) 
     detector : Detector
         The guess with what was found clear; size and brightness too are then those of the spots that were fitted.
     known : tuple of Known
-        What was found.
+        What was measured, clear or not; none from too few spots.
     """
     bin_size = max(1, int(guess.sigma.mean / guess.pitch / FINENESS))
     stamps, offset, background = _stamps(images, guess, bin_size)
@@ -75,17 +75,16 @@ def learn_shape(images: Sequence[NDArray[np.unsignedinteger]], guess: Detector) 
     along = size * math.exp(ratio) - averaged, size * math.exp(-ratio) - averaged
     ratio = 0.5 * math.log(along[0] / along[1])
     sigma = math.sqrt(math.sqrt(along[0] * along[1])) * bin_size * guess.pitch
-    known = []
-    if abs(ratio) > max(CLEAR * ratio_error, SLIGHT["aspect"]):
-        aspect = float(np.clip(math.exp(ratio), 0.25, 4.0))
-        known.append(Known("aspect", aspect, aspect * ratio_error))
-    if wings > max(CLEAR * wings_error, SLIGHT["wings"]):
-        known.append(Known("wings", min(wings * (1 + 2 * averaged / size), 0.8), wings_error))
-    if not known:
-        return guess, ()
+    aspect = float(np.clip(math.exp(ratio), 0.25, 4.0))
+    known = (
+        Known("aspect", aspect, aspect * ratio_error),
+        Known("wings", min(wings * (1 + 2 * averaged / size), 0.8), wings_error),
+    )
+    values = {number.name: number.value for number in known if number.clear}
+    if not values:
+        return guess, known
     A = float(np.median(spots[:, 0]))
     spread = [value.std / value.mean for value in (guess.A, guess.sigma)]
-    values = {number.name: number.value for number in known}
     look = guess.imperfections
     found = replace(look, aspect=values.get("aspect", look.aspect), wings=values.get("wings", look.wings))
     shaped = replace(guess, imperfections=found)
@@ -95,12 +94,12 @@ def learn_shape(images: Sequence[NDArray[np.unsignedinteger]], guess: Detector) 
             replace(guess.sigma, mean=sigma, std=spread[1] * sigma),
             guess.rho,
         ),
-        tuple(known),
+        known,
     )
 
 
 def learn_growth(spots: NDArray[np.void]) -> Known | None:
-    """Return how the size of isolated spots grows from the middle to the edge, or None where it does not.
+    """Return how the size of isolated spots grows from the middle to the edge; None of too few to tell.
 
     The size falls on a straight line over the squared radius; outliers are clipped away.
     """
@@ -114,9 +113,7 @@ def learn_growth(spots: NDArray[np.void]) -> Known | None:
         left = sigma - at_middle - slope * square
         kept = np.abs(left) < 3 * max(1.4826 * float(np.median(np.abs(left))), 1e-12)
     growth, error = float(slope / at_middle), float(math.sqrt(covariance[0, 0]) / at_middle)
-    if abs(growth) > max(CLEAR * error, SLIGHT["growth"]):
-        return Known("growth", max(growth, -0.45), error)
-    return None
+    return Known("growth", max(growth, -0.45), error)
 
 
 def _stamps(
