@@ -23,8 +23,9 @@ from util.camera.phosphor import PhosphorRecipe
 from util.electrons.search import add_counts, detector_of_shards, find_shards, ranges_over, wanted_shards
 from util.electrons.shard_facts import FrameCounts, SearchSettings
 from util.electrons.shards import Shard, shard_path, write_shard
+from util.finder.calibration import learn_detector
 from util.finder.finder import FinderSettings
-from util.finder.real_detector import learn_real_detector
+from util.finder.run_checks import check_frames
 from util.frames.open import log_cautions, open_frames
 from util.frames.source import FrameSource
 from util.runtime import settings
@@ -50,6 +51,7 @@ class Options:
     shard_count: int | None
     block: int
     spots: Literal["learn", "recipe"]
+    check: Literal["yes", "no"]
     phosphor: Path
     finder: Path
     no_events: bool
@@ -92,6 +94,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         default="learn",
         help="learn camera and spot from the frames, or take them from --phosphor (default %(default)s)",
     )
+    add(
+        "--check",
+        choices=("yes", "no"),
+        default="yes",
+        help="no: learn background, noise and one size of round spots alone, and take the detector for an ideal one "
+        "otherwise: afterglow, response, gain and shape of the spots are neither looked for nor taken out, and the run "
+        "is not checked (default %(default)s)",
+    )
     add("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE", help="an electron's spot")
     add("--finder", type=Path, default=Path("param/finder.toml"), metavar="FILE", help="how to search")
     add("--no-events", action="store_true", help="keep the distribution alone, not each electron")
@@ -106,11 +116,15 @@ def choose_detector(
     frames: FrameSource, recipe: PhosphorRecipe, finder: FinderSettings, *, spots: str, known: Detector | None
 ) -> Detector:
     """Learn the detector from its frames unless it is known, or take the recipe's, and say which."""
-    if spots == "learn" and known is not None:
+    if spots != "recipe" and known is not None:
         print("detector: as learnt for the shards that are there")
         return known
-    if spots == "learn":
-        learned = learn_real_detector(frames, recipe, finder)
+    if spots != "recipe":
+        learned = (
+            check_frames(frames, recipe, finder)
+            if spots == "learn"
+            else learn_detector(frames, recipe, finder, ideal=True)
+        )
         print(learned.report())
         return learned.detector
     # The camera of the file counts, whatever frame the recipe was written for.
@@ -160,9 +174,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_cautions(frames)
         frames.check_written(*(options.range or (0, frames.count)))
         source = frames.fingerprint()
-        asked = SearchSettings(recipe, finder, frames.dataset, options.spots)
+        spots = "ideal" if (options.spots, options.check) == ("learn", "no") else options.spots
+        asked = SearchSettings(recipe, finder, frames.dataset, spots)
         known = None if options.overwrite else detector_of_shards(output, source, asked)
-        search = replace(asked, detector=choose_detector(frames, recipe, finder, spots=options.spots, known=known))
+        search = replace(asked, detector=choose_detector(frames, recipe, finder, spots=spots, known=known))
         count = options.shard_count or (1 if options.range else SHARDS)
         ranges = ranges_over(*(options.range or (0, frames.count)), count)
         wanted = wanted_shards(output, ranges, source, search, overwrite=options.overwrite)

@@ -41,8 +41,9 @@ class SearchSettings:
     finder : FinderSettings
     dataset : str or None
         Dataset of the file that holds the frames, as `util.frames.open.open_frames` takes it.
-    spots : {"learn", "recipe"}
-        Whether camera and spot were learnt from the frames or taken from `phosphor`.
+    spots : {"learn", "ideal", "recipe"}
+        Whether camera and spot were learnt from the frames, learnt as those of an ideal detector, or taken from
+        `phosphor`.
     detector : Detector or None
         The one that was learnt or taken; None before it is known, and in the oldest shards, which do not tell.
     """
@@ -50,7 +51,7 @@ class SearchSettings:
     phosphor: PhosphorRecipe
     finder: FinderSettings
     dataset: str | None = None
-    spots: Literal["learn", "recipe"] = "recipe"
+    spots: Literal["learn", "ideal", "recipe"] = "recipe"
     detector: Detector | None = None
 
 

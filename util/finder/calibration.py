@@ -89,7 +89,9 @@ class Learned:
         return "\n".join(lines)
 
 
-def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: FinderSettings) -> Learned:
+def learn_detector(
+    frames: FrameSource, recipe: PhosphorRecipe, settings: FinderSettings, *, ideal: bool = False
+) -> Learned:
     """Learn a detector from a sample of its frames; the same file always gives the same detector.
 
     Parameters
@@ -99,6 +101,8 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
     recipe : PhosphorRecipe
         Where in a pixel light is taken; the spot of a file with too few electrons.
     settings : FinderSettings
+    ideal : bool
+        Whether spots are taken to be round Gaussians, of one size and brightness all over the screen, unchecked.
 
     Raises
     ------
@@ -116,12 +120,12 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
     guess = _guess_spot(searched, camera) if searched else None
     if guess is None:
         return Learned(camera, 0, len(images))
-    detector, shape = learn_shape(searched, guess)
+    detector, shape = (guess, ()) if ideal else learn_shape(searched, guess)
     for _ in range(SEARCHES):
         spots = _isolated_spots(searched, detector, settings)
         if len(spots) < 2:
             break
-        growth = learn_growth(spots)
+        growth = None if ideal else learn_growth(spots)
         detector = _with_laws(detector, spots, _limit(detector, settings), growth)
     seen = min(per_read, len(order))
     parts = [spots]
@@ -130,13 +134,15 @@ def learn_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: Finder
         seen = min(seen + per_read, len(order))
     spots = np.concatenate(parts)
     if len(spots) >= FEWEST_SPOTS:
-        growth = learn_growth(spots)
+        growth = None if ideal else learn_growth(spots)
         limit = _limit(detector, settings)
         detector = _with_laws(detector, spots, limit, growth)
-        detector = _with_laws(detector, spots, limit, growth, _gain_of(detector, spots))
+        if not ideal:
+            detector = _with_laws(detector, spots, limit, growth, _gain_of(detector, spots))
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
             known = shape if growth is None else (*shape, growth)
-            return Learned(detector, len(spots), seen, of_spots(detector, len(spots), settings.seed, known))
+            findings = () if ideal else of_spots(detector, len(spots), settings.seed, known)
+            return Learned(detector, len(spots), seen, findings)
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
     else:
         if _alike(detector, blank):

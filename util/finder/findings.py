@@ -140,7 +140,7 @@ def _gain(detector: Detector, spots: int) -> Finding:
 def _shape(known: Known) -> Finding:
     what, harm = {
         "aspect": (" times as wide along x as along z", "would split spots: F1 falls to 0.60 at 1.3"),
-        "wings": (" is 1 / exponent of a Moffat profile", moves_sigma_R(abs(known.value) * WINGS)),
+        "wings": (" is 1 / exponent of a Moffat profile", moves_sigma_R((abs(known.value) + known.error) * WINGS)),
         "growth": (" larger at the edge than in the middle", ""),
     }[known.name]
     return Finding(f"{known.name} of the spots", known.value, known.error, what, known.clear, harm, "fitted")
