@@ -73,7 +73,7 @@ def moves_beta_2(size: float, errors_per_size: float) -> str:
 
 def moves_sigma_R(errors: float) -> str:
     """Say by how many of its errors at 50,000 frames an imperfection would move sigma_R."""
-    return f"would move sigma_R by up to {errors:.1g} of its errors at 50,000 frames"
+    return f"would move sigma_R by up to {errors:.1f} of its errors at 50,000 frames"
 
 
 def of_afterglow(found: Afterglow) -> Finding:

@@ -87,7 +87,7 @@ def _order(sample: Sequence[_Sampled]) -> tuple[Finding, ...]:
             "order of ImageId",
             back,
             error,
-            f" of {step.size} steps are not upwards",
+            f" of {step.size} steps go back",
             back > 0,
             f"afterglow cannot be subtracted: 10 % {moves_beta_2(0.1, AFTERGLOW)}" if back else "",
             "store the frames in the order in which they were taken",
@@ -123,10 +123,10 @@ def _drifts(sample: Sequence[_Sampled], detector: Detector) -> Iterator[Finding]
     lit = [frame.hits for frame in sample if frame.hits is not None and len(frame.hits)]
     rate = np.array([len(frame.hits) for frame in sample if frame.hits is not None], float)
     brightness = np.array([np.median(hits["flux"]) for hits in lit])
-    for name, values in (("rate of hits", rate), ("brightness of hits", brightness)):
+    for name, values in (("rate of hits", rate), ("brightness of hits", brightness)):  # alike all over the screen
         rms, error, clear = _drift(values)
         scale = 100 / values.mean() if values.any() else 0.0
-        yield Finding(f"drift of the {name}", scale * rms, scale * error, " % (rms)", clear, "", APART)
+        yield Finding(f"drift of the {name}", scale * rms, scale * error, " % (rms)", clear, "", "nothing to do")
     for axis, centres in zip("xz", _centres(lit), strict=True):
         rms, error, clear = _drift(centres)
         yield Finding(
