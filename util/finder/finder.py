@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
-from util.camera.imperfections import smooth_map
+from util.camera.imperfections import SmoothMap, smooth_map
 from util.camera.phosphor import flux_of
 from util.finder.binned_spot import BinnedSpot
 from util.finder.binning import bin_pixels
@@ -129,6 +129,18 @@ class Finder:
             events[name] = column
         events["flux"] = flux_of(*columns[2:]) / detector.flux.mean
         if self._gain is not None:
-            events["A"] *= smooth_map(detector.imperfections.gain, events["x"], events["z"])
+            _bring_back(events, detector.imperfections.gain)
         events["weight"] = weight_hits(events, detector.sigma.mean, detector.flux_spread)
         return events
+
+
+def _bring_back(events: NDArray[np.void], gain: SmoothMap) -> None:
+    """Give hits of a frame that was divided by the gain the brightness and the place that they have in it.
+
+    All of a spot is as bright as its electron made it. Divided by the gain, it leans to where that is low: a Gaussian
+    with a slope is one that is displaced.
+    """
+    x, z, sigma = (events[name].astype(float) for name in ("x", "z", "sigma"))
+    events["A"] *= smooth_map(gain, x, z)
+    events["x"] += sigma / 2 * np.log(smooth_map(gain, x + sigma, z) / smooth_map(gain, x - sigma, z))
+    events["z"] += sigma / 2 * np.log(smooth_map(gain, x, z + sigma) / smooth_map(gain, x, z - sigma))
