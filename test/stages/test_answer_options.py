@@ -100,7 +100,8 @@ def test_the_finders_bias_stands_beside_the_statistical_error(measured):
     assert attributes["frames"] == 400
     assert rows["Name"].tolist() == [name.encode() for name in parameters(path)]
     head, *lines = printed.splitlines()[1 : 2 + len(rows)]
-    assert head.split() == ["parameter", "value", "error", "floor", "finder", "known", "to", "truth", "pull"]
+    columns = ["parameter", "value", "error", "floor", "finder", "known", "to", "1", "%", "uneven", "truth", "pull"]
+    assert head.split() == columns
     for line, row in zip(lines, rows, strict=True):
         words = line.split()
         wanted = ["-", "-"] if row["Error"] == 0 else [f"{row['Bias']:.6f}", f"{row['Error']:.6f}"]

@@ -145,15 +145,15 @@ def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answe
     total = sum(row["Value"] for name, row in parameters(path).items() if name.startswith("N_"))
     electrons = re.fullmatch(rf"{path}: {2 * ELECTRONS} hits, (\d+) electrons", first)
     assert float(electrons[1]) == pytest.approx(total, rel=1e-3)
-    assert head.split() == ["parameter", "value", "error", "floor", "truth", "pull"]
+    assert head.split() == ["parameter", "value", "error", "floor", "1", "%", "uneven", "truth", "pull"]
     for line, (name, row) in zip(body, parameters(path).items(), strict=True):
         words = line.split()
         assert words[0] == name
         assert np.array(words[1:4], float) == pytest.approx(list(row)[1:], abs=0.51 if name.startswith("N_") else 6e-7)
-        assert len(words) == (4 if name.startswith(("N_", "centre")) else 6)
+        assert len(words) == (5 if name.startswith(("N_", "centre")) else 7)
     (R,) = (line.split() for line in body if line.startswith("R_2"))
-    assert float(R[4]) == 0.8
-    assert float(R[5]) == pytest.approx((float(R[1]) - 0.8) / float(R[2]), abs=0.02)
+    assert float(R[5]) == 0.8
+    assert float(R[6]) == pytest.approx((float(R[1]) - 0.8) / float(R[2]), abs=0.02)
     assert re.fullmatch(r"deviance \d+ for \d+ degrees of freedom; condition \d+", deviance)
     assert figure == f"figure {path.parent / 'answer.png'}"
 

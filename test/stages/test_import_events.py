@@ -158,7 +158,7 @@ def test_events_that_cannot_be_used_are_refused_and_nothing_is_written(tmp_path,
     [
         ((), "--pixels W H: expected the size of the camera, found none"),
         (("--pixels", 0, 10), "expected an integer of at least 1, found '0'"),
-        (("--pixels", 10, 10, "--axis", 2), "argument --axis: invalid choice: 2"),
+        (("--pixels", 10, 10, "--axis", 2), "--axis: invalid choice: 2"),
         (("--pixels", 10, 10, "--columns", "x"), "--columns: expected x,z or x,z,frame"),
     ],
 )

@@ -99,7 +99,7 @@ def test_a_shard_that_is_there_is_kept_or_refused_or_replaced(tmp_path, image):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--axis", 2), "argument --axis: invalid choice: 2"),
+        (("--axis", 2), "--axis: invalid choice: 2"),
         (("--counts-per-electron", 0), "--counts-per-electron: expected a number above 0, found 0"),
         (("--counts-per-electron", -3), "expected a number of at least 0, found '-3'"),
         (("--counts-per-electron", "nan"), "expected a number of at least 0, found 'nan'"),

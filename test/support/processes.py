@@ -34,5 +34,5 @@ def wait_until(condition, seconds=120):
 
 
 def contents(folder):
-    """Return the bytes of every file of a folder by its name."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Return the bytes of every file of a folder, at any depth, by its path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
