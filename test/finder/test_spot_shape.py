@@ -49,7 +49,7 @@ def test_an_ideal_detector_stays_ideal(noise):
     detector = dataclasses.replace(IDEAL, noise=noise)
     learned, known = learn_shape(frames_of(detector)[0], detector)
     assert learned is detector
-    assert known == ()
+    assert [number.name for number in known if number.clear] == []
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_growth_is_learnt_from_the_sizes_of_hits():
     spots = np.zeros(400, [("x", "f4"), ("z", "f4"), ("sigma", "f4")])
     spots["x"], spots["z"] = rng.uniform(-0.9, 0.9, (2, 400))
     spots["sigma"] = rng.normal(0.015, 0.001, 400)
-    assert learn_growth(spots) is None
+    assert not learn_growth(spots).clear
     spots["sigma"] *= 1 + 0.2 * (spots["x"] ** 2 + spots["z"] ** 2)
     growth = learn_growth(spots)
     assert abs(growth.value - 0.2) < 3 * growth.error
