@@ -156,6 +156,7 @@ def test_unit_weights_are_advised_where_the_gain_spreads_widely():
     wide = learn_detector(Frames(Made(exponential=True)), RECIPE, SETTINGS)
     assert wide.detector.flux_spread > 0.5
     assert "--hit-weights unit" in wide.report()
+    assert "; searched as a gamma law" in wide.report()
     assert "--hit-weights unit" not in learn_detector(Frames(Made()), RECIPE, SETTINGS).report()
 
 

@@ -141,7 +141,7 @@ def learn_detector(
             detector = _with_laws(detector, spots, limit, growth, _gain_of(detector, spots))
         if detector.sigma.std < UNLIKE * detector.sigma.mean:
             known = shape if growth is None else (*shape, growth)
-            findings = () if ideal else of_spots(detector, len(spots), settings.seed, known)
+            findings = () if ideal else of_spots(detector, len(spots), limit / detector.A.mean, known)
             return Learned(detector, len(spots), seen, findings)
         found = f"{len(spots)} of sizes that spread by {detector.sigma.std / detector.sigma.mean:.0%}"
     else:

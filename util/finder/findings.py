@@ -102,7 +102,7 @@ def of_response(found: Gamma) -> Finding:
     )
 
 
-def of_spots(detector: Detector, spots: int, seed: float, shape: Iterable[Known]) -> tuple[Finding, ...]:
+def of_spots(detector: Detector, spots: int, lowest: float, shape: Iterable[Known]) -> tuple[Finding, ...]:
     """Return what was found of gain, shape and brightness of one electron's spot.
 
     Parameters
@@ -111,11 +111,11 @@ def of_spots(detector: Detector, spots: int, seed: float, shape: Iterable[Known]
         As it was learnt.
     spots : int
         From how many isolated spots.
-    seed : float
+    lowest : float
         Height from which a spot is found, over the mean one.
     shape : iterable of Known
     """
-    return (_gain(detector, spots), *map(_shape, shape), _pulse_heights(detector, spots, seed))
+    return (_gain(detector, spots), *map(_shape, shape), _pulse_heights(detector, spots, lowest))
 
 
 def _gain(detector: Detector, spots: int) -> Finding:
@@ -146,15 +146,19 @@ def _shape(known: Known) -> Finding:
     return Finding(f"{known.name} of the spots", known.value, known.error, what, known.clear, harm, "fitted")
 
 
-def _pulse_heights(detector: Detector, spots: int, seed: float) -> Finding:
-    shape = 1 / max(detector.A.std / detector.A.mean, 1e-3) ** 2
-    spread = detector.flux_spread
+def _pulse_heights(detector: Detector, spots: int, lowest: float) -> Finding:
+    screen, spread = detector.imperfections, detector.flux_spread
+    shape = (detector.A.mean / max(detector.A.std, 1e-3 * detector.A.mean)) ** 2
+    begin = f", none below {screen.threshold:.2f} of the mean" if screen.threshold else ""
+    done = [f"searched as a gamma law{begin}"] if screen.pulse_heights == "gamma" else []
+    if spread > BROAD_GAIN:
+        done.append("unit weights are the better choice: answer with --hit-weights unit")
     return Finding(
         "pulse heights",
         100 * spread,
         100 * spread / math.sqrt(2 * spots),
         " % is the spread of one electron's flux",
-        spread > BROAD_GAIN,
-        f"{gammainc(shape, shape * seed):.1%} of the electrons are too faint to be found",
-        "unit weights are the better choice: answer with --hit-weights unit",
+        bool(done),
+        f"{gammainc(shape, shape * max(lowest, screen.threshold)):.1%} of the electrons are too faint to be found",
+        "; ".join(done),
     )
