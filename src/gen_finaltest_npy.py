@@ -98,7 +98,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
         "--check",
         choices=("yes", "no"),
         default="yes",
-        help="no: learn background, noise and one size of round spots alone, and take the detector for an ideal one "
+        help="no: learn camera, size and brightness of round spots alone, and take the detector for an ideal one "
         "otherwise: afterglow, response, gain and shape of the spots are neither looked for nor taken out, and the run "
         "is not checked (default %(default)s)",
     )

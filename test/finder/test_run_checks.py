@@ -52,7 +52,7 @@ def test_a_steady_run_raises_nothing(seed):
     [
         ({"brighter": -0.3}, "drift of the brightness of hits", 30 / 12**0.5, "nothing to do"),
         ({"more": 1.0}, "drift of the rate of hits", 100 / 12**0.5, "nothing to do"),
-        ({"wander": 0.06}, "drift of the centre along x", 0.06 * 64 / 12**0.5, "--range START STOP"),
+        ({"wander": 0.06}, "drift of the centre along x", 0.06 * 64 / 12**0.5, "--follow-drift"),
     ],
 )
 def test_a_run_that_changes_is_told_by_what_changes(change, what, rms, remedy):

@@ -33,7 +33,6 @@ CLIPPED = 0.01  # of the hits
 # sigma_R moves by 14 of its errors where the centre wanders evenly by 6 of 1024 pixels. The wandering adds its variance
 # to the line's, so that it is the square that counts.
 WANDERING = 14 / (6 / 512) ** 2 * 12  # errors per variance [detector units^2]
-APART = "answer parts of the run apart: gen_finaltest_npy.sh --range START STOP"
 
 
 class _Sampled(NamedTuple):
@@ -136,7 +135,7 @@ def _drifts(sample: Sequence[_Sampled], detector: Detector) -> Iterator[Finding]
             " pixels (rms)",
             clear,
             moves_sigma_R(WANDERING * (rms**2 + error**2)),
-            APART,
+            "answer with --follow-drift",
         )
 
 
