@@ -18,8 +18,9 @@ from support.processes import start, wait_until
 from support.training import saved
 from util.runtime.errors import InputError, run_program
 
-# A batch that neither two nor three processes can share evenly; frozen: a batch's parts are normalised alike.
-FROZEN = ("--batch", 7, "--frozen", 1, "--ema", 0.5, "--rate", 1e-3, "--epochs", 2)
+# A batch that neither two nor three processes can share evenly; frozen: a batch's parts are normalised alike. A
+# shortcut would go through so few samples exactly, and the losses that it leaves would be rounding.
+FROZEN = ("--batch", 7, "--frozen", 1, "--ema", 0.5, "--rate", 1e-3, "--epochs", 2, "--no-shortcut")
 TWO = ("--batch", 4, "--epochs", 3, "--epoch-samples", 24)  # the signal comes within the second epoch
 CHECKPOINT = "network/pretraining.checkpoint.pt"
 SMALL = ("--arch", "resnet18", "--epoch-samples", 14, "--validation", 7, "--first-samples", 300, "--device", "cpu")
@@ -65,12 +66,11 @@ def test_one_and_three_processes_take_the_same_steps_on_the_same_batches(shared)
 
 def test_one_and_three_processes_reach_the_same_losses_and_the_same_average(shared):
     (tensors, facts), (others, told) = shared[1], shared[3]
-    # Six steps of so small batches make up to 15 % of what sums in another order round differently, by the processor.
     for line, other in zip(facts.curve, told.curve, strict=True):
-        assert other.train == pytest.approx(line.train, rel=0.3)
-        assert other.valid == pytest.approx(line.valid, rel=0.3)
+        assert other.train == pytest.approx(line.train, rel=5e-5)
+        assert other.valid == pytest.approx(line.valid, rel=5e-5)
     moved = {name: others["average"][name] - value for name, value in tensors["average"].items()}
-    assert max(float(values.abs().max()) for values in moved.values()) < 0.1
+    assert max(float(values.abs().max()) for values in moved.values()) < 1e-3  # a step
     assert torch.equal(others["average"]["n_averaged"], tensors["average"]["n_averaged"])
 
 
