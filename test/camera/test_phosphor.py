@@ -81,6 +81,17 @@ def test_light_agrees_with_a_plain_loop_for_any_number_of_samples(subsamples):
     assert np.abs(light(recipe, *spots) - plain_light(recipe, *spots)).max() < 1e-9
 
 
+@pytest.mark.parametrize("aspect", [1.0, 1.4])
+def test_one_sample_stands_for_the_mean_of_many_in_a_wide_spot(aspect):
+    recipe = small()
+    sizes = recipe.pitch * np.array([4.0, 8.0, 3.99])
+    spots = np.array([0.1, -0.3, 0.5]), np.array([0.2, 0.31, -0.4]), np.full(3, 100.0), sizes, np.array([0.3, -1, 0.0])
+    many, once = (light(recipe, *spots, aspect=aspect, smooth_px=size) for size in (math.inf, 4.0))
+    assert 0 < np.abs(once - many).max() < 100 * 0.003 / 4**4
+    assert np.array_equal(once > 0, many > 0)
+    assert once.sum() == pytest.approx(many.sum(), rel=1e-6)
+
+
 def test_published_frame_agrees_with_separable_exponentials_to_the_last_count():
     rng = np.random.default_rng(2)
     x, z = rng.uniform(-1, 1, (2, 86))

@@ -11,7 +11,6 @@ how; a `Screen` shows their light and what is left of that of the last frames; `
 
 import math
 from collections import deque
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +30,7 @@ from util.camera.spot_rendering import digitise
 
 SUBSAMPLES = 5
 _FAINTEST = 0.02  # counts; where one of the Gaussians ends that make a spot with wings
-_WIDE = 4  # pixels; a Gaussian that is smooth enough for one sample a pixel
+SMOOTH_PX = 4.0  # size of a spot for which one sample a pixel does
 _LEAST_PART = 1e-4  # of a profile with wings, over the largest part
 
 
@@ -100,10 +99,12 @@ class Screen:
     detector : Detector
     subsamples : int
         A pixel is the mean of this many samples, squared.
+    smooth_px : float
+        Size of a spot [pixels] from which on one sample a pixel stands for them.
     """
 
-    def __init__(self, detector: Detector, *, subsamples: int = SUBSAMPLES) -> None:
-        self._detector = detector
+    def __init__(self, detector: Detector, *, subsamples: int = SUBSAMPLES, smooth_px: float = math.inf) -> None:
+        self._detector, self._smooth_px = detector, smooth_px
         self._recipe = PhosphorRecipe(
             detector.frame_shape, subsamples, detector.noise, detector.A, detector.sigma, detector.rho
         )
@@ -120,22 +121,17 @@ class Screen:
     def _light_of(self, spots: Spots) -> NDArray[np.float64]:
         wings = self._detector.imperfections.wings
         if not wings:
-            return self._drawn(spots, self._recipe, 1.0)
+            return self._drawn(spots, 1.0, self._smooth_px)
         parts, widths = moffat_parts(wings)
         x, z, rho = (np.tile(values, parts.size) for values in (spots.x, spots.z, spots.rho))
         A, sigma = np.outer(parts, spots.A).ravel(), np.outer(widths, spots.sigma).ravel()
-        # One sample a pixel does for a wide Gaussian, once it is as wide as the mean of many samples makes it.
-        n, pitch = self._recipe.subsamples, self._recipe.pitch
-        wide = sigma > _WIDE * pitch
-        sigma = np.where(wide, np.hypot(sigma, pitch * math.sqrt((1 - n**-2) / 12)), sigma)
-        fine, coarse = (Spots(*(values[part] for values in (x, z, A, sigma, rho))) for part in (~wide, wide))
-        once = replace(self._recipe, subsamples=1)
-        return self._drawn(fine, self._recipe, _FAINTEST) + self._drawn(coarse, once, _FAINTEST)
+        return self._drawn(Spots(x, z, A, sigma, rho), _FAINTEST, min(self._smooth_px, SMOOTH_PX))
 
-    def _drawn(self, spots: Spots, recipe: PhosphorRecipe, faintest: float) -> NDArray[np.float64]:
-        x, z = as_rendered(self._detector, recipe, spots.x, spots.z)
+    def _drawn(self, spots: Spots, faintest: float, smooth_px: float) -> NDArray[np.float64]:
+        x, z = as_rendered(self._detector, self._recipe, spots.x, spots.z)
         aspect = self._detector.imperfections.aspect
-        return light(recipe, x, z, spots.A, spots.sigma, spots.rho, aspect=aspect, faintest=faintest)
+        A, sigma, rho = spots[2:]
+        return light(self._recipe, x, z, A, sigma, rho, aspect=aspect, faintest=faintest, smooth_px=smooth_px)
 
 
 def moffat_parts(wings: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -14,10 +14,11 @@ def digitise(image, frame, maximum):
 
 
 @njit(cache=True)
-def add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho, aspect, faintest):
+def add_spots(image, subsamples, first, x_px, z_px, A, sigma_px, rho, reach_px, aspect):
     """Add spots, arrays (n,), to `image`; positions in pixels from the frame's corner, sigma in pixels.
 
-    All spots are `aspect` times as wide along x as along z; the square of a spot ends where it fades to `faintest`.
+    A pixel's first sample lies `first` from its corner along both axes, the others 1 / `subsamples` apart. A spot
+    is `aspect` times as wide along x as along z; the square of a round one reaches `reach_px` from its middle.
 
     The exponential of a sample factors into ``ex[j] ez[k] exp(-rho dx_j dz_k / sigma^2)``, and along x the last
     factor is a geometric progression, ``ratio[k]**j``. The samples of one pixel along x are therefore a polynomial in
@@ -27,11 +28,8 @@ def add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho, aspect, faintest)
     height, width = image.shape
     step = 1.0 / subsamples
     share = step * step
-    wide = math.sqrt(aspect)
     for spot in range(x_px.size):
-        if A[spot] <= faintest:  # the square has no width
-            continue
-        reach = sigma_px[spot] * math.sqrt(2.0 * math.log(A[spot] / faintest))
+        reach, wide = reach_px[spot], math.sqrt(aspect[spot])
         # Clipped as floats: a far electron must not overflow the integers.
         i0 = int(max(math.floor(x_px[spot] - reach * wide), 0.0))
         i1 = int(min(math.floor(x_px[spot] + reach * wide), height - 1.0)) + 1
@@ -44,21 +42,21 @@ def add_spots(image, subsamples, x_px, z_px, A, sigma_px, rho, aspect, faintest)
         ratio = np.empty((subsamples, n))
         jump = np.empty((subsamples, n))
         along_z = np.empty((subsamples, n))
-        first_dx = i0 - x_px[spot]
+        first_dx = i0 + first - x_px[spot]
         for phase in range(subsamples):
             for m in range(n):
-                dz = k0 + m + phase * step - z_px[spot]
+                dz = k0 + m + first + phase * step - z_px[spot]
                 tilt = -2.0 * rho[spot] * curve * dz
                 ratio[phase, m] = math.exp(tilt * step)
                 jump[phase, m] = math.exp(tilt)
-                along_z[phase, m] = math.exp(tilt * first_dx - curve * aspect * dz * dz)
+                along_z[phase, m] = math.exp(tilt * first_dx - curve * aspect[spot] * dz * dz)
         along_x = np.empty(subsamples)
         row = np.empty(n)
         horner = np.empty(n)
         for i in range(i0, i1):
             for phase in range(subsamples):
-                dx = i + phase * step - x_px[spot]
-                along_x[phase] = A[spot] * share * math.exp(-curve / aspect * dx * dx)
+                dx = i + first + phase * step - x_px[spot]
+                along_x[phase] = A[spot] * share * math.exp(-curve / aspect[spot] * dx * dx)
             row[:] = 0.0
             for phase in range(subsamples):
                 t = ratio[phase]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.camera.detector import Detector
-from util.camera.exposure import Screen, camera_noise, counts, counts_kind, register
+from util.camera.exposure import SMOOTH_PX, Screen, camera_noise, counts, counts_kind, register
 from util.camera.imperfections import smooth_map
 from util.camera.phosphor import flux_of, mean_flux
 from util.finder.corrected_frames import CorrectionInOrder
@@ -138,7 +138,7 @@ def _play_block(block: _Block) -> Played:
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
     finder = _finder(detector, settings)
     unit = mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights)
-    screen = Screen(detector)
+    screen = Screen(detector, smooth_px=SMOOTH_PX)
     correction = CorrectionInOrder(detector, np.dtype(counts_kind(detector.saturation)))
     # What lit the screen before the first frame shines in it still, and in those that are subtracted from it.
     before = len(detector.imperfections.afterglow) + correction.memory
