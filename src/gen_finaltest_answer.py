@@ -21,6 +21,7 @@ the mean distance of a fit to perfect hits of as many electrons.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from src.answer_steps import knowledge, network, summed_frames
@@ -93,8 +94,8 @@ def check_possible(options: Options, hits: Hits) -> None:
         events_of(hits)
 
 
-def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
-    """Answer by the fit to the hits, with all that the options ask for."""
+def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExecutor) -> None:
+    """Answer by the fit to the hits, with all that the options ask for; what it shows beside it is prepared aside."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
     finaltest = options.finaltest if hits.search else None  # imported data have no frames
     spheres = None if options.model.spheres == "auto" else options.model.spheres
@@ -114,6 +115,9 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     if truth is not None and len(truth) != fitted.answer.layout.spheres:
         print(f"the truth has {len(truth)} spheres, the answer {fitted.answer.layout.spheres}: not compared")
         truth = None
+    if seen is None:  # which takes seconds, while other processes simulate
+        shown = hits.x, hits.z, hits.weight
+        glanced = aside.submit(network.glance, options.network, *shown, spheres=fitted.answer.layout.spheres)
     unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
     answer = unbiased.answer
     drift = tell_drift(fitted.answer, hits, detection)
@@ -140,9 +144,7 @@ def answer_by_hits(options: Options, logged: Sequence[str]) -> None:
     known_bias = None if bias is None else (bias.bias, bias.error)
     print(table(result, truth, bias=known_bias, systematics=unseen.systematics))
     if seen is None:
-        beside = network.compare(
-            options.network, hits.x, hits.z, hits.weight, answer_rows(result.R, result.beta)["beta"]
-        )
+        beside = network.compare(glanced.result(), answer_rows(result.R, result.beta)["beta"])
     else:
         beside = network.Comparison(network.describe(seen), {"network": seen.beta})
     if beside:
@@ -208,13 +210,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     if options.method == "resnet" and options.network is None:
         raise InputError("--method resnet: expected weights, found none; name them, or their folder, with --network")
-    with collect_warnings() as logged:
+    with collect_warnings() as logged, ThreadPoolExecutor(1) as aside:
         if options.method == "integrated":
             answer_by_sum(options, logged)
         elif options.raw:
             read_by_network(options, logged)
         else:
-            answer_by_hits(options, logged)
+            answer_by_hits(options, logged, aside)
 
 
 if __name__ == "__main__":

@@ -187,30 +187,36 @@ def describe(seen: Look) -> str:
     return "\n".join((*lines, *(f"  note: {remark}" for remark in seen.remarks)))
 
 
-def compare(
+def glance(
     path: Path | None,
     x: NDArray[np.float64],
     z: NDArray[np.float64],
     weight: NDArray[np.float64],
-    likelihood: NDArray[np.float64],
-) -> Comparison | None:
-    """Compare what the network reads with the betas (S, 12) of the likelihood; None where there are no weights.
+    *,
+    spheres: int,
+) -> Look | str | None:
+    """Look with whatever weights there are; say why they cannot, or return None where there are none.
 
     Parameters
     ----------
     path : Path or None
         The weights, or the folder where they are.
-    x, z, weight : arrays (n,)
-        Hits, as for `look`.
-    likelihood : array (S, 12)
+    x, z, weight, spheres
+        As for `look`.
     """
     paths = find_weights(path)
     if not paths:
         return None
     try:
-        seen = look(paths, x, z, weight, spheres=len(likelihood))
+        return look(paths, x, z, weight, spheres=spheres)
     except InputError as error:
-        return Comparison(f"no answer of the network beside it: {error}", {})
+        return f"no answer of the network beside it: {error}"
+
+
+def compare(seen: Look | str | None, likelihood: NDArray[np.float64]) -> Comparison | None:
+    """Compare what a `glance` saw with the betas (S, 12) of the likelihood; None where there are no weights."""
+    if not isinstance(seen, Look):
+        return Comparison(seen, {}) if seen else None
     return Comparison(f"{describe(seen)}\n{table(seen, likelihood=likelihood)}", {"network": seen.beta})
 
 
