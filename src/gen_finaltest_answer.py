@@ -26,11 +26,13 @@ from dataclasses import replace
 
 from src.answer_steps import knowledge, network, summed_frames
 from src.answer_steps.bias_and_bootstrap import check_errors, events_of, finder_of, without_bias
+from src.answer_steps.command_line import add_options
 from src.answer_steps.detection import detection_of
 from src.answer_steps.drift import followed, tell_drift
+from src.answer_steps.further_runs import read_further_runs, with_further_runs
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.logged_warnings import collect_warnings
-from src.answer_steps.options import Options, add_options
+from src.answer_steps.options import Options
 from src.answer_steps.outcome import frame_with_hits, say, verdict
 from src.answer_steps.posterior import answer_with_prior, used_network
 from src.answer_steps.step import Step, join
@@ -103,6 +105,7 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
     detection, told = detection_of(hits, options.model)
     simulation, weights, workers = options.simulation, options.hit_weights, options.workers
     check_possible(options, hits)
+    further = read_further_runs(options, hits)
     frames = summed_frames.frames_of(hits, options.finaltest) if options.check_integrated else None
 
     seen = look(options, hits) if options.method == "resnet" else None
@@ -126,13 +129,16 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
         steps.append(summed_frames.check(answer, hits, frames, unbiased.further, workers=workers))
     if simulation.bootstrap:
         steps.append(check_errors(answer, hits, simulation, hit_weights=weights, workers=workers))
+    if options.further:
+        steps.append(with_further_runs(options, hits, further, detection, unbiased))
     if seen is not None and known is not None:
         steps.append(answer_with_prior(fitted, seen, known, unbiased, seed=simulation.seed, force=options.force))
     else:
-        steps.append(knowledge.apply(answer, options.knowledge))
+        steps.append(knowledge.apply(steps[-1].answer, options.knowledge))
     # At last: what all numbers of electrons share would hide how the spheres' own parameters depend on each other.
     steps.append(Step(with_gain_error(steps[-1].answer, hits.gain_error)))
-    unseen = tell_unseen(steps[-1].answer, detection, efficiency_known=options.model.efficiency is not None)
+    efficiency_known = options.model.efficiency is not None or options.turned == 90
+    unseen = tell_unseen(steps[-1].answer, detection, efficiency_known=efficiency_known)
     steps.append(unseen)
     done = join(steps)
 

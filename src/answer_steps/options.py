@@ -1,25 +1,27 @@
 """Options of the answer stage: what each step is told."""
 
-import argparse
 import platform
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import h5py
 import numpy as np
 
-from src.answer_steps.hit_options import add_detector, add_hits
 from util.answer.made_by import AnswerSettings, MadeBy, Method, Orders, SubtractBias
 from util.electrons.hits import HitWeights
 from util.fit.parameters import AUTOMATIC, PIECES, Piece
-from util.fit.selection import MOST_SPHERES
 from util.report.answer_figures import FIGURE_SUFFIXES
-from util.runtime.options import number, option_name
+from util.runtime.options import option_name
 
 FEWEST_FRAMES = 400  # that measure a bias
+_OF_RUNS = ("further", "turned")
 _OF_IMAGE = ("start", "fit", "mask", "efficiency", "plate")
-_OF_HITS = ("follow_drift", "figure", "bias", "subtract_bias", "bootstrap", "check_integrated", *_OF_IMAGE)
+_OF_HITS = (
+    *("follow_drift", "figure", "bias", "subtract_bias", "bootstrap", "check_integrated"),
+    *_OF_IMAGE,
+    *_OF_RUNS,
+)
 _OF_NETWORK = ("raw", "force")
 _OF_FRAMES = ("dataset", "frame_axis")
 _NOT_RAW = (*_OF_HITS, "order", "seed", "force")
@@ -32,6 +34,7 @@ _NOT_OF: dict[Method, tuple[str, ...]] = {
     # The network reads what a whole, even detector shows.
     "resnet": (
         *("orders", "prior", "nonnegative", "bootstrap", "check_integrated", "start", "mask", "efficiency"),
+        *_OF_RUNS,
         *_OF_FRAMES,
     ),
 }
@@ -149,6 +152,8 @@ class Options:
     force: bool = False
     hit_weights: HitWeights = "flux"
     partial: bool = False
+    further: tuple[Path, ...] = ()
+    turned: Literal[0, 90] = 0
     follow_drift: bool = False
     figure: Path | None = None
     details: Path | None = None
@@ -164,6 +169,12 @@ class Options:
         if self.figure and self.figure.suffix not in FIGURE_SUFFIXES:
             raise ValueError(
                 f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {self.figure}"
+            )
+        if self.turned and not self.further:
+            raise ValueError("--turned: expected further runs, found none; name their shards with --with")
+        if self.turned and (self.model.mask or self.model.efficiency):
+            raise ValueError(
+                "--turned: expected no --mask and no --efficiency, which are of one run's camera; leave these out"
             )
         unused = (*_NOT_OF[self.method], *(_NOT_RAW if self.raw else ()))
         for part in (self, self.model, self.simulation, self.knowledge):
@@ -212,123 +223,8 @@ class Options:
             efficiency=None if model.efficiency is None else model.efficiency.name,
             plate=model.plate,
             follow_drift=self.follow_drift,
+            further=tuple(str(folder) for folder in self.further),
+            turned=self.turned,
         )
         versions = {"python": platform.python_version(), "numpy": np.__version__, "h5py": h5py.__version__}
         return MadeBy(settings, versions, source, shards)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the answer stage."""
-    add = parser.add_argument
-    add_hits(parser)
-    add("--follow-drift", action="store_true", help="take out a centre that wanders while the frames are taken")
-    add("--output", type=Path, required=True, metavar="FILE", help="final.h5")
-    add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
-    add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")
-    add("--network", type=Path, metavar="PATH", help="the network's weights: a file, or a folder to choose from")
-    add("--raw", action="store_true", help="with --method resnet: the network's own reading, without errors")
-    add("--force", action="store_true", help="with --method resnet: answer although the hits speak against the prior")
-    add("--figure", type=Path, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
-    add("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
-    add("--workers", type=number(int, 1), default=Options.workers, metavar="N", help="processes (default %(default)s)")
-    _add_model(parser)
-    _add_simulation(parser)
-    _add_knowledge(parser)
-    _add_summed_frames(parser)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("what is fitted").add_argument
-    add(
-        "--spheres",
-        type=_spheres,
-        default=Model.spheres,
-        metavar="N",
-        help=f"how many, 1 to {MOST_SPHERES}, or auto: as many as the hits call for (default %(default)s)",
-    )
-    add(
-        "--start",
-        type=number(float, 0, 1),
-        nargs="+",
-        default=Model.start,
-        metavar="R",
-        help="radii of spheres that are known, in half screens; with --spheres auto these and no others",
-    )
-    add(
-        "--order",
-        type=int,
-        choices=range(2, 25, 2),
-        nargs="+",
-        default=Model.order,
-        metavar="L",
-        help="highest Legendre degree, even, 2 to 24: one for all spheres or one each (default 24)",
-    )
-    add(
-        "--fit",
-        choices=("auto", "none", *PIECES),
-        nargs="+",
-        default=Model.fit,
-        metavar="PIECE",
-        help=f"what else to fit: any of {', '.join(PIECES)}; auto (default): what is called for, but for shape; none",
-    )
-    add_detector(parser)
-
-
-def _spheres(text: str) -> int | str:
-    return text if text == "auto" else int(number(int, 1, MOST_SPHERES)(text))
-
-
-def _add_simulation(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("simulation at the answer").add_argument
-    add(
-        "--bias",
-        type=_bias_frames,
-        metavar="FRAMES",
-        help=f"simulated frames that measure the finder's bias, at least {FEWEST_FRAMES} (default: a tenth of those "
-        "searched; 0: none)",
-    )
-    add(
-        "--subtract-bias",
-        choices=get_args(SubtractBias),
-        nargs="?",
-        const="always",
-        default=Simulation.subtract_bias,
-        help="clear: where it stands out from its own error (default %(default)s)",
-    )
-    add("--bootstrap", type=number(int, 2), metavar="N", help="repeat the measurement N times in simulation")
-    add(
-        "--seed",
-        type=number(int, 0),
-        default=Simulation.seed,
-        help="of all that is simulated (default %(default)s)",
-    )
-
-
-def _add_knowledge(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("knowledge besides the hits").add_argument
-    add(
-        "--orders",
-        choices=get_args(Orders),
-        default=Knowledge.orders,
-        help="auto: only the betas that the data support, by Akaike's criterion (default %(default)s)",
-    )
-    add("--prior", type=Path, metavar="FILE", help="normal prior of the betas, as param/fine_tuning.toml")
-    add("--nonnegative", action="store_true", help="the likeliest answer with I(c) >= 0")
-
-
-def _add_summed_frames(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("summed frames, without hits").add_argument
-    add("--check-integrated", action="store_true", help="compare with the answer of the summed frames")
-    add(
-        "--dataset", metavar="NAME", help="HDF5 dataset, for --method integrated (default: FinalImage, or the only one)"
-    )
-    add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
-    add("--phosphor", type=Path, default=Options.phosphor, metavar="FILE", help="a spot, for --method integrated")
-    add("--finder", type=Path, default=Options.finder, metavar="FILE", help="how to search, for --method integrated")
-
-
-def _bias_frames(text: str) -> int:
-    frames = number(int, 0)(text)
-    if 0 < frames < FEWEST_FRAMES:
-        raise argparse.ArgumentTypeError(f"expected 0 or at least {FEWEST_FRAMES}, found {frames}")
-    return int(frames)

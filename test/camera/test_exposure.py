@@ -9,7 +9,7 @@ import pytest
 from support import truth
 from util.camera.detector import Detector
 from util.camera.exposure import Screen, Spots, camera_noise, counts, moffat_parts, register, take_frame
-from util.camera.imperfections import Imperfections, Term
+from util.camera.imperfections import Imperfections, Term, smooth_map
 from util.camera.phosphor import Normal, PhosphorRecipe, draw_spots, mean_flux, render
 from util.runtime import settings
 
@@ -140,3 +140,19 @@ def test_a_camera_of_many_bits_has_background_noise_and_counts_of_sixteen_bits()
     assert np.array(peak) == pytest.approx([0.25 * 512 + 511.5, 511.5], abs=1)
     assert frame.max() == pytest.approx(912, abs=8)
     assert np.median(frame[-40:]) == pytest.approx(15, abs=1)
+
+
+def test_a_turned_detector_takes_the_turned_frame():
+    imperfections = {"gain": (Term(1, 0, 0.2), Term(2, 1, 0.1)), "aspect": 1.3, "efficiency": (Term(0, 1, 0.1),)}
+    camera = {"frame_shape": (64, 96), "sample_centre": 0.5, "background": (12.0, 3.0, -1.0)}
+    detector = dataclasses.replace(detector_with(**imperfections), **camera)
+    spot = one_spot(0.3, 0.2, rho=0.2)._replace(sigma=np.array([0.1]))
+    turned = Spots(-spot.z, spot.x, *spot[2:4], -spot.rho)
+    bright = [
+        Screen(seen).show(lit._replace(A=lit.A * smooth_map(seen.imperfections.gain, lit.x, lit.z)))
+        for seen, lit in ((detector, spot), (detector.turned(), turned))
+    ]
+    frames = [counts(seen, light, 0.0) for seen, light in zip((detector, detector.turned()), bright, strict=True)]
+    assert frames[0].std() > 5
+    assert np.array_equal(frames[1], np.rot90(frames[0]))
+    assert smooth_map(detector.turned().imperfections.efficiency, -0.2, 0.3) == pytest.approx(1 + 0.1 * 0.2)

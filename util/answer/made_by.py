@@ -36,6 +36,8 @@ class AnswerSettings:
     efficiency: str | None = None
     plate: Literal["auto", "none"] = "none"
     follow_drift: bool = False
+    further: tuple[str, ...] = ()
+    turned: int = 0
 
 
 @dataclass(frozen=True)

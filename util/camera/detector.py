@@ -94,6 +94,18 @@ class Detector:
         other = replace(self, A=A, sigma=sigma, rho=rho)
         return replace(other, flux=_flux_law(other, self.imperfections.pulse_heights))
 
+    def turned(self) -> "Detector":
+        """Return the same detector turned by 90 degrees, so that what lies along +x lies along +z; no hot pixels."""
+        constant, along_x, along_z = self.background
+        return replace(
+            self,
+            frame_shape=self.frame_shape[::-1],
+            rho=Normal(-self.rho.mean, self.rho.std),
+            background=(constant, -along_z, along_x),
+            hot_pixels=(),
+            imperfections=self.imperfections.turned(),
+        )
+
     @property
     def pitch(self) -> float:
         """Side of a pixel [detector units]."""

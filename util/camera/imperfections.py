@@ -9,7 +9,7 @@ screen still shows `afterglow` of the light of the last frames. The camera answe
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -105,6 +105,14 @@ class Imperfections:
             lowest = float(smooth_map(getattr(self, name), side[:, None], side).min())
             if not lowest > 0:
                 raise ValueError(f"{name} must be above 0 all over the screen, found {lowest:.3g}")
+
+    def turned(self) -> "Imperfections":
+        """Return those of the detector turned by 90 degrees, so that what lies along +x lies along +z."""
+        gain, efficiency = (
+            tuple(Term(term.z, term.x, (-1) ** term.z * term.size) for term in terms)
+            for terms in (self.gain, self.efficiency)
+        )
+        return replace(self, gain=gain, efficiency=efficiency, aspect=1 / self.aspect)
 
 
 IDEAL = Imperfections()

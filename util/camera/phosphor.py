@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from util.camera.frame_size import check_pixels
-from util.camera.spot_rendering import add_spots, digitise
+from util.camera.spot_rendering import add_spots, blurred, digitise
 
 MOST_SUBSAMPLES = 100
 CAMERA_MAXIMUM = 255  # counts; an eight-bit camera
@@ -304,26 +304,9 @@ def light(
         reach = sigma * np.sqrt(2 * np.log(A / faintest))
         samples, first = (1, recipe.sample_centre) if once else (recipe.subsamples, 0.0)
         if once:
-            A, sigma, rho, ratio = _blurred(A, sigma, rho, ratio, (1 - recipe.subsamples**-2) / 12)
+            A, sigma, rho, ratio = blurred(A, sigma, rho, ratio, (1 - recipe.subsamples**-2) / 12)
         add_spots(image, samples, first, x_px[drawn], z_px[drawn], A, sigma, rho, reach, ratio)
     return image
-
-
-def _blurred(
-    A: NDArray[np.float64],
-    sigma: NDArray[np.float64],
-    rho: NDArray[np.float64],
-    aspect: NDArray[np.float64],
-    variance: float,
-) -> tuple[NDArray[np.float64], ...]:
-    """Return A, sigma, rho and aspect of spots that are averaged over a square of this variance along each axis."""
-    # Moments of exp(-(x^2 / aspect + aspect z^2 + 2 rho x z) / (2 sigma^2)); those of the square add to them.
-    whole = sigma**2 / (1 - rho**2)
-    along_x, along_z, mixed = whole * aspect + variance, whole / aspect + variance, -whole * rho
-    seen = -mixed / np.sqrt(along_x * along_z)
-    wide = np.sqrt(along_x * along_z) * (1 - seen**2)
-    height = A * sigma**2 / wide * np.sqrt((1 - seen**2) / (1 - rho**2))  # of the same flux
-    return height, np.sqrt(wide), seen, np.sqrt(along_x / along_z)
 
 
 def render(

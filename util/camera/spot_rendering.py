@@ -72,3 +72,17 @@ def add_spots(image, subsamples, first, x_px, z_px, A, sigma_px, rho, reach_px, 
                     p[m] *= q[m]
             for m in range(n):
                 image[i, k0 + m] += row[m]
+
+
+def blurred(A, sigma, rho, aspect, variance):
+    """Return A, sigma, rho and aspect, arrays (n,), of spots that a pixel averages over.
+
+    The average is over a square whose variance along each axis is `variance`, in the units of sigma squared.
+    """
+    # Moments of exp(-(x^2 / aspect + aspect z^2 + 2 rho x z) / (2 sigma^2)); those of the square add to them.
+    whole = sigma**2 / (1 - rho**2)
+    along_x, along_z, mixed = whole * aspect + variance, whole / aspect + variance, -whole * rho
+    seen = -mixed / np.sqrt(along_x * along_z)
+    wide = np.sqrt(along_x * along_z) * (1 - seen**2)
+    height = A * sigma**2 / wide * np.sqrt((1 - seen**2) / (1 - rho**2))  # of the same flux
+    return height, np.sqrt(wide), seen, np.sqrt(along_x / along_z)

@@ -1,7 +1,7 @@
 """The electrons of all shards together."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,22 @@ class Hits:
     pixels: tuple[int, int] | None = None
     axis: int = 1
     gain_error: float = 0.0
+
+    def turned(self) -> "Hits":
+        """Return the hits of a detector that is turned by 90 degrees, so that what lay along +x lies along +z."""
+        search = self.search
+        if search is not None and search.detector is not None:
+            search = replace(search, detector=search.detector.turned())
+        return replace(
+            self,
+            x=-self.z,
+            z=self.x,
+            distribution=np.rot90(self.distribution),
+            search=search,
+            reach=self.reach[::-1],
+            blind=None if self.blind is None else np.rot90(self.blind),
+            pixels=None if self.pixels is None else self.pixels[::-1],
+        )
 
     @property
     def dataset(self) -> str | None:
