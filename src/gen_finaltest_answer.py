@@ -122,13 +122,12 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
         shown = hits.x, hits.z, hits.weight
         glanced = aside.submit(network.glance, options.network, *shown, spheres=fitted.answer.layout.spheres)
     unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
-    answer = unbiased.answer
     drift = tell_drift(fitted.answer, hits, detection)
     steps: list[Step] = [replace(fitted, lines=(*told, *fitted.lines)), drift, unbiased]
     if frames is not None:
-        steps.append(summed_frames.check(answer, hits, frames, unbiased.further, workers=workers))
+        steps.append(summed_frames.check(unbiased.answer, hits, frames, unbiased.further, workers=workers))
     if simulation.bootstrap:
-        steps.append(check_errors(answer, hits, simulation, hit_weights=weights, workers=workers))
+        steps.append(check_errors(unbiased.answer, hits, simulation, hit_weights=weights, workers=workers))
     if options.further:
         steps.append(with_further_runs(options, hits, further, detection, unbiased))
     if seen is not None and known is not None:

@@ -10,7 +10,7 @@ from support import truth
 from util.answer import finder_bias
 from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, scene_at, seen_in, subtract
 from util.camera.detector import Detector
-from util.camera.phosphor import PhosphorRecipe
+from util.camera.phosphor import Normal, PhosphorRecipe, mean_flux
 from util.finder.finder import FinderSettings
 from util.fit.likelihood import fit
 from util.physics import pad
@@ -78,6 +78,8 @@ def test_the_bias_is_small_beside_the_errors_and_is_subtracted(answer, bias):
 class Painted:
     """A virtual experiment whose finder is known: it blurs electrons, and takes two close to the equator for one."""
 
+    detector = DETECTOR
+
     def __init__(self, blur, weight_spread=0.1, merged=0.0):
         self.blur, self.weight_spread, self.merged = blur, weight_spread, merged
 
@@ -131,6 +133,33 @@ def test_subtracting_nothing_changes_nothing(answer):
     zero = np.zeros(len(answer.names))
     none = FinderBias(answer.names, zero, np.diag(zero), 0)
     assert np.array_equal(subtract(answer, none).values, answer.values)
+
+
+class Exponential(Painted):
+    """A virtual experiment of exponential pulse heights, whose finder loses the faint and counts the bright."""
+
+    detector = DETECTOR.with_spot(Normal(100, 100), DETECTOR.sigma, DETECTOR.rho)
+
+    def play(self, scene, frames, *, seed):
+        run = super().play(scene, frames, seed=seed)
+        rng = np.random.default_rng(seed)
+        run.true["flux"] = rng.exponential(1, run.true.size)
+        found = np.zeros(run.found.size, [*run.found.dtype.descr, ("weight", "<f8")])
+        for name in run.found.dtype.names:
+            found[name] = run.found[name]
+        mean = mean_flux(self.detector) / self.detector.flux.mean
+        found["flux"] = run.true["flux"] * mean * rng.normal(1, 0.02, found.size)
+        found = found[found["flux"] > 0.2]
+        found["weight"] = np.where(found["flux"] > 0.3, 1.3, 0.0)
+        return Played(frames, run.true, found)
+
+
+def test_what_is_too_faint_to_be_found_adds_no_noise_to_the_bias(answer, run):
+    seen = seen_in(run.found, FRAMES)
+    bias = measure_bias(answer, seen, 300, Exponential(0.0), seed=5)
+    index = answer.layout.shape
+    assert np.max(bias.error[index] / answer.errors[index]) < 0.3
+    assert np.max(np.abs(bias.bias[index]) / bias.error[index]) < 4
 
 
 def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is_not(run, answer):

@@ -152,12 +152,12 @@ def test_twelve_bits_in_sixteen_are_told_by_where_the_camera_clips():
     assert learn_detector(frames, RECIPE, SETTINGS).detector.saturation == 4095
 
 
-def test_unit_weights_are_advised_where_the_gain_spreads_widely():
+def test_hits_are_said_to_be_counted_where_the_gain_spreads_widely():
     wide = learn_detector(Frames(Made(exponential=True)), RECIPE, SETTINGS)
     assert wide.detector.flux_spread > 0.5
-    assert "--hit-weights unit" in wide.report()
+    assert "hits bright enough are counted" in wide.report()
     assert "; searched as a gamma law" in wide.report()
-    assert "--hit-weights unit" not in learn_detector(Frames(Made()), RECIPE, SETTINGS).report()
+    assert "hits bright enough are counted" not in learn_detector(Frames(Made()), RECIPE, SETTINGS).report()
 
 
 def test_the_same_frames_give_the_same_detector_and_damaged_ones_are_left_out():

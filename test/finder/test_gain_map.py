@@ -56,3 +56,25 @@ def test_weights_count_electrons_where_the_gain_is_high_as_where_it_is_low():
     weight = weight_hits(hits, 0.015, SPREAD)
     for side in (x < -0.5, np.abs(x) < 0.2, x > 0.5):
         assert weight[side].mean() == pytest.approx(1.05, rel=0.005)
+
+
+@pytest.mark.parametrize(("spread", "cut"), [(1.0, 0.2), (1.0, 0.4), (0.6, 0.4)])
+def test_hits_of_a_broad_law_count_alike_all_over_the_screen_though_faint_ones_are_lost(spread, cut):
+    rng = np.random.default_rng(6)
+    x, z = rng.uniform(-0.9, 0.9, (2, 400_000))
+    gain = smooth_map((Term(1, 0, 0.2), Term(2, 0, 0.1)), x, z)
+    flux = gain * rng.gamma(spread**-2, spread**2, x.size)
+    seen = flux > cut
+    hits = np.zeros(seen.sum(), [("ImageId", "<i4"), ("x", "<f4"), ("z", "<f4"), ("flux", "<f4")])
+    hits["ImageId"], hits["x"], hits["z"] = np.arange(hits.size), x[seen], z[seen]
+    hits["flux"] = flux[seen] / flux[seen].mean()
+    weight = weight_hits(hits, 0.015, spread)
+    assert weight.sum() == pytest.approx(x.size, rel=0.02)
+    parts = [(where[seen], where.sum()) for where in (x < -0.5, np.abs(x) < 0.2, x > 0.5)]
+    shares = [weight[own].sum() / electrons / (weight.sum() / x.size) for own, electrons in parts]
+    assert shares == pytest.approx([1, 1, 1], abs=0.012)
+    # One for each hit, or one's flux, would not.
+    ones = [own.sum() / electrons / (hits.size / x.size) for own, electrons in parts]
+    assert max(ones) - min(ones) > 0.02
+    # Its variance is that of fewer electrons, far from that of their flux.
+    assert (weight**2).mean() / weight.mean() ** 2 < 1 + 0.7 * spread**2

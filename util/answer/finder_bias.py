@@ -15,13 +15,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from util.camera.detector import Detector
+from util.camera.phosphor import mean_flux
 from util.electrons.hits import HitWeights
+from util.finder.weighting import BROADEST
 from util.fit.agreement import hotelling
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
 from util.fit.result import FitResult
 from util.physics import pad
-from util.simulation.virtual_experiment import Scene, VirtualExperiment
+from util.simulation.virtual_experiment import Played, Scene, VirtualExperiment
 
 # Clear: as large a bias would appear by chance in one of a hundred sound answers.
 CLEAR = 0.01
@@ -168,18 +171,14 @@ def measure_bias(
         Too few electrons in so many frames to fit them.
     """
     run = experiment.play(scene_at(result, seen.crowd), frames, seed=seed)
-    by_flux = hit_weights == "flux"
-    true, found = (answer_of(hits, result, hits["flux"] if by_flux else None) for hits in (run.true, run.found))
+    weights = [np.ones(run.found.size), np.ones(run.true.size)]
+    if hit_weights == "flux":
+        weights = _by_flux(run, experiment.detector)
+    found, true = (answer_of(hits, result, weight) for hits, weight in zip((run.found, run.true), weights, strict=True))
     influence = Influence(true)
     found_sums, true_sums = (
-        influence.by_group(
-            hits["x"].astype(float),
-            hits["z"].astype(float),
-            hits["flux"].astype(float) if by_flux else np.ones(hits.size),
-            hits["ImageId"],
-            frames,
-        )
-        for hits in (run.found, run.true)
+        influence.by_group(hits["x"].astype(float), hits["z"].astype(float), weight, hits["ImageId"], frames)
+        for hits, weight in zip((run.found, run.true), weights, strict=True)
     )
     # Pieces that were fitted besides the spheres are not simulated, and count as unbiased.
     index = result.layout.shape
@@ -194,6 +193,20 @@ def measure_bias(
         frames,
         _unlike(_spots(run.found), seen.spots),
     )
+
+
+def _by_flux(run: Played, detector: Detector) -> list[NDArray[np.float64]]:
+    """Return the weights of what was found and of all true electrons, which hold as much of the same noise as they can.
+
+    Of a narrow law these are fluxes; of a broad one, by which hits are counted, whether that is bright enough.
+    """
+    found, true = run.found["flux"].astype(float), run.true["flux"].astype(float)
+    if detector.flux_spread <= BROADEST or not run.found["weight"].any():
+        return [found, true]
+    counted = run.found["weight"] > 0
+    # Fluxes are in means of what was found when the detector was learnt, true ones in the law's.
+    true *= mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights) / detector.flux.mean
+    return [counted.astype(float), (true > found[counted].min()).astype(float)]
 
 
 def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple[float, float]]) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from util.finder.weighting import BROADEST
 from util.runtime.value_with_error import shorthand
 
 BETA_2_ERROR = 0.0009  # of an answer from 50,000 frames
-BROAD_GAIN = 0.4  # relative spread of the flux from which unit weights are the better choice
 
 # Worst shift in those errors, and at which size.
 AFTERGLOW = 18 / 0.1  # of the last frame's light
@@ -151,8 +150,8 @@ def _pulse_heights(detector: Detector, spots: int, lowest: float) -> Finding:
     shape = (detector.A.mean / max(detector.A.std, 1e-3 * detector.A.mean)) ** 2
     begin = f", none below {screen.threshold:.2f} of the mean" if screen.threshold else ""
     done = [f"searched as a gamma law{begin}"] if screen.pulse_heights == "gamma" else []
-    if spread > BROAD_GAIN:
-        done.append("unit weights are the better choice: answer with --hit-weights unit")
+    if spread > BROADEST:
+        done.append("hits bright enough are counted, not weighed by their flux")
     return Finding(
         "pulse heights",
         100 * spread,

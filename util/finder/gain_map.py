@@ -57,9 +57,9 @@ class _Window(NamedTuple):
     mean: float
 
     @classmethod
-    def of(cls, spread: float) -> "_Window":
-        """Return that of a gamma law of mean 1."""
-        low, high = max(0.0, 1 - ORDINARY * spread), 1 + ORDINARY * spread
+    def of(cls, spread: float, least: float) -> "_Window":
+        """Return that of a gamma law of mean 1, from `least` on."""
+        low, high = max(least, 1 - ORDINARY * spread), 1 + ORDINARY * spread
         shape = 1 / max(spread, _NARROWEST) ** 2
         share, part = (np.diff(gammainc(k, [shape * low, shape * high]))[0] for k in (shape, shape + 1))
         return cls(low, high, float(part / share))
@@ -93,7 +93,13 @@ class _Cells(NamedTuple):
 
 
 def fit_gain(
-    x: NDArray[np.floating], z: NDArray[np.floating], flux: NDArray[np.float64], spread: float, *, fewest: int
+    x: NDArray[np.floating],
+    z: NDArray[np.floating],
+    flux: NDArray[np.float64],
+    spread: float,
+    *,
+    fewest: int,
+    least: float = 0.0,
 ) -> Gain:
     """Fit the mean flux of one electron over the screen to hits that stand alone.
 
@@ -107,8 +113,10 @@ def fit_gain(
         Relative spread of one electron's flux, which follows a gamma law.
     fewest : int
         Hits that look like one electron below which nothing is fitted, and the gain is 1.
+    least : float
+        Flux, over the local mean, of the faintest that are looked at: those of a broad law are not all found.
     """
-    window = _Window.of(spread)
+    window = _Window.of(spread, least)
     even = flux[(flux > window.low) & (flux < window.high)]
     if even.size < fewest:
         return Gain()

@@ -11,6 +11,11 @@ where n electrons lie together with the frequencies q_n (by Lagrange multipliers
 average, it does not matter how often electrons really lie together; where n can be told, h is n, and where it cannot, h
 tends to F.
 
+Where one electron's flux spreads so broadly that it does not tell one from two, as the exponential pulse heights of a
+plate that is not saturated do, its scatter would more than double the variance. There every hit above some flux counts
+as the electrons of which one is that bright. Flux is that of even gain, or more would be counted where the plate is
+good.
+
 p_n is a gamma distribution: closed under sums, and as skewed as the product of a brightness and a squared size.
 """
 
@@ -20,19 +25,21 @@ import math
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
+from scipy.special import gammaincc, gammaln
 
 from util.camera.imperfections import smooth_map
-from util.finder.gain_map import Gain, fit_gain
+from util.finder.gain_map import fit_gain
+from util.finder.pulse_heights import FAINT_END, gamma_law
 
 MOST = 8  # electrons in a lump that is weighted so; more count as their flux
-BROADEST = 0.3  # relative spread of one electron's flux beyond which nothing is gained
+BROADEST = 0.3  # relative spread of one electron's flux beyond which it no longer tells how many there are
 FREQUENCY = 0.1  # of n + 1 electrons in a lump, relative to n; affects the scatter alone
 FAINTEST = 4.0  # spreads below the mean flux, where one electron in 100,000 lies: what is fainter counts as its flux
 # Spot sizes: hits nearer than this are weighted together, for only their joint flux does not depend on how the finder
 # split it. In 20,000 frames a bias of the weights shows at 1.6 (p = 1e-11 where 110 electrons crowd, 1e-38 where PADs
 # are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
 LUMP = 2.4
+ABOVE_FAINTEST = 1.5  # times the flux of the faintest lone hits, from which on all electrons of a broad law are found
 FEWEST_LONE = 2000  # hits that stand alone; from so many, the mean flux is better known than from what was learnt
 STEP = 0.0025  # electrons, of the table
 
@@ -97,11 +104,33 @@ def weight_hits(events: NDArray[np.void], sigma: float, spread: float) -> NDArra
     x, z, flux = (events[name].astype(float) for name in ("x", "z", "flux"))
     lump = lumps(events["ImageId"], events["x"], events["z"], LUMP * sigma)
     alone = np.bincount(lump, minlength=flux.size)[lump] == 1
-    gain = Gain() if spread > BROADEST else fit_gain(x[alone], z[alone], flux[alone], spread, fewest=FEWEST_LONE)
+    broad = spread > BROADEST
+    if broad and np.count_nonzero(alone) < FEWEST_LONE:
+        return flux
+    least = all_found_from(flux[alone]) if broad else 0.0
+    gain = fit_gain(x[alone], z[alone], flux[alone], spread, fewest=FEWEST_LONE, least=least)
     if gain.terms:
         flux /= smooth_map(gain.terms, x, z)
+    if broad:
+        return _counted(flux, alone)
     light = np.bincount(lump, flux, flux.size)[lump]
     return multiplicity(light / gain.unit, spread) * flux / light
+
+
+def all_found_from(flux: NDArray[np.float64]) -> float:
+    """Return the flux from which on all electrons of a broad law are found, from those of lone hits (n,)."""
+    return ABOVE_FAINTEST * float(np.quantile(flux, FAINT_END))
+
+
+def _counted(flux: NDArray[np.float64], alone: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weigh hits by their brightness alone: those above `all_found_from` stand for all electrons, the others for none.
+
+    `flux` is that of even gain, `alone` tells which hits are lone; arrays (n,).
+    """
+    least = all_found_from(flux[alone])
+    law, _ = gamma_law(flux[alone], least)
+    shape = (law.mean / law.std) ** 2
+    return np.where(flux > least, 1 / gammaincc(shape, shape * least / law.mean), 0.0)
 
 
 @njit(cache=True)
