@@ -39,7 +39,7 @@ from util.electrons.hits import read_hits
 from util.physics import pad
 from util.physics.shell_maps import expected_maps, observe
 from util.physics.sphere import Experiment, Sphere
-from util.report.answer_figures import STYLE
+from util.report.style import STYLE
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores

@@ -23,6 +23,7 @@ the mean distance of a fit to perfect hits of as many electrons.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 from src.answer_steps import knowledge, network, summed_frames
 from src.answer_steps.bias_and_bootstrap import check_errors, events_of, finder_of, without_bias
@@ -36,7 +37,7 @@ from src.answer_steps.options import Options
 from src.answer_steps.outcome import frame_with_hits, say, verdict
 from src.answer_steps.posterior import answer_with_prior, used_network
 from src.answer_steps.step import Step, join
-from src.answer_steps.truth import betas_of, distance_to, truth_of
+from src.answer_steps.truth import betas_of, distance_to, electrons_in, truth_of
 from src.answer_steps.unseen import tell_unseen
 from util.answer.export import write_all
 from util.answer.final_h5 import answer_rows, answer_tables, table, write_answer, write_tables
@@ -47,6 +48,7 @@ from util.finder.finder import FinderSettings
 from util.fit.result import with_gain_error
 from util.report.answer_figures import draw_answer
 from util.report.diagnostic_figures import Measured, draw_all
+from util.report.frame_figure import ShownFrame
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options
@@ -94,6 +96,15 @@ def check_possible(options: Options, hits: Hits) -> None:
     if simulated:
         finder_of(hits)
         events_of(hits)
+
+
+def shown_frame(path: Path | None, hits: Hits) -> ShownFrame | None:
+    """Return a frame, its hits and, where the file tells, where its electrons truly were; None without frames."""
+    found = frame_with_hits(path, hits)
+    if path is None or found is None:
+        return None
+    image, in_it = found
+    return ShownFrame(image, in_it, electrons_in(path, int(in_it["ImageId"][0])))
 
 
 def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExecutor) -> None:
@@ -160,7 +171,7 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
         draw_answer(options.figure, hits.distribution, spread, result, truth, detection)
         print(f"figure {options.figure}")
     if options.details:
-        frame = frame_with_hits(finaltest, hits)
+        frame = shown_frame(finaltest, hits)
         measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection)
         draw_all(options.details, result, measured, truth=truth, others=beside.betas if beside else {})
         write_all(options.details, result, warnings, unseen.systematics)

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from benchmark.spectra.truth import PIXELS_A_RADIUS, Curves, Truth
-from util.report.answer_figures import STYLE
+from util.report.style import STYLE
 from util.runtime.atomic_file import replacing
 from util.spectrum.spectrum import Spectrum
 

@@ -11,7 +11,7 @@ from util.frames.open import is_course_file, open_frames
 from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
-from util.simulation.truth_tables import read_truth
+from util.simulation.truth_tables import read_detected_electrons, read_truth
 
 
 def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int | None) -> list[Sphere] | None:
@@ -44,6 +44,15 @@ def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int |
     if truth is not None and spheres is not None and len(truth) != spheres:
         raise InputError(f"{path}: Truth: expected {spheres} sphere(s), found {len(truth)}; use --spheres {len(truth)}")
     return truth
+
+
+def electrons_in(path: Path, image_id: int) -> NDArray[np.float64] | None:
+    """Return the true positions (n, 2) of the electrons in a frame, x and z; None where the file does not tell."""
+    rows = read_detected_electrons(path) if is_course_file(path) else None
+    if rows is None:
+        return None
+    held = rows[rows["ImageId"] == image_id]
+    return np.column_stack((held["x"], held["z"])).astype(float)
 
 
 def betas_of(spheres: Sequence[Sphere]) -> NDArray[np.float64]:

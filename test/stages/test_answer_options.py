@@ -18,6 +18,7 @@ from util.electrons.shards import list_shards, read_shard
 from util.frames.course_file import FrameFile
 from util.physics import pad
 from util.runtime.errors import InputError
+from util.simulation.truth_tables import read_detected_electrons
 
 FRAMES = 150
 PRIOR = ROOT / "param" / "fine_tuning.toml"
@@ -172,14 +173,22 @@ def test_the_summed_frames_agree_with_the_hits(measured):
 
 
 def test_a_frame_is_shown_with_its_hits(measured, searched):
-    ax = measured[2]["frame"].axes[0]
+    ax = measured[2]["frame"].axes[1]
     with FrameFile(searched / "finaltest.h5") as frames:
         assert np.array_equal(ax.images[0].get_array(), frames.read(0).T)
     shard = read_shard(list_shards(searched / "shards")[0])
     found = shard.events[shard.events["ImageId"] == 0]
-    shown = np.concatenate([line.get_xydata() for line in ax.lines])
+    shown = {line.get_label(): line.get_xydata() for line in ax.lines}
+    true = shown.pop("where an electron truly was")
     assert len(found) > 50
-    assert sorted(shown.tolist()) == sorted(np.stack((found["x"], found["z"]), axis=1).tolist())
+    places = np.concatenate(list(shown.values()))
+    assert sorted(places.tolist()) == sorted(np.stack((found["x"], found["z"]), axis=1).tolist())
+    electrons = read_detected_electrons(searched / "finaltest.h5")
+    electrons = electrons[electrons["ImageId"] == 0]
+    assert true.tolist() == np.stack((electrons["x"], electrons["z"]), axis=1).tolist()
+    # What is found lies where electrons are: the two are drawn in the same units.
+    nearest = np.sqrt(((places[:, None] - true) ** 2).sum(axis=-1)).min(axis=1)
+    assert np.median(nearest) < 0.002
 
 
 def test_the_summed_frames_answer_without_any_shards(searched, tmp_path):
@@ -220,7 +229,7 @@ def test_frames_of_any_format_give_every_answer(searched, tmp_path):
     with saved_figures(whole=False) as figures:
         printed = answer(tmp_path / "shards", tmp_path / "final.h5", *options, "--check-integrated")
     assert "they agree" in printed and "finder's bias" not in printed
-    assert np.array_equal(figures["frame"].axes[0].images[0].get_array(), stack[0].T)
+    assert np.array_equal(figures["frame"].axes[1].images[0].get_array(), stack[0].T)
     summed = ("--method", "integrated", "--finaltest", path, "--order", 6)
     assert "hot pixels: 1" in answer(tmp_path, tmp_path / "sum.h5", *summed, "--dataset", "run/camera")
     for name in ("final.h5", "sum.h5"):

@@ -80,7 +80,7 @@ def test_the_figure_shows_curves_betas_and_the_image(run):
         answered(folder, "--resolution", 0.012, "--details", folder / "more")
     drawn = figures["spectrum"]
     assert titles(drawn)[:1] == ["electrons"]
-    assert "image - fit [standard deviations]" in titles(drawn)
+    assert "pulls" in titles(drawn)
 
 
 def test_electrons_of_an_image_share_the_error_of_its_gain(tmp_path, capsys):

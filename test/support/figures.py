@@ -1,12 +1,13 @@
 """What a figure shows: its artists as it is saved, and the pixels of its file."""
 
 from contextlib import contextmanager
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+
+from util.report import saving
+from util.report.style import TRUTH
 
 
 @contextmanager
@@ -16,17 +17,17 @@ def saved_figures(*, whole=True):
     Not `whole`, they are laid out, but their files stay empty, for tests that do not look into them.
     """
     figures = {}
-    save = Figure.savefig
+    write = saving.write
 
-    def saved(figure, path, **options):
-        figures[Path(path).stem] = figure
+    def written(figure, path):
+        figures[path.stem] = figure
         if whole:
-            save(figure, path, **options)
+            write(figure, path)
         else:
-            Path(path).touch()
+            path.touch()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", saved)
+        patch.setattr(saving, "write", written)
         yield figures
 
 
@@ -42,11 +43,11 @@ def share_of_colour(path, colour, rows=slice(None)):
 
 
 def check_answer_figure(path):
-    """Assert that an answer's figure shows maps in colour above PADs with the truth in red."""
+    """Assert that an answer's figure shows maps in colour above PADs with the truth in its own."""
     height = matplotlib.image.imread(path).shape[0]
     maps, pads = slice(0, height // 3), slice(height // 2, None)
     dark, bright = (matplotlib.colormaps["cividis"](share)[:3] for share in (0.0, 0.5))
     assert share_of_colour(path, dark, maps) > 0.02
     assert share_of_colour(path, bright, maps) > 0.02
     assert share_of_colour(path, dark, pads) == 0
-    assert share_of_colour(path, "tab:red", pads) > 1e-4
+    assert share_of_colour(path, TRUTH, pads) > 1e-4

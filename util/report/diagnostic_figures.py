@@ -1,14 +1,15 @@
 """Figures that show how far to trust an answer, each as PNG and as PDF."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from util.fit.circle_map import N_RHO
@@ -17,11 +18,19 @@ from util.fit.goodness import Goodness
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins, coarsen, expected
 from util.physics.sphere import Sphere
-from util.report.answer_figures import STYLE, draw_maps, draw_pads, pairs_of_axes, panels
+from util.report.answer_figures import betas_of
+from util.report.betas_figure import draw_betas
+from util.report.chance import told
+from util.report.frame_figure import ShownFrame, draw_frame
 from util.report.html import CAPTIONS
+from util.report.maps import bar, draw_maps
+from util.report.pads_figure import Compared, draw_pads, rows_of
 from util.report.saving import save
+from util.report.style import ANSWER, DIFFERENCE, PAGE, SMALLEST, SPHERES, STYLE, pull_axis
 
 _FINE = PolarBins(1000, 24)
+_LEADING = 5  # parameters of each sphere whose correlations are written as numbers: N, R, sigma_R, beta_2, beta_4
+_MOST_LEADING = 15
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Measured:
         Sum of weights per pixel.
     mean_square_weight : float
         <w^2> / <w> of the hits.
-    frame : (image (H, W), hits structured) or None
+    frame : ShownFrame or None
         A frame and what was found in it.
     detection : Detection
         What the detector shows of the image.
@@ -44,7 +53,7 @@ class Measured:
     goodness: Goodness
     distribution: NDArray[np.float64]
     mean_square_weight: float
-    frame: tuple[NDArray[np.unsignedinteger], NDArray[np.void]] | None = None
+    frame: ShownFrame | None = None
     detection: Detection = Detection()  # noqa: RUF009 - frozen
 
 
@@ -73,23 +82,24 @@ def draw_all(
     list of Path
         The files written.
     """
-    rows = panels(len(result.R))
-    columns, height = max(2, len(rows[0])), len(rows)
+    height = rows_of(len(result.R))
+    known = betas_of(truth, result.beta.shape[1])
+    compared = Compared(result.layout, result.values, result.covariance, known, others or {})
     drawings: dict[str, tuple[tuple[float, float], Callable[[Figure], None]]] = {
-        "pads": ((6 * columns, 5.5 * height), lambda f: draw_pads(f, result, truth)),
-        "correlations": ((8.5, 7.5), lambda f: _correlations(f, result)),
-        "betas": ((5.5 * columns, 6 * height), lambda f: _betas(f, result, truth, others or {})),
+        "pads": ((PAGE, 2.5 * height), lambda f: draw_pads(f, compared)),
+        "correlations": ((PAGE, 3.4), lambda f: _correlations(f, result)),
+        "betas": ((PAGE, 3.0 * height + 0.2), lambda f: draw_betas(f, compared)),
     }
     if measured is not None:
         goodness, matrix, spread = measured.goodness, measured.distribution, measured.mean_square_weight
         drawings |= {
-            "distribution": ((12, 4), lambda f: draw_maps(f, matrix, spread, result, measured.detection)),
-            "radial_spectrum": ((8, 5.5), lambda f: _radial(f, result, goodness)),
-            "angular_pulls": ((8, 3.5), lambda f: _angular(f, goodness)),
+            "distribution": ((PAGE, 2.1), lambda f: draw_maps(f, matrix, spread, result, measured.detection)),
+            "radial_spectrum": ((PAGE, 3.2), lambda f: _radial(f, result, goodness)),
+            "angular_pulls": ((PAGE, 1.9), lambda f: _angular(f, goodness)),
         }
         if measured.frame is not None:
-            image, found = measured.frame
-            drawings["frame"] = ((7.5, 7), lambda f: _frame(f, image, found))
+            frame = measured.frame
+            drawings["frame"] = ((PAGE, 3.5), lambda f: draw_frame(f, frame))
     written = []
     with matplotlib.rc_context(STYLE):
         for name, (size, draw) in drawings.items():
@@ -104,93 +114,79 @@ def draw_all(
     return written
 
 
+def _told(goodness: Goodness, name: str) -> str:
+    """Return what a test found and its p; empty where it was not made."""
+    found = (f"{test.text}, p = {told(test.p)}" for test in goodness.tests if test.name == name)
+    return next(found, "").replace("+-", "±")
+
+
 def _radial(figure: Figure, result: FitResult, goodness: Goodness) -> None:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    upper.plot(goodness.rho, goodness.radial, "o", color="0.5", markersize=3, label="electrons found")
-    upper.plot(goodness.rho, goodness.radial_model, color="black", linewidth=1, label="all spheres")
-    for s, style in zip(range(len(result.R)), itertools.cycle(("--", ":", "-."))):
-        alone = expected(_FINE, result.beta[s], result.R[s], result.sigma_R[s]) * result.electrons[s]
+    for s, (R, sigma_R) in enumerate(zip(result.R, result.sigma_R, strict=True)):
+        alone = expected(_FINE, result.beta[s], R, sigma_R) * result.electrons[s]
         ring = coarsen(alone, _FINE.n_rho // N_RHO, _FINE.n_angle)[:, 0]
-        upper.plot(goodness.rho, ring, style, color="black", label=f"sphere {s + 1}, R = {result.R[s]:.4f}")
-    upper.set(ylabel="electrons per ring", title="Distance from the centre, on the detector")
-    upper.legend(frameon=False)
-    error = goodness.radial_error
+        line, colour = ("--", ":", "-.")[s % 3], SPHERES[s % len(SPHERES)]
+        upper.plot(goodness.rho, ring, line, color=colour, label=f"sphere {s + 1}, R = {R:.4f}")
+    upper.plot(goodness.rho, goodness.radial_model, color="0.45", label="fit, all together")
+    upper.plot(goodness.rho, goodness.radial, ".", color=ANSWER, zorder=3, label="electrons found")
+    upper.set(ylabel=f"electrons per ring of width {1 / N_RHO:g}")
+    upper.set_title("electrons by their distance from the centre of the image")
+    upper.set_ylim(bottom=0)
+    upper.legend()
     # Rings where nothing is expected have no pull.
     shown = goodness.radial_model > 1
-    lower.bar(goodness.rho[shown], ((goodness.radial - goodness.radial_model) / error)[shown], 1 / N_RHO, color="0.4")
-    for level in (-2, 2):
-        lower.axhline(level, color="black", linewidth=0.6, linestyle="--")
+    pulls = ((goodness.radial - goodness.radial_model) / goodness.radial_error)[shown]
+    lower.bar(goodness.rho[shown], pulls, 0.8 / N_RHO, color="0.35", zorder=2)
+    pull_axis(lower, pulls)
     lower.set(xlabel="distance from the centre [half the screen]", ylabel="pull", xlim=(0, 1))
+    lower.set_title(_told(goodness, "radial profile"))
 
 
 def _angular(figure: Figure, goodness: Goodness) -> None:
     ax = figure.subplots()
     pulls = (goodness.angular - goodness.angular_model) / goodness.angular_error
-    ax.bar(np.degrees(goodness.phi_rad), pulls, 360 / pulls.size, color="0.4")
-    for level in (-2, 2):
-        ax.axhline(level, color="black", linewidth=0.6, linestyle="--")
+    step = 360 / pulls.size
+    ax.bar(np.degrees(goodness.phi_rad), pulls, 0.8 * step, color="0.35", zorder=2)
+    pull_axis(ax, pulls)
     ax.set(
-        xlabel="angle from +z towards +x [degrees]",
+        xlabel=f"angle from +z towards +x [degrees], sectors of {step:g}",
         ylabel="pull",
         xlim=(-180, 180),
         xticks=range(-180, 181, 45),
-        title="Electrons found against the model, all radii together",
+        title=f"electrons against the fit, all radii together: {_told(goodness, 'angular profile')}",
     )
 
 
 def _correlations(figure: Figure, result: FitResult) -> None:
-    ax = figure.subplots()
+    """Draw all correlations as colours, and those of the leading parameters as numbers."""
     free = result.errors > 0  # what was set to zero correlates with nothing
     scale = np.where(free, result.errors, 1)
-    image = ax.imshow(result.covariance / np.outer(scale, scale), cmap="cividis", vmin=-1, vmax=1)
-    ticks, size = range(len(result.names)), max(2, min(7, 250 / len(result.names)))
-    ax.set_xticks(ticks, result.names, rotation=90, fontsize=size)
-    ax.set_yticks(ticks, result.names, fontsize=size)
-    ax.set_title(f"Correlations of the errors (condition number {result.condition:.0f})")
-    figure.colorbar(image, ax=ax, shrink=0.85)
+    matrix = result.covariance / np.outer(scale, scale)
+    every, few = figure.subplots(1, 2)
+    _show_correlations(every, matrix, result.names)
+    every.set_title(f"correlations of all errors (condition number {result.condition:.0f})")
+    leading = result.layout.blocks[:, :_LEADING].ravel()[:_MOST_LEADING]
+    numbers = matrix[np.ix_(leading, leading)]
+    image = _show_correlations(few, numbers, [result.names[i] for i in leading])
+    for (row, column), value in np.ndenumerate(numbers):
+        text = f"{value:.2f}".replace("0.", ".").replace("-.00", ".00")
+        if row != column:
+            few.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=SMALLEST if len(leading) <= 10 else SMALLEST - 1.5,
+                color="white" if abs(value) > 0.6 else "black",
+            )
+    few.set_title("of the leading parameters")
+    bar(few, image, "correlation")
 
 
-def _betas(
-    figure: Figure, result: FitResult, truth: Sequence[Sphere] | None, others: Mapping[str, NDArray[np.float64]]
-) -> None:
-    spheres, n = result.beta.shape
-    order = np.array(result.layout.degrees)
-    for s, (upper, lower) in enumerate(pairs_of_axes(figure, spheres)):
-        error = result.errors[result.layout.beta[s]]
-        upper.bar(order, result.beta[s], 1.2, yerr=error, color="0.8", edgecolor="black", capsize=3, label="answer")
-        shown = dict(others)
-        if truth is not None:
-            shown["truth"] = np.array([np.resize([*sphere.beta, *[0.0] * n], n) for sphere in truth])
-        base = shown.get("truth", np.zeros((spheres, n)) + result.beta)[s]
-        lower.errorbar(order, result.beta[s] - base, error, fmt="s", color="black", markersize=3, capsize=3)
-        for (name, beta), marker in zip(shown.items(), "ovD^x", strict=False):
-            told = beta[s][:n]
-            place = order[: len(told)] + (0 if name == "truth" else 0.4)
-            style: dict[str, Any] = {
-                "color": "tab:red" if name == "truth" else "tab:blue",
-                "markersize": 4,
-                "label": name,
-            }
-            upper.plot(place, told, marker, fillstyle="none", **style)
-            if name != "truth":
-                lower.plot(place, told - base[: len(told)], marker, fillstyle="none", **style)
-        lower.axhline(0, color="black", linewidth=0.6, linestyle="--")
-        upper.axhline(0, color="black", linewidth=0.6)
-        upper.set(title=f"sphere {s + 1}, I = 1/2 + Σ β P", ylabel="β")
-        lower.set(xlabel="Legendre degree", xticks=order, ylabel="β - truth" if truth is not None else "β - answer")
-        upper.legend(frameon=False)
-
-
-def _frame(figure: Figure, image: NDArray[np.unsignedinteger], hits: NDArray[np.void]) -> None:
-    ax = figure.subplots()
-    half = [pixels / max(image.shape) for pixels in image.shape]
-    extent = (-half[0], half[0], -half[1], half[1])
-    shown = ax.imshow(image.T, origin="lower", extent=extent, cmap="Greys", vmin=0, vmax=max(255, int(image.max())))
-    double = hits["weight"] > 1.5
-    for part, marker, label in ((~double, "+", "electron found"), (double, "x", "two electrons in one spot")):
-        if part.any():
-            ax.plot(hits["x"][part], hits["z"][part], marker, color="tab:red", markersize=6, label=label)
-    ax.set(xlabel="x [half the screen]", ylabel="z (laser polarisation)", title=f"one frame, {len(hits)} hits")
-    if len(hits):
-        ax.legend(loc="upper right")
-    figure.colorbar(shown, ax=ax, shrink=0.85, label="counts")
+def _show_correlations(ax: Axes, matrix: NDArray[np.float64], names: Sequence[str]) -> AxesImage:
+    image = ax.imshow(matrix, cmap=DIFFERENCE, norm=Normalize(-1, 1))
+    size = max(2, min(SMALLEST, 190 / len(names)))
+    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    ax.set_yticks(range(len(names)), names, fontsize=size)
+    return image

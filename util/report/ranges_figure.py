@@ -9,15 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from util.report.answer_figures import STYLE
 from util.report.saving import save
+from util.report.style import PAGE, SPHERES, STYLE
 from util.training.prior_ranges import Ranges, Spheres
 from util.training.priors import draw_betas
 
 _DRAWS = 20_000
 _COLUMNS = 4
 _MOST_BINS = 24
-_COLOURS = ("tab:blue", "tab:orange", "tab:green")
 
 
 def draw_ranges(folder: Path, groups: Sequence[Spheres], found: Sequence[Ranges], *, seed: int) -> None:
@@ -38,7 +37,7 @@ def draw_ranges(folder: Path, groups: Sequence[Spheres], found: Sequence[Ranges]
     names = ["$R$", r"$\sigma_R$", "electrons", *(rf"$\beta_{{{2 * i + 2}}}$" for i in range(betas))]
     rows = -(-(len(names) + 1) // _COLUMNS)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 2.1 * rows), layout="constrained")
+        figure = Figure(figsize=(PAGE, 1.4 * rows), layout="constrained")
         axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for ax in axes[len(names) :]:
             ax.set_axis_off()
@@ -50,13 +49,13 @@ def draw_ranges(folder: Path, groups: Sequence[Spheres], found: Sequence[Ranges]
             ranges = [prior.R, prior.sigma_R, prior.electrons, *prior.limits]
             samples = [None, None, None, *draws.T]
             for ax, column, limits, sample in zip(axes, values, ranges, samples, strict=False):
-                _panel(ax, column, limits, sample, _COLOURS[index % len(_COLOURS)], label)
+                _panel(ax, column, limits, sample, SPHERES[index % len(SPHERES)], label)
         for ax, name in zip(axes, names, strict=False):
             ax.set(xlabel=name, yticks=[])
             ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4))
             ax.locator_params(axis="x", nbins=4)
         handles, labels = axes[len(names) - 1].get_legend_handles_labels()
-        axes[-1].legend(handles, labels, loc="center", frameon=False)
+        axes[-1].legend(handles, labels, loc="center")
         save(figure, folder / "ranges.png", folder / "ranges.pdf")
 
 

@@ -5,19 +5,33 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
-from util.report.answer_figures import STYLE
+from util.report.maps import CELLS
 from util.report.saving import save
+from util.report.style import (
+    ANSWER,
+    BANDS,
+    BLUE,
+    DIFFERENCE,
+    ELECTRONS,
+    GREEN,
+    PAGE,
+    PULL_LIMIT,
+    PURPLE,
+    SMALLEST,
+    STYLE,
+    TRUTH,
+)
 from util.spectrum.energy import Calibration
 from util.spectrum.merge import MergedSpectrum
 from util.spectrum.spectrum import Spectrum
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe & Ito 2008: told apart without colour vision
+_COLOURS = (BLUE, TRUTH, GREEN, PURPLE)
 _SHOWN = 4  # betas, the lowest degrees
 _MOST_NAMED = 12  # peaks
-_PULLS = 4.0
 _NEAR_ELECTRONS = 0.03  # of the highest intensity, below which betas are not drawn
 _ROWS = 4  # of bins in rho that the pulls are summed over
 
@@ -38,7 +52,7 @@ def draw_spectrum(
     """
     with matplotlib.rc_context(STYLE):
         extra = 0 if merged is None else 1
-        figure = Figure(figsize=(8, 9.5 + 2.2 * extra), layout="constrained")
+        figure = Figure(figsize=(PAGE, 8.2 + 1.9 * extra), layout="constrained")
         curves, maps = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.9 + 0.7 * extra, 1))[:, 0]
         panels = curves.subplots(2 + extra, 1, height_ratios=(1.4, 1, *[1] * extra))
         _draw_intensity(panels[0], spectrum, calibration)
@@ -58,29 +72,29 @@ def _axis(spectrum: Spectrum, calibration: Calibration | None) -> tuple[NDArray[
 
 def _draw_intensity(ax: Axes, spectrum: Spectrum, calibration: Calibration | None) -> None:
     x, label = _axis(spectrum, calibration)
-    value, error, unit = spectrum.intensity, spectrum.intensity_error, "electrons a unit of r"
+    value, error, unit = spectrum.intensity, spectrum.intensity_error, "electrons per unit of r"
     if calibration is not None:
-        (value, error), unit = calibration.intensity(spectrum.r, value, error), "electrons an eV"
+        (value, error), unit = calibration.intensity(spectrum.r, value, error), "electrons per eV"
     shown = np.isfinite(value)
     ax.fill_between(
         x[shown],
         np.maximum(value - error, 0)[shown],
         (value + error)[shown],
-        color="0.75",
+        color=BANDS[1],
         linewidth=0,
         label="one standard deviation",
     )
-    ax.plot(x[shown], value[shown], color="black", linewidth=0.9, label="intensity")
+    ax.plot(x[shown], value[shown], color=ANSWER, label="intensity")
     peaks = spectrum.peaks
     at = peaks.R if calibration is None else calibration.energy(peaks.R)
     for number, place in enumerate(at[:_MOST_NAMED], 1):
         height = float(np.interp(place, x[shown], value[shown]))
-        ax.annotate(str(number), (place, height), (0, 3), textcoords="offset points", ha="center", fontsize=8)
+        ax.annotate(str(number), (place, height), (0, 3), textcoords="offset points", ha="center", fontsize=SMALLEST)
     # Near r = 0 an energy has little width, and few electrons many an eV.
     well = shown & (spectrum.intensity > _NEAR_ELECTRONS * spectrum.intensity.max())
     top = float((value + error)[well].max(initial=0)) or 1.0
     ax.set(title="electrons", xlabel=label, ylabel=unit, ylim=(0, 1.15 * top), xlim=(0, float(x[-1])))
-    ax.legend(frameon=False, loc="upper left")
+    ax.legend(loc="upper left")
 
 
 def _draw_betas(ax: Axes, spectrum: Spectrum, calibration: Calibration | None) -> None:
@@ -115,7 +129,7 @@ def _draw_betas(ax: Axes, spectrum: Spectrum, calibration: Calibration | None) -
         ylim=(min(float(low) - 0.4, -0.5), max(float(high) + 0.4, 0.5)),
     )
     if spectrum.degrees:
-        ax.legend(frameon=False, ncols=_SHOWN, loc="best", fontsize=8)
+        ax.legend(ncols=_SHOWN, loc="best")
 
 
 def _draw_merged(ax: Axes, merged: MergedSpectrum) -> None:
@@ -124,14 +138,14 @@ def _draw_merged(ax: Axes, merged: MergedSpectrum) -> None:
         merged.intensity - merged.error,
         merged.intensity + merged.error,
         step="mid",
-        color="0.75",
+        color=BANDS[1],
         linewidth=0,
     )
-    ax.step(merged.binding_energy, merged.intensity, where="mid", color="black", linewidth=0.9)
+    ax.step(merged.binding_energy, merged.intensity, where="mid", color=ANSWER)
     ax.set(
         title=f"{merged.scale.size} spectra merged",
         xlabel="binding energy [eV]",
-        ylabel="electrons an eV,\nscale of the first",
+        ylabel="electrons per eV,\nscale of the first",
     )
     ax.set_ylim(bottom=0)
 
@@ -146,7 +160,8 @@ def _draw_maps(figure: SubFigure, spectrum: Spectrum) -> None:
         quarter = values.shape[1] // 2
         return np.concatenate((values[:, :quarter], values[:, quarter:][:, ::-1]), axis=1)
 
-    area = np.diff(rho**2)[:, None]
+    quadrants, side = (2 if halves else 4), 2 / CELLS  # densities are told in the bins of an answer's maps
+    area = quadrants * np.diff(rho**2)[:, None] / 2 * np.diff(angle)[:1] / side**2
     axes = figure.subplots(1, 3)
     densities = [(ordered(part) if halves else part) / area for part in (spectrum.image, spectrum.model)]
     top = float(np.percentile(densities[1], 99.5))
@@ -157,14 +172,15 @@ def _draw_maps(figure: SubFigure, spectrum: Spectrum) -> None:
     )
     pulls = (image - model) / np.sqrt(np.maximum(variance, 1.0))
     pulls = ordered(pulls) if halves else pulls
-    for ax, edges, values, title, colours, limits in (
-        (axes[0], rho, np.sqrt(np.maximum(densities[0], 0)), "image, square root", "cividis", (0, np.sqrt(top))),
-        (axes[1], rho, np.sqrt(np.maximum(densities[1], 0)), "fit, square root", "cividis", (0, np.sqrt(top))),
-        (axes[2], rows, pulls, "image - fit [standard deviations]", "RdBu_r", (-_PULLS, _PULLS)),
+    counts = f"electrons per bin of {side:.4f} × {side:.4f},\nsquare-root scale"
+    for ax, edges, values, title, colours, norm, label in (
+        (axes[0], rho, densities[0], "electrons found", ELECTRONS, PowerNorm(0.5, 0, top), counts),
+        (axes[1], rho, densities[1], "electrons expected by the fit", ELECTRONS, PowerNorm(0.5, 0, top), counts),
+        (axes[2], rows, pulls, "pulls", DIFFERENCE, Normalize(-PULL_LIMIT, PULL_LIMIT), "(found - expected) / error"),
     ):
         x, z = edges[:, None] * np.sin(angle), edges[:, None] * np.cos(angle)
-        drawn = ax.pcolormesh(x, z, values, cmap=colours, vmin=limits[0], vmax=limits[1], rasterized=True)
-        ax.set(title=title, xlabel="x", aspect="equal")
-        figure.colorbar(drawn, ax=ax, location="bottom", shrink=0.8)
+        drawn = ax.pcolormesh(x, z, values, cmap=colours, norm=norm, rasterized=True)
+        ax.set(title=title, xlabel="distance from the axis", aspect="equal")
+        figure.colorbar(drawn, ax=ax, location="bottom", label=label)
     folded = "both halves" if halves else "all quadrants"
     axes[0].set_ylabel(f"z (laser polarisation)\n{folded} folded into one")
