@@ -27,9 +27,8 @@ from src.network.device import DeviceChoice, choose_device
 from src.network.matrix_samples import MatrixDrawer
 from src.network.model import SphereNet, distance
 from src.network.weights import Network, read_weights
-from util.fit.map_model import MapModel, expected_variance
+from util.fit.floor import floor_at
 from util.fit.parameters import Layout
-from util.fit.result import floor_distance
 from util.physics.polar_map import PolarBins
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
@@ -75,7 +74,6 @@ def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> f
     """Return the mean distance that the Cramér-Rao bound of sample `i` allows, the spread of the weights included."""
     spheres, betas = draws.beta.shape[1:]
     layout = Layout(spheres, 2 * betas)
-    model = MapModel(FLOOR_BINS, layout)
     values = np.zeros(layout.size)
     for index, drawn in (
         (layout.N, draws.electrons),
@@ -84,12 +82,7 @@ def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> f
         (layout.beta, draws.beta),
     ):
         values[index] = drawn[i]
-    q = layout.to_internal(values)
-    information = model.slopes(q).gram(1 / expected_variance(model.counts(q)))
-    turn = layout.to_public(q)[1]
-    covariance = turn @ np.linalg.inv(information) @ turn.T * (1 + spread**2)
-    betas_at = layout.beta.ravel()
-    return floor_distance(covariance[np.ix_(betas_at, betas_at)], 400, rng, spheres=spheres)
+    return floor_at(layout, values, rng=rng, bins=FLOOR_BINS, variance_per_electron=1 + spread**2)
 
 
 def drawn_for(net: Network, prior: Prior, samples: int, device: torch.device) -> tuple[Samples | DrawnMatrices, float]:

@@ -19,6 +19,7 @@ from support.scripts import call
 from util.answer.final_h5 import read_answer
 from util.report import network_report
 from util.report.html import CAPTIONS, figures, spectrum
+from util.report.training_curves import read_curves
 from util.runtime.errors import InputError
 
 NETWORK_PAGE = (ROOT / "doc" / "network.md").read_text(encoding="utf-8")
@@ -68,15 +69,17 @@ def test_the_sample_is_answered_as_the_network_page_says(answered):
     assert set(promised) <= set(answered[1])
 
 
-def test_a_right_answer_leaves_pulls_of_one_and_a_wrong_one_more(sample_run):
-    distribution = network_report.read_distribution(sample_run / "finaltest_npy")
-    beta = read_answer(sample_run / "final.h5")["beta"]
-    good = network_report.residuals(distribution, sample_run / "final.h5", beta)
-    assert np.mean(good[good != 0] ** 2) < 1.4
+def test_a_right_answer_leaves_the_mean_square_to_expect_and_a_wrong_one_more(sample_run):
+    answer = sample_run / "final.h5"
+    hits = network_report.read_electrons(sample_run / "finaltest_npy", answer)
+    beta = read_answer(answer)["beta"]
+    pulls, good = network_report.residuals(hits, answer, beta)
+    assert good.found == pytest.approx(np.mean(pulls[pulls != 0] ** 2), rel=1e-3)
+    assert abs(good.found - good.expected) < 3 * good.error
     wrong = beta.copy()
-    wrong[0, 0] += 0.1
-    bad = network_report.residuals(distribution, sample_run / "final.h5", wrong)
-    assert np.mean(bad[bad != 0] ** 2) > 1.5 * np.mean(good[good != 0] ** 2)
+    wrong[0, 0] += 0.02
+    bad = network_report.residuals(hits, answer, wrong)[1]
+    assert bad.found - bad.expected > 5 * bad.error
 
 
 def test_without_a_spectrum_the_report_says_nothing_of_one(tmp_path):
@@ -85,7 +88,7 @@ def test_without_a_spectrum_the_report_says_nothing_of_one(tmp_path):
 
 def test_curves_without_a_manifest_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"weights\.json: no such manifest"):
-        network_report.read_curves(tmp_path, tmp_path)
+        read_curves(tmp_path, tmp_path)
 
 
 @pytest.fixture(scope="module")

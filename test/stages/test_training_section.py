@@ -6,6 +6,7 @@ import shutil
 import h5py
 import pytest
 
+from src.network.facts_of_run import facts_of_run
 from support import ROOT
 from support.documented_commands import training_section
 from support.param import PARAM
@@ -13,7 +14,7 @@ from support.processes import contents
 from support.scripts import call, call_here, stand_in
 from support.training import saved
 from util.answer.final_h5 import read_answer
-from util.report import network_report
+from util.report.training_curves import read_curves
 
 # What makes a training short, in param/training.toml and in a prior.
 SMALL = {
@@ -69,9 +70,12 @@ def test_it_ends_with_own_networks_of_which_the_last_is_about_the_answer(run):
 
 def test_the_report_shows_the_curves_of_this_run(run):
     here, _ = run
-    curves = network_report.read_curves(here / "data", here / "param")
-    assert {title: len(curve) for title, curve in curves.items()} == {
+    curves = read_curves(here / "data", here / "param", facts_of_run)
+    assert {title: len(curve.epochs) for title, curve in curves.items()} == {
         "your run: pretraining": 1,
         "your run: fine_tuning": 1,
         "your run: pretraining_single": 1,
     }
+    for title, curve in curves.items():
+        facts = saved(here / "data" / "network" / f"{title.removeprefix('your run: ')}.weights.pt")[1]
+        assert curve.levels["predicting the mean"] == facts.predicting_the_mean

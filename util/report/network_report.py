@@ -1,91 +1,45 @@
-"""What final.ipynb shows: training curves, the distribution, two answers side by side, and their residuals."""
+"""What final.ipynb shows of electrons and answers: the distribution, two answers side by side, and their residuals."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from util.answer.final_h5 import BETAS, read_answer, read_parameters
-from util.electrons.shards import list_shards, read_shard
+from util.answer.final_h5 import BETAS, read_answer, read_made_by, read_parameters, read_tables
+from util.electrons.hits import Hits, read_hits
+from util.fit.detection import Detection
+from util.fit.map_model import MapModel
 from util.fit.parameters import Layout
 from util.physics import pad
-from util.physics.polar_map import PolarBins, expected, fold
-from util.report.answer_figures import STYLE
-from util.runtime.facts import from_json
-from util.runtime.input_file import read_whole
-from util.training.course import Epoch
-from util.training.released import read_manifest
+from util.physics.image_geometry import ImageGeometry
+from util.physics.polar_map import PolarBins, fold, places
+from util.report import pads_figure
+from util.report.chance import FEWEST, MeanSquare, mean_square
+from util.report.maps import CELLS, bar, show_electrons, summed
+from util.report.style import COLUMN, DIFFERENCE, PAGE, PULL_LIMIT, STYLE
 
 _BINS = PolarBins(100, 24)
 
 
-def read_curves(data: Path, param: Path) -> dict[str, tuple[Epoch, ...]]:
-    """Return training curves by title: those of your own runs, where there are some, else the released weights'.
-
-    Parameters
-    ----------
-    data : Path
-        Folder with `train_loss/STAGE.jsonl`, which script/run_model.sh writes.
-    param : Path
-        Folder with the manifest of the released weights.
-
-    Raises
-    ------
-    InputError
-        Lines of another program; no run, and no manifest.
-    """
-    own = sorted((data / "train_loss").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-    if own:
-        return {f"your run: {path.stem}": _lines(path) for path in own}
-    manifest = read_manifest(param / "weights.json")
-    return {f"released weights: {file.name.split('.')[0]}": file.curve for file in manifest.files}
-
-
-def _lines(path: Path) -> tuple[Epoch, ...]:
-    lines = read_whole(path, "no such file").splitlines()
-    remedy = "train anew with script/run_model.sh --restart"
-    return tuple(from_json(Epoch, line, f"{path}:{number}", remedy=remedy) for number, line in enumerate(lines, 1))
-
-
-def read_distribution(folder: Path) -> NDArray[np.float64] | None:
-    """Sum the distributions of all shards in a folder, (1024, 1024); None where there are no shards."""
+def read_electrons(folder: Path, answer: Path) -> Hits | None:
+    """Read the hits that an answer was made from, weighted as it weighted them; None where there are no shards."""
     if not any(folder.glob("final_*_*.npz")):
         return None
-    return np.sum([read_shard(path).distribution.astype(float) for path in list_shards(folder)], axis=0)
+    return read_hits(folder, hit_weights=read_made_by(answer).settings.hit_weights, partial=True)
 
 
-def draw_curves(curves: Mapping[str, Sequence[Epoch]]) -> Figure:
-    """Draw the distance over the samples seen, training and validation."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 3), layout="constrained")
-        axes = figure.subplots(1, max(len(curves), 1), squeeze=False)[0]
-        for ax, (name, curve) in zip(axes, curves.items(), strict=False):
-            samples = [line.samples for line in curve]
-            ax.plot(samples, [line.train[0] for line in curve], color="0.6", label="training")
-            ax.plot(samples, [line.valid[0] for line in curve], color="tab:blue", label="validation")
-            ax.set(title=name, xlabel="samples", ylabel="distance", yscale="log")
-            ax.legend(frameon=False)
-        return figure
-
-
-def draw_distribution(distribution: NDArray[np.float64] | None) -> Figure | None:
-    """Draw the square root of the electrons in blocks of 4 x 4 pixels; None where there is no distribution."""
-    if distribution is None:
+def draw_distribution(hits: Hits | None) -> Figure | None:
+    """Draw the electrons found; None where there are none."""
+    if hits is None:
         return None
-    cells = distribution.reshape(256, 4, 256, 4).sum(axis=(1, 3))
+    cells = summed(hits.distribution, CELLS)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
-        ax = figure.subplots()
-        shown = np.sqrt(np.maximum(cells, 0))
-        image = ax.imshow(
-            shown.T, origin="lower", extent=(-1, 1, -1, 1), cmap="cividis", vmax=np.percentile(shown, 99.8)
-        )
-        ax.set(title="electrons found, square root", xlabel="x [half the screen]", ylabel="z (laser polarisation)")
-        figure.colorbar(image, ax=ax)
+        figure = Figure(figsize=(1.3 * COLUMN, 3.1), layout="constrained")
+        show_electrons(figure.subplots(), cells, float(np.percentile(cells, 99.5)), "electrons found")
         return figure
 
 
@@ -97,72 +51,102 @@ def compare(likelihood: Path, network: Path) -> str:
     fitted, _, errors = read_parameters(likelihood)
     known, shown = dict(zip(fitted.names, errors, strict=True)), Layout(len(one), 2 * BETAS)
     names = [shown.names[i] for i in np.column_stack((shown.R, shown.beta)).ravel()]
+    error = np.array([known.get(name, np.nan) for name in names])
+    values, others = (np.column_stack((rows["R"], rows["beta"])).ravel() for rows in (one, two))
     columns = {
         "parameter": names,
-        "likelihood": np.column_stack((one["R"], one["beta"])).ravel(),
-        "error": [known.get(name, np.nan) for name in names],
-        "network": np.column_stack((two["R"], two["beta"])).ravel(),
+        "likelihood": values,
+        "error": error,
+        "network": others,
+        "errors apart": (others - values) / np.where(error > 0, error, np.nan),
     }
-    text = tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".5f", numalign="right")
+    digits = ("", ".5f", ".5f", ".5f", "+.1f")
+    text = tabulate(columns, headers="keys", tablefmt="plain", floatfmt=digits, numalign="right")
     return f"{text}\ndistance between them {float(pad.distance(one['beta'], two['beta'])):.4f}"
 
 
 def draw_pads(likelihood: Path, network: Path) -> Figure | None:
-    """Draw both PADs of each sphere; None where there is no answer of the network."""
+    """Draw both PADs of each sphere, and their difference; None where there is no answer of the network."""
     if not network.exists():
         return None
-    c = np.linspace(-1, 1, 401)
-    one, two = read_answer(likelihood), read_answer(network)
+    layout, values, _ = read_parameters(likelihood)
+    covariance = read_tables(likelihood)["Covariance"].array
+    others = {"network": read_answer(network)["beta"]}
+    compared = pads_figure.Compared(layout, values, covariance, others=others, name="likelihood")
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 3), layout="constrained")
-        for ax, row, other in zip(figure.subplots(1, len(one), squeeze=False)[0], one, two, strict=True):
-            ax.plot(c, pad.intensity(row["beta"], c), color="black", linewidth=1, label="likelihood")
-            ax.plot(c, pad.intensity(other["beta"], c), "--", color="tab:red", linewidth=1, label="network")
-            ax.set(title=f"R = {row['R']:.4f}", xlabel="cos θ", ylabel="I(cos θ)")
-            ax.legend(frameon=False)
+        figure = Figure(figsize=(PAGE, 2.5 * pads_figure.rows_of(layout.spheres)), layout="constrained")
+        pads_figure.draw_pads(figure, compared)
         return figure
 
 
-def residuals(distribution: NDArray[np.float64], likelihood: Path, beta: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the pulls of the folded map: found minus expected over the root of expected; 0 where little is expected.
+def residuals(hits: Hits, likelihood: Path, beta: NDArray[np.float64]) -> tuple[NDArray[np.float64], MeanSquare]:
+    """Return the pulls of the folded map (n_rho, n_angle), 0 where little is expected, and their mean square.
 
     Parameters
     ----------
-    distribution : array (1024, 1024)
+    hits : Hits
     likelihood : Path
-        The final.h5 that gives electrons, radii, widths and centre.
-    beta : array (S, m)
+        The final.h5 that gives all parameters but the betas.
+    beta : (S, m)
         The betas that say what is expected.
     """
-    layout, values, _ = read_parameters(likelihood)
-    pitch = 2 / distribution.shape[0]
-    i, j = np.nonzero(distribution)
-    # A pixel's electrons at nine points, or its edges would show in the bins.
-    offsets = (np.arange(3) + 0.5) / 3
-    x = (-1 + pitch * (i[:, None, None] + offsets[:, None])).repeat(3, axis=2).ravel()
-    z = (-1 + pitch * (j[:, None, None] + offsets)).repeat(3, axis=1).ravel()
-    weight = np.repeat(distribution[i, j] / 9, 9)
-    found = fold(x, z, weight, layout.geometry_of(values), _BINS).weight
-    spheres = zip(values[layout.N], values[layout.R], values[layout.sigma_R], beta, strict=True)
-    model = sum(N * expected(_BINS, row, R, sigma_R) for N, R, sigma_R, row in spheres)
-    return np.where(model > 5, (found - model) / np.sqrt(np.maximum(model, 5)), 0)
+    layout, values, errors = read_parameters(likelihood)
+    values = values.copy()
+    shared = min(beta.shape[1], len(layout.degrees))
+    values[layout.beta[:, :shared]] = beta[:, :shared]
+    geometry = layout.geometry_of(values)
+    found = fold(hits.x, hits.z, hits.weight, geometry, _BINS).weight
+    seen = Detection(reach=hits.reach).exposure(_BINS, geometry)
+    counts = MapModel(_BINS, layout, geometry).counts(layout.to_internal(values))
+    model = (seen * counts).sum(axis=0)
+    variance = model * _variance_left(hits, geometry) * hits.variance.sum() / hits.weight.sum()
+    square = mean_square(found, model, variance, int((errors > 0).sum()))
+    return np.where(model >= FEWEST, (found - model) / np.sqrt(np.maximum(variance, FEWEST)), 0), square
 
 
-def draw_residuals(distribution: NDArray[np.float64] | None, likelihood: Path, network: Path) -> Figure | None:
-    """Draw what both answers leave of the folded map, in standard deviations; None where one of them is missing."""
-    if distribution is None or not network.exists():
+def _variance_left(hits: Hits, geometry: ImageGeometry) -> NDArray[np.float64] | float:
+    """Return the share (n_rho, n_angle) of its variance that a bin keeps where pixels lie spread over several points.
+
+    A pixel's n electrons of which it holds a share f add f^2 n to its variance, not f n, as hits in f n places would.
+    """
+    if hits.events is not None:
+        return 1.0
+    side, bins = hits.distribution.shape[0], _BINS.n_rho * _BINS.n_angle
+    place = places(hits.x, hits.z, geometry, _BINS)
+    seen = place >= 0
+    column, row = (
+        np.floor((part[seen] + 1) * side / 2).astype(np.int64).clip(0, side - 1) for part in (hits.x, hits.z)
+    )
+    shared, which = np.unique((column * side + row) * bins + place[seen] % bins, return_inverse=True)
+    pixel, place = np.divmod(shared, bins)
+    held = np.bincount(which, hits.weight[seen])
+    whole = np.bincount(pixel, held, side**2)[pixel]
+    # Next to nothing, spread with the slope of its neighbours, is in parts below 0.
+    share = np.divide(held, whole, out=np.zeros_like(held), where=whole > 0).clip(0, 1)
+    electrons, squares = (np.bincount(place, whole * share**power, bins) for power in (1, 2))
+    left = np.divide(squares, electrons, out=np.ones(bins), where=electrons > 0)
+    return left.reshape(_BINS.n_rho, _BINS.n_angle)
+
+
+def draw_residuals(hits: Hits | None, likelihood: Path, network: Path) -> Figure | None:
+    """Draw what both answers leave of the folded map, in standard errors; None where one of them is missing."""
+    if hits is None or not network.exists():
         return None
     answers = {"likelihood": read_answer(likelihood)["beta"], "network": read_answer(network)["beta"]}
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 3), layout="constrained")
-        axes = figure.subplots(1, 2)
+        figure = Figure(figsize=(PAGE, 2.4), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        norm = Normalize(-PULL_LIMIT, PULL_LIMIT)
         for ax, (name, beta) in zip(axes, answers.items(), strict=True):
-            pulls = residuals(distribution, likelihood, beta)
-            image = ax.imshow(pulls, origin="lower", aspect="auto", extent=(0, 90, 0, 1), cmap="PuOr", vmin=-4, vmax=4)
+            pulls, square = residuals(hits, likelihood, beta)
+            extent = (0, 90, 0, 1)
+            image = ax.imshow(pulls, origin="lower", aspect="auto", extent=extent, cmap=DIFFERENCE, norm=norm)
             ax.set(
-                title=f"{name}: mean square {np.mean(pulls[pulls != 0] ** 2):.2f}",
+                title=f"{name}: mean square {square}",
                 xlabel="angle from z [degrees]",
-                ylabel="radius",
+                ylabel="distance from the centre",
+                xticks=range(0, 91, 15),
             )
-        figure.colorbar(image, ax=axes, label="pull")
+            ax.label_outer()
+        bar(axes[-1], image, "(found - expected) / error")
         return figure
