@@ -20,9 +20,9 @@ from util.physics.polar_map import PolarBins, coarsen, expected
 from util.physics.sphere import Sphere
 from util.report.answer_figures import betas_of
 from util.report.betas_figure import draw_betas
+from util.report.captions import CAPTIONS
 from util.report.chance import told
 from util.report.frame_figure import ShownFrame, draw_frame
-from util.report.html import CAPTIONS
 from util.report.maps import bar, draw_maps
 from util.report.pads_figure import Compared, draw_pads, rows_of
 from util.report.saving import save

@@ -2,25 +2,21 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from util.answer.final_h5 import read_made_by, read_parameters, read_tables
+from util.answer.final_h5 import BETAS, read_answer, read_made_by, read_parameters, read_tables
+from util.answer.tables import Table
+from util.fit.parameters import Layout
+from util.physics import pad
+from util.report.captions import CAPTIONS
+from util.report.chance import told
+from util.report.origin import origin_of
 from util.runtime.value_with_error import shorthand
-
-# What the figures of `util.report.diagnostic_figures.draw_all` show, in the order of the report.
-CAPTIONS = {
-    "pads": "Angular distribution of each sphere, I(c) = 1/2 + Σ β P(c); below, the bands of one and two standard "
-    "deviations.",
-    "betas": "The anisotropy parameters with their standard errors.",
-    "distribution": "Electrons found, what the fit expects, and the difference in standard deviations.",
-    "radial_spectrum": "Electrons by their distance from the centre, on the detector, and the share of each sphere.",
-    "angular_pulls": "Electrons found against the model by angle, all radii together.",
-    "frame": "One camera frame with the electrons found in it.",
-    "correlations": "Correlations between the errors of all parameters.",
-}
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -38,8 +34,42 @@ class Html(str):
         return str(self)
 
 
+class Verdict(NamedTuple):
+    """Whether nothing speaks against an answer, and what was found, in a sentence."""
+
+    sound: bool
+    text: str
+
+
+def verdict_of(tables: Mapping[str, Table]) -> Verdict:
+    """Return the verdict of the checks of an answer, read from its tables."""
+    warnings = [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
+    tests = tables["Tests"].array if "Tests" in tables else ()
+    if warnings:
+        number = "One finding speaks" if len(warnings) == 1 else f"{len(warnings)} findings speak"
+        return Verdict(False, f"{number} against this answer:")
+    if not len(tests):
+        return Verdict(True, "Nothing is known to speak against this answer, but no checks of the fit were made.")
+    least = min(tests, key=lambda row: row["P"])
+    return Verdict(
+        True,
+        f"Nothing speaks against this answer: of {len(tests)} checks of the fit the smallest p is {told(least['P'])} "
+        f"({least['Name'].decode()}), where chance alone makes about {told(1 / (len(tests) + 1))}.",
+    )
+
+
+def opening(answer: Path, data: Path, finaltest: Path) -> Html:
+    """Return what was measured, and whether anything speaks against the answer; arguments as of `origin_of`."""
+    tables = read_tables(answer)
+    layout, values, _ = read_parameters(answer)
+    told_first = origin_of(answer, data, finaltest)
+    electrons = ("electrons", f"{values[layout.N].sum():,.0f} in {layout.spheres} sphere{'s' * (layout.spheres > 1)}")
+    warnings = [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
+    return _render("opening", facts=[*told_first, electrons], verdict=verdict_of(tables), warnings=warnings)
+
+
 def headline(path: Path) -> Html:
-    """Return radius, width and leading anisotropy parameters of each sphere, and what speaks against the answer."""
+    """Return radius, width and leading anisotropy parameters of each sphere."""
     layout, values, errors = read_parameters(path)
     texts = [shorthand(value, error) for value, error in zip(values, errors, strict=True)]
     spheres = [
@@ -51,10 +81,8 @@ def headline(path: Path) -> Html:
         }
         for s in range(layout.spheres)
     ]
-    tables = read_tables(path)
-    warnings = [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
     settings = read_made_by(path).settings
-    return _render("headline", spheres=spheres, warnings=warnings, method=settings.method, order=settings.order)
+    return _render("headline", spheres=spheres, method=settings.method, order=settings.order)
 
 
 def betas(path: Path) -> Html:
@@ -67,6 +95,25 @@ def betas(path: Path) -> Html:
         pairs = zip(values[index], errors[index], strict=True)
         rows.append([str(degree), *(shorthand(k * v, k * e) for v, e in pairs for k in (1, 2))])
     return _render("betas", head=head, rows=rows)
+
+
+def comparison(likelihood: Path, network: Path) -> Html:
+    """Return a table of both answers with the likelihood's errors, and their distance; or say that one is missing."""
+    if not network.exists():
+        return _render("comparison", rows=None)
+    one, two = read_answer(likelihood), read_answer(network)
+    fitted, _, errors = read_parameters(likelihood)
+    known, shown = dict(zip(fitted.names, errors, strict=True)), Layout(len(one), 2 * BETAS)
+    index = np.column_stack((shown.R, shown.beta)).ravel()
+    values, others = (np.column_stack((rows["R"], rows["beta"])).ravel() for rows in (one, two))
+    rows = []
+    for name, value, other in zip((shown.names[i] for i in index), values, others, strict=True):
+        error = known.get(name, 0.0)
+        apart = f"{(other - value) / error:+.1f}" if error > 0 else ""
+        rows.append([name, shorthand(value, error), f"{other:.5f}", apart])
+    head = ("parameter", "likelihood", "network", "network - likelihood, in errors")
+    distance = float(pad.distance(one["beta"], two["beta"]))
+    return _render("comparison", head=head, rows=rows, distance=f"{distance:.4f}")
 
 
 def checks(path: Path) -> Html:

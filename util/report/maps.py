@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from util.fit.detection import Detection
 from util.fit.map_model import MapModel
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics.polar_map import PolarBins, places
 from util.report.chance import MeanSquare, mean_square
@@ -19,17 +20,19 @@ from util.report.style import DIFFERENCE, ELECTRONS, PULL_LIMIT, SMALLEST, X_LAB
 
 CELLS = 256  # of a map of electrons, along each axis
 PULLED = 128  # of a map of pulls: about as many electrons in each as make its pull normal
+EVERYTHING = Detection()
 _BRIGHTEST = 99.5  # percentile of the model that has the last colour
 
 
-def expected_map(result: FitResult, detection: Detection, cells: int = CELLS) -> NDArray[np.float64]:
+def expected_map(
+    layout: Layout, values: NDArray[np.float64], detection: Detection = EVERYTHING, cells: int = CELLS
+) -> NDArray[np.float64]:
     """Return the electrons that the fit expects in each cell of the screen, shape (cells, cells); axis 0 is x."""
     fine = 4  # points per cell along each axis; a sphere's edge is about as wide as a cell
     axis = -1 + (np.arange(cells * fine) + 0.5) * 2 / (cells * fine)
     x, z = (part.ravel() for part in np.meshgrid(axis, axis, indexing="ij"))
-    layout, bins = result.layout, PolarBins()
-    geometry = layout.geometry_of(result.values)
-    counts = MapModel(bins, layout, geometry).counts(layout.to_internal(result.values))
+    bins, geometry = PolarBins(), layout.geometry_of(values)
+    counts = MapModel(bins, layout, geometry).counts(layout.to_internal(values))
     area = np.diff(bins.rho**2)[:, None] / 2 * (np.pi / 2 / bins.n_angle)
     place = places(x, z, geometry, bins)
     density = np.where(place >= 0, (counts / area).ravel()[place], 0) * detection.at(x, z)
@@ -50,7 +53,7 @@ def draw_maps(
     detection: Detection,
 ) -> None:
     """Draw what was found, what the fit expects, and the pulls; parameters as in `answer_figures.draw_answer`."""
-    fine = expected_map(result, detection)
+    fine = expected_map(result.layout, result.values, detection)
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
     top = float(np.percentile(fine, _BRIGHTEST))
     show_electrons(axes[0], summed(distribution, CELLS), top, "electrons found")

@@ -7,14 +7,11 @@ import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from tabulate import tabulate
 
-from util.answer.final_h5 import BETAS, read_answer, read_made_by, read_parameters, read_tables
+from util.answer.final_h5 import read_answer, read_made_by, read_parameters, read_tables
 from util.electrons.hits import Hits, read_hits
 from util.fit.detection import Detection
 from util.fit.map_model import MapModel
-from util.fit.parameters import Layout
-from util.physics import pad
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins, fold, places
 from util.report import pads_figure
@@ -41,28 +38,6 @@ def draw_distribution(hits: Hits | None) -> Figure | None:
         figure = Figure(figsize=(1.3 * COLUMN, 3.1), layout="constrained")
         show_electrons(figure.subplots(), cells, float(np.percentile(cells, 99.5)), "electrons found")
         return figure
-
-
-def compare(likelihood: Path, network: Path) -> str:
-    """Return a table of both answers, with the likelihood's errors, and their distance; or say that one is missing."""
-    if not network.exists():
-        return f"No answer of the network here: ANSWER={network} METHOD=resnet bash script/gen_finaltest_answer.sh"
-    one, two = read_answer(likelihood), read_answer(network)
-    fitted, _, errors = read_parameters(likelihood)
-    known, shown = dict(zip(fitted.names, errors, strict=True)), Layout(len(one), 2 * BETAS)
-    names = [shown.names[i] for i in np.column_stack((shown.R, shown.beta)).ravel()]
-    error = np.array([known.get(name, np.nan) for name in names])
-    values, others = (np.column_stack((rows["R"], rows["beta"])).ravel() for rows in (one, two))
-    columns = {
-        "parameter": names,
-        "likelihood": values,
-        "error": error,
-        "network": others,
-        "errors apart": (others - values) / np.where(error > 0, error, np.nan),
-    }
-    digits = ("", ".5f", ".5f", ".5f", "+.1f")
-    text = tabulate(columns, headers="keys", tablefmt="plain", floatfmt=digits, numalign="right")
-    return f"{text}\ndistance between them {float(pad.distance(one['beta'], two['beta'])):.4f}"
 
 
 def draw_pads(likelihood: Path, network: Path) -> Figure | None:
@@ -101,7 +76,8 @@ def residuals(hits: Hits, likelihood: Path, beta: NDArray[np.float64]) -> tuple[
     model = (seen * counts).sum(axis=0)
     variance = model * _variance_left(hits, geometry) * hits.variance.sum() / hits.weight.sum()
     square = mean_square(found, model, variance, int((errors > 0).sum()))
-    return np.where(model >= FEWEST, (found - model) / np.sqrt(np.maximum(variance, FEWEST)), 0), square
+    pulls = np.divide(found - model, np.sqrt(variance), out=np.zeros_like(model), where=model >= FEWEST)
+    return pulls, square
 
 
 def _variance_left(hits: Hits, geometry: ImageGeometry) -> NDArray[np.float64] | float:

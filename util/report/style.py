@@ -32,6 +32,7 @@ STYLE = matplotlib.RcParams(
         "lines.markersize": 3,
         "image.interpolation": "none",
         "savefig.dpi": 220,
+        "figure.dpi": 150,  # in a notebook
     }
 )
 SMALLEST = 6.0  # points
