@@ -2,11 +2,12 @@
 
 usage: python -m src.report --output report.html [--notebook final.ipynb]
 
-reads   the notebook, which reads final.h5 ($ANSWER), $DATA_DIR and $PARAM_DIR
-writes  report.html: no scripts, images within, nothing loaded from anywhere
+reads   the notebook, which reads final.h5 ($ANSWER), $DATA_DIR, $FINALTEST and $PARAM_DIR
+writes  report.html: images and scripts within, nothing loaded from anywhere
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,15 @@ from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from util.answer.final_h5 import read_parameters
+from util.report.interactive import look_closer
+from util.report.network_report import read_electrons
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.input_file import check_file
 from util.runtime.options import Parser, as_options
 
 ROOT = Path(__file__).resolve().parents[1]
+PLACE = re.compile(r'<div id="look-closer">.*?</div>', re.DOTALL)  # in the notebook
 TIMEOUT_S = 600  # for one cell
 
 
@@ -48,6 +52,16 @@ def page_of(notebook: Path) -> str:
     return exporter.from_notebook_node(cells)[0]
 
 
+def with_interactive_figures(page: str, answer: Path, data: Path) -> str:
+    """Put the figures that a reader can zoom into in their place on a page, or nothing where there are no electrons."""
+    hits = read_electrons(data / "finaltest_npy", answer)
+    if hits is None:
+        return PLACE.sub("", page)
+    layout, values, _ = read_parameters(answer)
+    figures = look_closer(hits, layout, values)
+    return PLACE.sub(lambda _: figures, page)
+
+
 @dataclass(frozen=True)
 class Options:
     """The page to write, and the notebook that it is made from."""
@@ -70,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_file(options.notebook, "no such notebook; name one with --notebook")
     if "ANSWER" in os.environ:
         read_parameters(Path(os.environ["ANSWER"]))  # before a kernel is started in vain
-    page = page_of(options.notebook)
+    data = ROOT / os.environ.get("DATA_DIR", "data/sample")
+    page = with_interactive_figures(page_of(options.notebook), ROOT / os.environ.get("ANSWER", data / "final.h5"), data)
     with replacing(options.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     print(f"report {options.output}")

@@ -18,7 +18,8 @@ from support.param import PARAM
 from support.scripts import call
 from util.answer.final_h5 import read_answer
 from util.report import network_report
-from util.report.html import CAPTIONS, figures, spectrum
+from util.report.captions import CAPTIONS
+from util.report.html import figures, spectrum
 from util.report.training_curves import read_curves
 from util.runtime.errors import InputError
 
@@ -103,8 +104,8 @@ def page(sample_run, tmp_path_factory):
 
 def test_the_page_holds_all_and_loads_nothing(page):
     text = page.read_text()
+    text = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)  # what these load, the browser tells
     assert text.count("<img") == FIGURES and "distance between them" in text
-    assert "<script" not in text
     assert set(re.findall(r"(?:src|href)=\"([^\"]{1,5})", text)) == {"data:"}
     assert "url(" not in text and "@import" not in text
     for caption in (CAPTIONS[name] for name in set(CAPTIONS) - {"frame"}):
@@ -124,12 +125,45 @@ def test_a_browser_shows_every_figure_without_an_error_or_a_request(page, width)
         assert browser.seen("Runtime.consoleAPICalled") == []
         # Nothing is wider than the screen; what is wider scrolls in a box of its own.
         assert browser.value("document.documentElement.scrollWidth") <= width
-        assert browser.value("document.querySelectorAll('table').length") == 3
+        assert browser.value("document.querySelectorAll('table').length") == 4
+        plots = browser.value(
+            "Array.from(document.querySelectorAll('.plot')).map(p => [p.clientWidth, p.clientHeight])"
+        )
+        assert len(plots) == 2 and all(200 < wide <= width and high > 200 for wide, high in plots)
         every = "Array.from(document.querySelectorAll('.table, pre, figure > div'))"
         boxes = browser.value(f"{every}.map(b => [b.clientWidth, getComputedStyle(b).overflowX])")
         assert all(shown <= width and (overflow == "auto" or width > 480) for shown, overflow in boxes)
         assert browser.value("document.querySelectorAll('.sphere').length") == 2
         assert re.search(r"R = 0\.\d+\(\d+\)", browser.value("document.body.innerText"))
+
+
+# What the tooltip of a figure says, which stands in a tree of its own.
+TOOLTIP = """(() => { const found = []; const walk = (root) => { for (const e of root.querySelectorAll("*")) {
+  if (e.matches(".bk-tooltip-content")) found.push(e.textContent); if (e.shadowRoot) walk(e.shadowRoot); } };
+  walk(document); return found.join(" "); })()"""
+
+
+def test_a_browser_tells_the_electrons_under_the_pointer(page):
+    with opened(page.as_uri(), 1280) as browser:
+        browser.value("document.querySelector('.plots').scrollIntoView()")
+        box = "document.querySelector('.plot').getBoundingClientRect()"
+        x, y, width = (browser.value(f"{box}.{side}") for side in ("x", "y", "width"))
+        for share in (0.5, 0.51):
+            browser.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x + share * width, y=y + share * width)
+        drawn = "new Promise(done => requestAnimationFrame(() => setTimeout(done, 300)))"
+        browser.ask("Runtime.evaluate", expression=drawn, awaitPromise=True)
+        found, expected = map(
+            float, re.search(r"found:\s*([\d.]+)\s*expected:\s*([\d.]+)", browser.value(TOOLTIP)).groups()
+        )
+        assert expected > 10 and abs(found - expected) < 6 * expected**0.5
+
+
+def test_a_browser_prints_all_but_what_one_can_only_point_at(page):
+    with opened(page.as_uri(), 700) as browser:
+        browser.ask("Emulation.setEmulatedMedia", media="print")
+        assert browser.value("document.documentElement.scrollWidth") <= 700
+        assert browser.value("document.querySelector('.plots').offsetParent") is None
+        assert browser.value("Array.from(document.images).every(i => i.clientWidth <= 700)")
 
 
 def test_a_browser_tells_of_a_page_that_is_broken(tmp_path):
@@ -175,8 +209,12 @@ def test_an_answer_without_hits_has_a_page_too_and_what_speaks_against_it_stands
     set_folders(monkeypatch, data=tmp_path, param=PARAM, answer=tmp_path / "final.h5")
     report.main(["--output", str(tmp_path / "report.html")])
     text = (tmp_path / "report.html").read_text()
+    assert text.index("One finding speaks against this answer") < text.index("the spheres &lt; overlap")
     assert text.index("the spheres &lt; overlap") < text.index("Anisotropy parameters")
     assert "No checks were made" in text and "No figures here" in text
+    assert "No answer of the network was made" in text
+    assert "Look closer" not in text and "<script" not in text
+    assert "script/" not in text and "bash" not in text
 
 
 def test_figures_of_another_answer_are_not_shown_with_this_one(sample_run, tmp_path):
