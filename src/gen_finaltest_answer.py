@@ -168,11 +168,11 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
     say(done)
     spread = hits.variance.sum() / hits.weight.sum()
     if options.figure:
-        draw_answer(options.figure, hits.distribution, spread, result, truth, detection)
+        draw_answer(options.figure, hits.distribution, spread, result, truth, detection, blurred=hits.blurred)
         print(f"figure {options.figure}")
     if options.details:
         frame = shown_frame(finaltest, hits)
-        measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection)
+        measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection, hits.blurred)
         draw_all(options.details, result, measured, truth=truth, others=beside.betas if beside else {})
         write_all(options.details, result, warnings, unseen.systematics)
         print(f"figures, CSV and JSON in {options.details}")

@@ -75,3 +75,9 @@ def test_each_parameter_takes_one_from_the_sum_of_squares():
     bins = int((model >= FEWEST).sum())
     assert mean_square(found, model, variance, parameters=50).expected == pytest.approx(1 - 50 / bins)
     assert np.isnan(mean_square(found, model, variance, parameters=bins).found)
+
+
+def test_where_electrons_lie_spread_over_bins_no_mean_square_is_expected():
+    maps_of_one = maps(np.random.default_rng(5), 0.0)
+    blurred = mean_square(*maps_of_one, parameters=0, blurred=True)
+    assert str(blurred) == f"{mean_square(*maps_of_one, parameters=0).found:.2f}"

@@ -78,7 +78,7 @@ def test_a_right_answer_leaves_the_mean_square_to_expect_and_a_wrong_one_more(sa
     assert good.found == pytest.approx(np.mean(pulls[pulls != 0] ** 2), rel=1e-3)
     assert abs(good.found - good.expected) < 3 * good.error
     wrong = beta.copy()
-    wrong[0, 0] += 0.02
+    wrong[0, 0] += 0.05
     bad = network_report.residuals(hits, answer, wrong)[1]
     assert bad.found - bad.expected > 5 * bad.error
 

@@ -97,6 +97,11 @@ class Hits:
         """Dataset of the file that holds the frames, as `util.frames.open.open_frames` takes it."""
         return self.search.dataset if self.search else None
 
+    @property
+    def blurred(self) -> bool:
+        """Whether an electron may lie spread over several pixels: in an accumulated image."""
+        return self.search is None and self.events is None
+
 
 def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
     """Put the shards of a folder together.

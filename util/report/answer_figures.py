@@ -32,6 +32,8 @@ def draw_answer(
     result: FitResult,
     truth: Sequence[Sphere] | None,
     detection: Detection = Detection(),  # noqa: B008 - frozen
+    *,
+    blurred: bool = False,
 ) -> None:
     """Draw distribution, model, pulls and PADs into one figure.
 
@@ -48,12 +50,14 @@ def draw_answer(
         Drawn beside the answer where it is known.
     detection : Detection
         What the detector shows of the image.
+    blurred : bool
+        Whether electrons lie spread over pixels, as in an accumulated image.
     """
     compared = Compared(result.layout, result.values, result.covariance, betas_of(truth, result.beta.shape[1]))
     with matplotlib.rc_context(STYLE):
         height = _PADS * rows_of(len(result.R))
         figure = Figure(figsize=(PAGE, _MAPS + height), layout="constrained")
         maps, pads = figure.subfigures(2, 1, squeeze=False, height_ratios=(_MAPS, height))[:, 0]
-        draw_maps(maps, distribution, mean_square_weight, result, detection)
+        draw_maps(maps, distribution, mean_square_weight, result, detection, blurred=blurred)
         draw_pads(pads, compared)
         save(figure, path)

@@ -34,8 +34,8 @@ def draw_betas(figure: Figure, compared: Compared) -> None:
             upper.plot(at, told, mark, color=colour, fillstyle="none", markersize=4, label=name)
         upper.set(title=f"sphere {s + 1}, I(c) = 1/2 + Σ β P(c)", ylabel="β")
         handles, names = upper.get_legend_handles_labels()
-        order_of = sorted(range(len(names)), key=lambda i: names[i] != compared.name)
-        upper.legend([handles[i] for i in order_of], [names[i] for i in order_of])
+        if len(names) > 1:  # the answer, drawn with its errors, first
+            upper.legend(handles[-1:] + handles[:-1], names[-1:] + names[:-1])
         lower.set(xlabel="Legendre degree", xticks=order)
         differences = compared.differences(s)
         if not differences:

@@ -44,19 +44,26 @@ def joint_chi_square(deviation: NDArray[np.float64], covariance: NDArray[np.floa
 
 
 class MeanSquare(NamedTuple):
-    """Mean square of pulls, the one to expect where the model is right, and by how much chance moves it."""
+    """Mean square of pulls, the one to expect where the model is right (NaN: unknown), and how far chance moves it."""
 
     found: float
     expected: float
     error: float
 
     def __str__(self) -> str:
+        if np.isnan(self.expected):
+            return f"{self.found:.2f}"
         digits = max(2, int(np.ceil(-np.log10(self.error)))) if self.error > 0 else 2
         return f"{self.found:.{digits}f}, expected {self.expected:.{digits}f} ± {self.error:.{digits}f}"
 
 
 def mean_square(
-    found: NDArray[np.float64], model: NDArray[np.float64], variance: NDArray[np.float64], parameters: int
+    found: NDArray[np.float64],
+    model: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    parameters: int,
+    *,
+    blurred: bool = False,
 ) -> MeanSquare:
     """Return the mean square of the pulls of bins that expect at least `FEWEST` electrons.
 
@@ -67,6 +74,9 @@ def mean_square(
         numbers of electrons do, by <w^2> / <w>.
     parameters : int
         Fitted to these bins, each of which takes 1 from the sum of squares.
+    blurred : bool
+        Whether an electron lies spread over several bins, as in an accumulated image, so that these scatter less than
+        their variance says, by how much is not known.
     """
     held = model >= FEWEST
     bins = int(held.sum())
@@ -75,4 +85,6 @@ def mean_square(
     squares = (found[held] - model[held]) ** 2 / variance[held]
     # The square of a Poisson number's pull has the variance 2 + 1 / mean.
     spread = 2 + variance[held] / model[held] ** 2
+    if blurred:
+        return MeanSquare(float(squares.mean()), float("nan"), float("nan"))
     return MeanSquare(float(squares.mean()), 1 - parameters / bins, float(np.sqrt(spread.sum())) / bins)

@@ -29,8 +29,8 @@ from util.report.saving import save
 from util.report.style import ANSWER, DIFFERENCE, PAGE, SMALLEST, SPHERES, STYLE, pull_axis
 
 _FINE = PolarBins(1000, 24)
-_LEADING = 5  # parameters of each sphere whose correlations are written as numbers: N, R, sigma_R, beta_2, beta_4
-_MOST_LEADING = 15
+_LEADING = (1, 3, 2, 4, 0)  # of a sphere's parameters: R, beta_2, sigma_R, beta_4, N
+_NUMBERS = 10  # leading parameters whose correlations are written as numbers
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Measured:
         A frame and what was found in it.
     detection : Detection
         What the detector shows of the image.
+    blurred : bool
+        Whether electrons lie spread over pixels, as in an accumulated image.
     """
 
     goodness: Goodness
@@ -55,6 +57,7 @@ class Measured:
     mean_square_weight: float
     frame: ShownFrame | None = None
     detection: Detection = Detection()  # noqa: RUF009 - frozen
+    blurred: bool = False
 
 
 def draw_all(
@@ -92,8 +95,12 @@ def draw_all(
     }
     if measured is not None:
         goodness, matrix, spread = measured.goodness, measured.distribution, measured.mean_square_weight
+        seen, blurred = measured.detection, measured.blurred
         drawings |= {
-            "distribution": ((PAGE, 2.1), lambda f: draw_maps(f, matrix, spread, result, measured.detection)),
+            "distribution": (
+                (PAGE, 2.1),
+                lambda f: draw_maps(f, matrix, spread, result, seen, blurred=blurred),
+            ),
             "radial_spectrum": ((PAGE, 3.2), lambda f: _radial(f, result, goodness)),
             "angular_pulls": ((PAGE, 1.9), lambda f: _angular(f, goodness)),
         }
@@ -165,7 +172,8 @@ def _correlations(figure: Figure, result: FitResult) -> None:
     every, few = figure.subplots(1, 2)
     _show_correlations(every, matrix, result.names)
     every.set_title(f"correlations of all errors (condition number {result.condition:.0f})")
-    leading = result.layout.blocks[:, :_LEADING].ravel()[:_MOST_LEADING]
+    of_each = sorted(_LEADING[: max(1, _NUMBERS // len(result.R))])
+    leading = result.layout.blocks[:_NUMBERS, of_each].ravel()
     numbers = matrix[np.ix_(leading, leading)]
     image = _show_correlations(few, numbers, [result.names[i] for i in leading])
     for (row, column), value in np.ndenumerate(numbers):
@@ -177,7 +185,7 @@ def _correlations(figure: Figure, result: FitResult) -> None:
                 text,
                 ha="center",
                 va="center",
-                fontsize=SMALLEST if len(leading) <= 10 else SMALLEST - 1.5,
+                fontsize=SMALLEST,
                 color="white" if abs(value) > 0.6 else "black",
             )
     few.set_title("of the leading parameters")

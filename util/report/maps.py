@@ -51,6 +51,8 @@ def draw_maps(
     mean_square_weight: float,
     result: FitResult,
     detection: Detection,
+    *,
+    blurred: bool = False,
 ) -> None:
     """Draw what was found, what the fit expects, and the pulls; parameters as in `answer_figures.draw_answer`."""
     fine = expected_map(result.layout, result.values, detection)
@@ -60,7 +62,7 @@ def draw_maps(
     show_electrons(axes[1], fine, top, "electrons expected by the fit")
     found, model = summed(distribution, PULLED), summed(fine, PULLED)
     variance = np.maximum(model, 0.5) * mean_square_weight + detection.noise * (2 / PULLED) ** 2
-    square = mean_square(found, model, variance, int((result.errors > 0).sum()))
+    square = mean_square(found, model, variance, int((result.errors > 0).sum()), blurred=blurred)
     show_pulls(axes[2], (found - model) / np.sqrt(variance), square)
     for ax in axes:
         ax.label_outer()
@@ -81,7 +83,7 @@ def show_pulls(ax: Axes, pulls: NDArray[np.float64], square: MeanSquare) -> None
     image = show_screen(ax, pulls, matplotlib.colormaps[DIFFERENCE], norm, "black")
     side = 2 / pulls.shape[0]
     bar(ax, image, f"(found - expected) / error,\nbins of {side:.4f} × {side:.4f}", extend="both")
-    ax.set_title(f"pulls; mean square {square.found:.2f}\nexpected {square.expected:.2f} ± {square.error:.2f}")
+    ax.set_title("pulls; mean square " + str(square).replace(", ", "\n"))
 
 
 def show_screen(

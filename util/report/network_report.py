@@ -75,7 +75,7 @@ def residuals(hits: Hits, likelihood: Path, beta: NDArray[np.float64]) -> tuple[
     counts = MapModel(_BINS, layout, geometry).counts(layout.to_internal(values))
     model = (seen * counts).sum(axis=0)
     variance = model * _variance_left(hits, geometry) * hits.variance.sum() / hits.weight.sum()
-    square = mean_square(found, model, variance, int((errors > 0).sum()))
+    square = mean_square(found, model, variance, int((errors > 0).sum()), blurred=hits.blurred)
     pulls = np.divide(found - model, np.sqrt(variance), out=np.zeros_like(model), where=model >= FEWEST)
     return pulls, square
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from util.fit.parameters import Layout
 from util.physics import pad
 from util.report.chance import joint_chi_square
-from util.report.style import ANSWER, OTHERS, TRUTH, pull_axis
+from util.report.style import ANSWER, OTHERS, TRUTH, log_axis, pull_axis
 from util.runtime.value_with_error import shorthand
 
 _ABREAST = 2  # spheres side by side
@@ -143,7 +143,8 @@ def draw_pads(figure: Figure | SubFigure, compared: Compared) -> None:
             xlim=(-1, 1),
             ylim=(lowest - margin * (lowest < 0), highest + margin),
         )
-        upper.legend(loc="upper center")
+        if len(shown) > 1:
+            upper.legend(loc="upper center" if 2 * pad.intensity(compared.beta(s), 0.0) < highest else "lower center")
         _draw_below(lower, compared, s, c, sigma)
         _dress(polar, highest)
 
@@ -153,7 +154,8 @@ def _draw_below(ax: Axes, compared: Compared, sphere: int, c: NDArray[np.float64
     differences = compared.differences(sphere)
     if not differences:
         ax.plot(c, sigma, color=ANSWER)
-        ax.set(ylabel="standard error of I", yscale="log")
+        ax.set_ylabel("standard error of I")
+        log_axis(ax)
         return
     size = np.where(sigma > 0, sigma, np.inf)
     slopes = pad.polynomials(compared.beta(sphere).size, c)

@@ -8,7 +8,7 @@ Anderton & Renslow 2018, PLoS ONE 13, e0199239) for electrons, and a diverging m
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 COLUMN, PAGE = 86 / 25.4, 178 / 25.4  # widths of a journal's column and of its page [inch]
@@ -49,6 +49,14 @@ COUNTS = "Greys"
 PULL_LIMIT = 5.0  # of the colours of a map of pulls
 
 X_LABEL, Z_LABEL = "x [half the screen]", "z [half the screen]"
+
+
+def log_axis(ax: Axes) -> None:
+    """Make the y axis logarithmic, with ticks at 1, 2 and 5, written as plain numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def pull_axis(ax: Axes, *pulls: ArrayLike) -> None:

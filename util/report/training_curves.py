@@ -8,12 +8,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter
 
 from util.fit.floor import floor_at
 from util.fit.parameters import Layout
 from util.physics.polar_map import PolarBins
-from util.report.style import ANSWER, BLUE, GREEN, PAGE, STYLE
+from util.report.style import ANSWER, BLUE, GREEN, PAGE, STYLE, log_axis
 from util.runtime.facts import from_json
 from util.runtime.input_file import read_whole
 from util.training.course import Epoch, TrainingFacts
@@ -114,10 +114,7 @@ def _draw(ax: Axes, curve: Curve) -> None:
     ax.plot(samples, [line.valid[0] for line in curve.epochs], color=BLUE, marker=mark, label="validation, after it")
     for (name, level), (line, colour) in zip(curve.levels.items(), ((":", ANSWER), ("--", GREEN)), strict=False):
         ax.axhline(level, linestyle=line, color=colour, label=f"{name}: {level:.2g}")
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    log_axis(ax)
     ax.xaxis.set_major_formatter(EngFormatter(sep=" "))
     ax.locator_params(axis="x", nbins=5)
     ax.legend()
