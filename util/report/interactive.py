@@ -87,6 +87,7 @@ def _spectrum(hits: Hits, layout: Layout, values: NDArray[np.float64]) -> figure
     dots = plot.scatter("rho", "found", source=source, color=ANSWER, size=4, legend_label="electrons found")
     told = [("distance", "@rho{0.000}"), ("found", "@found{0}"), ("expected", "@expected{0}")]
     plot.add_tools(HoverTool(tooltips=told, renderers=[dots], mode="vline"))
-    plot.legend.location = "top_left"
+    plot.legend.orientation = "horizontal"
+    plot.add_layout(plot.legend[0], "above")
     plot.toolbar.logo = None
     return plot

@@ -44,7 +44,7 @@ def origin_of(answer: Path, data: Path, finaltest: Path) -> list[tuple[str, str]
         told = [("data", f"imported {imported.kind}; fingerprint {made_by.source[:12]}")]
     elif _is_of(finaltest, shards, made_by.source):
         told = _of_frames(answer, finaltest)
-    if shards:
+    if shards and not (imported and imported.kind == "image"):
         frames = sum(facts.counts_of_frames.frames for facts in shards)
         total = shards[0].frames_in_source
         told.append(("frames", f"{frames:,}" if frames == total else f"{frames:,} of {total:,}"))
