@@ -12,7 +12,6 @@ the pulls and the coverage of 68 % and 95 % intervals of every R, sigma_R and be
 the negative control: the same errors shrunk by a tenth.
 """
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,9 +36,9 @@ from util.physics.polar_map import PolarBins
 from util.physics.sphere import Experiment
 from util.runtime import settings
 from util.runtime.atomic_file import replacing
-from util.runtime.errors import InputError
+from util.runtime.errors import InputError, run_program
 from util.runtime.executor import map_in_order, open_executor
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.simulation.virtual_experiment import Scene, VirtualExperiment
 from util.summed.deconvolved_fit import fit_sum
 from util.summed.restore import bin_frame, cell_of, restored
@@ -164,7 +163,7 @@ def run(case: str, experiments: int, workers: int, path: Path) -> list[dict[str,
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.coverage", __doc__)
     parser.add_argument("case", choices=CASES)
     usual = ", ".join(f"{n} for {case}" for case, n in CASES.items())
     parser.add_argument("--experiments", type=number(int, 2), metavar="N", help=f"(default: {usual})")
@@ -198,4 +197,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

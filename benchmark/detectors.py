@@ -14,7 +14,6 @@ warnings  what final.h5 says, by the first words of each
 Every camera has background 12 and noise 1.5. Resumes: what the JSON file holds is not done again.
 """
 
-import argparse
 import itertools
 import json
 import tempfile
@@ -40,7 +39,7 @@ from util.physics import pad
 from util.physics.sphere import Experiment
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
 from util.simulation.simulated_detector import Drift, SimulatedDetector
@@ -256,7 +255,7 @@ def table_of(shown: Sequence[dict[str, object]], rows: Sequence[dict[str, object
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.detectors", __doc__)
     add = parser.add_argument
     add("--rows", choices=ROWS, nargs="+", default=list(ROWS), metavar="NAME", help="(default: all)")
     add("--frames", type=number(int, 100), default=3000, metavar="N", help="of each row (default %(default)s)")

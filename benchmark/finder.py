@@ -8,7 +8,6 @@ where it is installed (benchmark/requirements.txt), by trackpy. Milliseconds are
 on the machine disturb less than the clock.
 """
 
-import argparse
 import itertools
 import json
 import platform
@@ -32,7 +31,8 @@ from util.finder.finder import FinderSettings
 from util.finder.matching import match
 from util.frames.course_file import FrameFile
 from util.runtime.atomic_file import replacing
-from util.runtime.options import as_options, number
+from util.runtime.errors import run_program
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.truth_tables import read_detected_electrons
 
@@ -161,7 +161,7 @@ def measure(case: Case, frames: int, seed: int, folder: Path) -> list[dict[str, 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.finder", __doc__)
     parser.add_argument(
         "--frames", type=number(int, 2), default=300, metavar="N", help="of each case (default %(default)s)"
     )
@@ -193,4 +193,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -13,7 +13,6 @@ Resumes: what the JSON file holds, truth by truth and seed by seed, is not repea
 about 2 x 55 s of one core for each truth; "known to" falls as one over the root of frames times seeds.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,8 +34,9 @@ from util.fit.result import floor_distance
 from util.physics import pad
 from util.runtime import settings
 from util.runtime.atomic_file import replacing
+from util.runtime.errors import run_program
 from util.runtime.executor import open_executor
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.simulation.virtual_experiment import Scene, VirtualExperiment
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -131,7 +131,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.finder_bias", __doc__)
     add = parser.add_argument
     add("--frames", type=number(int, 200), default=6000, metavar="N", help="of each seed (default %(default)s)")
     add("--seeds", type=number(int, 1), default=4, metavar="N", help="independent repetitions (default %(default)s)")
@@ -161,4 +161,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

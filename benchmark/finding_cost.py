@@ -10,7 +10,6 @@ between the two answers, in statistical floors; `final` the same once the finder
 frames, is subtracted where it is clear, as in the answer stage.
 """
 
-import argparse
 import dataclasses
 import json
 import platform
@@ -32,8 +31,9 @@ from util.fit.result import floor_distance
 from util.physics import pad
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.atomic_file import replacing
+from util.runtime.errors import run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
 from util.simulation.truth_tables import read_detected_electrons
@@ -100,7 +100,7 @@ def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: P
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.finding_cost", __doc__)
     add = parser.add_argument
     add("--frames", type=number(int, 10), default=4000, metavar="N", help="of each case (default %(default)s)")
     add("--cases", type=number(int, 1), default=6, metavar="N", help="every other one close (default %(default)s)")
@@ -141,4 +141,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

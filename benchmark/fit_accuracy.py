@@ -7,7 +7,6 @@ Reads param/experiment.toml for the spheres; prints a line per seed and the aver
 Set OPENBLAS_NUM_THREADS=1 for the time on one core.
 """
 
-import argparse
 import json
 import platform
 import time
@@ -23,7 +22,8 @@ from util.physics.pad import distance
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.atomic_file import replacing
-from util.runtime.options import as_options, number
+from util.runtime.errors import run_program
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +40,7 @@ class Options:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.fit_accuracy", __doc__)
     add = parser.add_argument
     add("--seeds", type=number(int, 1), default=20, metavar="N", help="experiments to simulate (default %(default)s)")
     each = "of each experiment (default %(default)s)"
@@ -98,4 +98,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -1,6 +1,6 @@
 """Stages killed at random moments: whether anything half-written, any orphan or any other result is left.
 
-usage: .venv/bin/python -m benchmark.kills [--kills 100] [--minutes 15] [--stages search ..] [--seed S] [--json FILE]
+usage: .venv/bin/python -m benchmark.kills [--kills 100] [--minutes 60] [--stages search ..] [--seed S] [--json FILE]
 
 Each try begins a stage by its script, sends KILL, TERM, HUP or INT at a random moment to the program, to one of its
 workers or, as a terminal does, to all its processes, and then calls the stage again to its end. It looks for
@@ -8,7 +8,6 @@ tracebacks, an unusual exit status, processes that are left, a file under a fina
 undisturbed run, and a difference from that run, or a file beside it, in the end. Exit status 1 where it finds any.
 """
 
-import argparse
 import collections
 import contextlib
 import json
@@ -26,7 +25,7 @@ from pathlib import Path
 
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 ROOT = Path(__file__).resolve().parents[1]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -208,7 +207,7 @@ def _makes(stage: str, name: str) -> bool:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.kills", __doc__)
     add = parser.add_argument
     add("--kills", type=number(int, 1), default=100, metavar="N", help="at most (default %(default)s)")
     add("--minutes", type=number(float, 0.1), default=60, metavar="M", help="no kill after these (default %(default)s)")

@@ -17,7 +17,6 @@ Nothing of the truth reaches the fit but, for an effect, that there are two sphe
 not done again.
 """
 
-import argparse
 import json
 import math
 import time
@@ -42,9 +41,9 @@ from util.physics import pad
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.atomic_file import replacing
-from util.runtime.errors import InputError
+from util.runtime.errors import InputError, run_program
 from util.runtime.executor import map_in_order, open_executor
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -276,7 +275,7 @@ def report(case: str, rows: Sequence[dict[str, object]]) -> None:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.laboratory", __doc__)
     add = parser.add_argument
     add("case", choices=CASES)
     add("--experiments", type=number(int, 1), default=40, metavar="N", help="(default %(default)s)")
@@ -301,4 +300,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

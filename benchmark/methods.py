@@ -7,7 +7,6 @@ Frames are simulated and searched as in the stages; each method answers as in th
 measured and subtracted. One row a draw: distance from the truth by likelihood, network's reading and posterior.
 """
 
-import argparse
 import json
 import re
 import tempfile
@@ -29,7 +28,7 @@ from util.physics.sphere import Experiment, Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
 from util.training.priors import draw
@@ -85,7 +84,7 @@ def measure(options: Options, number_of_draw: int, folder: Path) -> dict[str, fl
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.methods", __doc__)
     add = parser.add_argument
     add("--frames", type=number(int, 100), default=10_000, metavar="N", help="of each draw (default %(default)s)")
     add("--draws", type=number(int, 1), default=10, metavar="N", help="(default %(default)s)")

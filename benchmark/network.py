@@ -10,7 +10,6 @@ Cramér-Rao bound. --closest 0.05 leaves out radii that are closer. --electrons 
 prior's.
 """
 
-import argparse
 import dataclasses
 import json
 import time
@@ -32,7 +31,7 @@ from util.fit.parameters import Layout
 from util.physics.polar_map import PolarBins
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.runtime.value_with_error import shorthand
 from util.training.course import TrainingFacts
@@ -148,7 +147,7 @@ def measure(
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.network", __doc__)
     add = parser.add_argument
     add("--weights", type=Path, nargs="+", required=True, metavar="FILE")
     add("--prior", type=Path, metavar="FILE", help="(default: that of the weights)")

@@ -15,7 +15,6 @@ samples of another seed, on the wide prior also on 500 whose radii are 0.05 apar
 per sample.
 """
 
-import argparse
 import dataclasses
 import json
 import platform
@@ -31,7 +30,8 @@ from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, backbone, distance
 from src.network.schedule import rate_at
 from util.runtime.atomic_file import replacing
-from util.runtime.options import as_options
+from util.runtime.errors import run_program
+from util.runtime.options import Parser, as_options
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings, tuned
 from util.training.priors import Prior, draw
@@ -227,7 +227,7 @@ def validate(net: nn.Module, prior: Prior, inputs: InputSettings) -> float:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.network_ablation", __doc__)
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME")
     parser.add_argument(
         "--json", type=Path, default=ROOT / "data" / "benchmark" / "network_ablation.json", metavar="FILE"
@@ -255,4 +255,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -13,7 +13,6 @@ from them are compared with those of 2,000 simulated samples of the same spheres
 vary most, and so are the network's answers.
 """
 
-import argparse
 import json
 import platform
 import tempfile
@@ -43,7 +42,7 @@ from util.report.style import STYLE
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
 from util.simulation.truth_tables import read_detected_electrons, read_truth
@@ -235,7 +234,7 @@ def draw_figure(path: Path, cases: Sequence[Case]) -> None:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.network_inputs", __doc__)
     folder = ROOT / "data" / "benchmark"
     parser.add_argument(
         "--frames", type=number(int, 100), default=3000, metavar="N", help="of each case (default %(default)s)"

@@ -9,7 +9,6 @@ gen_finaltest_answer.sh. One row a case and draw: distance over the floor of a f
 said.
 """
 
-import argparse
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -35,7 +34,7 @@ from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.training.priors import draw
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,7 +127,7 @@ def measure(case: str, number_of_draw: int, options: Options) -> dict[str, objec
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.out_of_distribution", __doc__)
     add = parser.add_argument
     add("case", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)".replace("%", "%%"))
     add("--electrons", type=number(int, 10_000), default=4_300_000, metavar="N", help="(default %(default)s)")

@@ -9,7 +9,6 @@ Groups: the electrons of simulated frames, linked where nearer than three spot s
 electron nearest to it.
 """
 
-import argparse
 import json
 import platform
 from collections.abc import Sequence
@@ -30,7 +29,8 @@ from util.finder.matching import match
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment
 from util.runtime.atomic_file import replacing
-from util.runtime.options import as_options, number
+from util.runtime.errors import run_program
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,7 +154,7 @@ def draw(pairs: Sequence[dict[str, Any]], groups: Sequence[Sequence[dict[str, An
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.pairs", __doc__)
     add = parser.add_argument
     each = "per separation, and ten times as many for the groups (default %(default)s)"
     add("--frames", type=number(int, 1), default=40, metavar="N", help=each)
@@ -189,4 +189,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -9,7 +9,6 @@ which no other answer beats on average; the part of all R, sigma_R and betas wit
 and how many samples the tests would refuse. About 0.4 s of one core a sample.
 """
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -33,7 +32,7 @@ from util.physics import pad
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores, map_in_order, open_executor
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.value_with_error import shorthand
 from util.training.reference import APART
 
@@ -132,7 +131,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.posterior", __doc__)
     add = parser.add_argument
     add("--weights", type=Path, required=True, metavar="FILE")
     add("--samples", type=number(int, 1), default=1000, metavar="N", help="(default %(default)s)")

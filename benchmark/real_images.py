@@ -10,7 +10,6 @@ customary strength; its betas are the means over each peak, weighted by intensit
 normalisation, 1 + sum beta P; radii in pixels. Seconds are of one core.
 """
 
-import argparse
 import json
 import platform
 import tempfile
@@ -36,7 +35,7 @@ from util.fit.selection import Wanted, fit_selected
 from util.physics import pad
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 ROOT = Path(__file__).resolve().parents[1]
 SUFFIXES = (".txt", ".csv", ".gz", ".bz2", ".npy", ".tif", ".tiff", ".png", ".h5", ".hdf5")
@@ -165,7 +164,7 @@ def measure(path: Path, options: Options) -> dict[str, object]:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.real_images", __doc__)
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER")
     add("--images", nargs="+", default=(), metavar="NAME", help="files of FOLDER (default: all that are images)")

@@ -15,7 +15,6 @@ Poisson, all    with the draw of the parameters from the prior; what a training 
 Poisson, once   tabulating the shells that expected maps are made of, once per process
 """
 
-import argparse
 import json
 import os
 import platform
@@ -34,7 +33,8 @@ from util.physics.polar_map import fold
 from util.physics.shell_maps import expected_maps, observe, shell_table
 from util.physics.sphere import Experiment
 from util.runtime.atomic_file import replacing
-from util.runtime.options import as_options, number
+from util.runtime.errors import run_program
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior, draw
@@ -118,7 +118,7 @@ def measure(electrons: int, repeats: int) -> dict[str, float]:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.sampling", __doc__)
     parser.add_argument("--electrons", type=number(int, 1000), default=4_300_000, metavar="N", help="of both spheres")
     parser.add_argument("--repeats", type=number(int, 1), default=7, metavar="N", help="(default %(default)s)")
     parser.add_argument("--json", type=Path, default=ROOT / "data" / "benchmark" / "sampling.json", metavar="FILE")
@@ -140,4 +140,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

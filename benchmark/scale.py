@@ -8,7 +8,6 @@ command's share in writing shards, with events and without; reading shards for t
 network, and the hours on 64, 256 and 1024 workers, each with what limits them. Milliseconds are of processor time.
 """
 
-import argparse
 import json
 import platform
 import tempfile
@@ -33,8 +32,9 @@ from util.frames.open import open_frames
 from util.runtime import settings
 from util.runtime.atomic_file import replacing
 from util.runtime.dask_executor import DaskExecutor
+from util.runtime.errors import run_program
 from util.runtime.executor import map_in_order
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARD_FRAMES = 10_000
@@ -131,7 +131,7 @@ def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.scale", __doc__)
     add = parser.add_argument
     add("--frames", type=number(float, 1), default=1e8, metavar="N", help="of the run to plan (default %(default)g)")
     measured = "frames to measure on (default %(default)s)"
@@ -185,4 +185,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

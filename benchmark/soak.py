@@ -7,7 +7,6 @@ by Dask workers, one of which is killed and another begun every so many seconds.
 ceiling, memory or open files grow from the first half to the second, or a shard differs.
 """
 
-import argparse
 import contextlib
 import filecmp
 import itertools
@@ -24,7 +23,7 @@ import psutil
 
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 ROOT = Path(__file__).resolve().parents[1]
 PERIOD_S = 1.0  # between looks at the processes
@@ -149,7 +148,7 @@ def search_with_exchanges(folder: Path, options: Options) -> tuple[int, list[str
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.soak", __doc__)
     add = parser.add_argument
     add("--frames", type=number(int, 100), default=100_000, metavar="N", help="(default %(default)s)")
     add("--workers", type=number(int, 1), default=2, metavar="N", help="(default %(default)s)")

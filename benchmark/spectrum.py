@@ -17,7 +17,6 @@ The second form asks how often the fit's errors cover the truth, and how often i
 third reads two of PyAbel's example images from FOLDER. Seconds are of this machine, one process.
 """
 
-import argparse
 import json
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +37,7 @@ from util.fit.map_data import Hits
 from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 
 ROOT = Path(__file__).resolve().parents[1]
 CENTRE = np.array([[0.004], [-0.003]])
@@ -206,7 +205,7 @@ def run(options: Options, machine: dict[str, str]) -> None:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.spectrum", __doc__)
     add = parser.add_argument
     names = ", ".join(NAMED)
     add("--spectra", nargs="*", choices=NAMED, metavar="NAME", help=f"of {names} (default: all, but with --draw none)")

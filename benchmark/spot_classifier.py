@@ -10,7 +10,6 @@ measured one of the joint fit, for all electrons and for those with no other wit
 fresh frames. Milliseconds are of processor time on one core.
 """
 
-import argparse
 import itertools
 import json
 import os
@@ -45,7 +44,8 @@ from util.frames.course_file import FrameFile
 from util.physics import pad
 from util.physics.sphere import Sphere
 from util.runtime.atomic_file import replacing
-from util.runtime.options import as_options, number
+from util.runtime.errors import run_program
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.truth_tables import read_detected_electrons, read_truth
 
@@ -258,7 +258,7 @@ CASES = (
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.spot_classifier", __doc__)
     add = parser.add_argument
     data = "of gen_gauss_data.sh and run_gauss_model.sh"
     add("--data", type=Path, default=ROOT / "data" / "gauss", metavar="FOLDER", help=data)
@@ -297,4 +297,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -9,7 +9,6 @@ of drawing alone. Wall clock, after steps that warm up; a CPU uses all the cores
 published network on matrices of so many pixels a side, in batches of 32.
 """
 
-import argparse
 import dataclasses
 import json
 import time
@@ -33,7 +32,7 @@ from src.network.training_step import make_optimiser, running_average, train_epo
 from src.network.weights import Network
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
-from util.runtime.options import as_options, number
+from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings
 from util.training.matrix_input import MatrixInput
@@ -148,7 +147,7 @@ def rows(options: Options, device: torch.device) -> list[dict[str, Any]]:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.training_speed", __doc__)
     add = parser.add_argument
     add("--arch", nargs="+", default=("resnet18", "resnet34"), metavar="NAME", help="(default: resnet18 resnet34)")
     add("--batch", type=number(int, 2), nargs="+", default=(64, 256), metavar="N", help="(default: 64 256)")

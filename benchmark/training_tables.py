@@ -7,7 +7,6 @@ to their detected electrons: the mean distance in units of the statistical floor
 processor time.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +20,8 @@ from src import simulate_finaltest
 from util.fit.likelihood import fit
 from util.fit.result import floor_distance
 from util.physics import pad
-from util.runtime.options import as_options, number
+from util.runtime.errors import run_program
+from util.runtime.options import Parser, as_options, number
 from util.simulation.training_tables import TrainingTables, read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,7 @@ def ratios(tables: TrainingTables, fits: int) -> NDArray[np.float64]:
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("python -m benchmark.training_tables", __doc__)
     add = parser.add_argument
     add("--distributions", type=number(int, 1), default=100, metavar="N", help="in the file (default %(default)s)")
     add("--electrons", type=number(int, 1000), default=10_000, metavar="N", help="of each (default %(default)s)")
@@ -77,4 +77,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)
