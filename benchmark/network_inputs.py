@@ -38,6 +38,7 @@ from util.electrons.hits import read_hits
 from util.physics import pad
 from util.physics.shell_maps import expected_maps, observe
 from util.physics.sphere import Experiment, Sphere
+from util.report.answer_figures import FIGURE_SUFFIXES
 from util.report.style import STYLE
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
@@ -66,6 +67,10 @@ class Options:
     weights: Path
     figure: Path
     json: Path
+
+    def __post_init__(self) -> None:
+        if self.figure.suffix not in FIGURE_SUFFIXES:
+            raise ValueError(f"--figure: expected a name in {', '.join(FIGURE_SUFFIXES)}, found {self.figure}")
 
 
 class Case(NamedTuple):

@@ -28,6 +28,7 @@ from util.finder.finder import Finder, FinderSettings
 from util.finder.matching import match
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment
+from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
@@ -50,6 +51,10 @@ class Options:
     seed: int
     json: Path
     figure: Path
+
+    def __post_init__(self) -> None:
+        if self.figure.suffix not in FIGURE_SUFFIXES:
+            raise ValueError(f"--figure: expected a name in {', '.join(FIGURE_SUFFIXES)}, found {self.figure}")
 
 
 class Searched(NamedTuple):
@@ -185,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         temporary.write_text(json.dumps(facts, indent=1))
     figure = draw(pairs, groups)
     with replacing(options.figure) as temporary:
-        figure.savefig(temporary, dpi=150, format=options.figure.suffix[1:] or "png")
+        figure.savefig(temporary, dpi=150)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from src.network.checkpoint import TrainingState
 from src.network.device_source import DeviceSource
 from src.network.matrix_net import MatrixNet
 from src.network.matrix_source import MatrixSource
-from src.network.model import SphereNet, distance
+from src.network.model import ARCHITECTURES, SphereNet, distance
 from src.network.processes import place
 from src.network.source import PriorSource
 from src.network.training_step import make_optimiser, running_average, train_epoch
@@ -149,7 +149,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = Parser("python -m benchmark.training_speed", __doc__)
     add = parser.add_argument
-    add("--arch", nargs="+", default=("resnet18", "resnet34"), metavar="NAME", help="(default: resnet18 resnet34)")
+    add(
+        "--arch",
+        nargs="+",
+        choices=ARCHITECTURES,
+        default=("resnet18", "resnet34"),
+        metavar="NAME",
+        help="(default: resnet18 resnet34)",
+    )
     add("--batch", type=number(int, 2), nargs="+", default=(64, 256), metavar="N", help="(default: 64 256)")
     add("--steps", type=number(int, 1), default=20, metavar="N", help="(default %(default)s)")
     add("--compile", action="store_true", help="also with the network compiled")
