@@ -79,7 +79,7 @@ def answer(path: Path, options: Options) -> Answer:
         import_image.main([str(path), "--output", folder, "--axis", str(options.axis)])
         hits = read_hits(Path(folder), hit_weights="flux", partial=False)
         seconds = {"import": time.perf_counter() - begin}
-    detection = detection_of(hits, Model())
+    detection, of_detector = detection_of(hits, Model())
     spheres = None if options.spheres == "auto" else options.spheres
     begin = time.perf_counter()
     points = map_data.Hits(hits.x, hits.z, hits.weight, hits.variance)
@@ -89,7 +89,7 @@ def answer(path: Path, options: Options) -> Answer:
     rng = np.random.default_rng(1)
     goodness = assess(*points[:3], result, rng=rng, variance=hits.variance, detection=detection)
     seconds["tests"] = time.perf_counter() - begin
-    return Answer(result, hits, chosen.said, tuple(goodness.warnings), seconds)
+    return Answer(result, hits, (*of_detector, *chosen.said), tuple(goodness.warnings), seconds)
 
 
 def by_peer(
