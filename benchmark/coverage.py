@@ -181,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = run(options.case, options.experiments, options.workers, options.json)
     fitted = [row for row in rows if row is not None]
     layout = Layout(len(scene_of(options.case).R))
-    names, angles = ([name for name in fitted[0] if (name in layout.names) == fits] for fits in (True, False))
+    names, angles = (tuple(name for name in fitted[0] if (name in layout.names) == fits) for fits in (True, False))
     pulls, of_pads = (np.array([[row[name] for name in part] for row in fitted]) for part in (names, angles))
     found = coverage(names, pulls)
     print(f"{options.case}: {len(fitted)} experiments, {len(rows) - len(fitted)} fits failed")

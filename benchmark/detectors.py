@@ -22,17 +22,17 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tabulate import tabulate
 
+from benchmark.shared.electrons import by_frame, found_electrons, places_of, true_electrons
 from src import gen_finaltest_answer, gen_finaltest_npy
 from util.answer.final_h5 import read_parameters, read_tables
 from util.camera.imperfections import Imperfections, Term
 from util.camera.phosphor import Normal, PhosphorRecipe
-from util.electrons.shards import list_shards, read_shard
+from util.electrons.shards import list_shards
 from util.finder.matching import match
 from util.fit.result import floor_distance
 from util.physics import pad
@@ -43,7 +43,6 @@ from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
 from util.simulation.simulated_detector import Drift, SimulatedDetector
-from util.simulation.truth_tables import read_detected_electrons
 
 ROOT = Path(__file__).resolve().parents[1]
 PIXEL = 2 / 1024
@@ -51,6 +50,7 @@ SIZES = {"half": 0.5, "listed": 1.0, "double": 2.0}
 CAMERA = SimulatedDetector(noise=1.5, background=(12.0, 0.0, 0.0))
 SIXTEEN_BITS = 4095  # room for high pulses
 WORDS = 6  # of a warning
+Row = dict[str, Any]  # as the JSON file has it: a case, and what it gave or why it was refused
 
 
 @dataclass(frozen=True)
@@ -87,41 +87,39 @@ def decay(part: float) -> tuple[float, ...]:
     return tuple(itertools.takewhile(lambda left: left > 1e-3, (part**frame for frame in itertools.count(1))))
 
 
-def heights(spread: float) -> dict[str, object]:
-    """Return pulse heights of a gamma law, and a camera with room for them."""
-    return {"A": Normal(100.0, 100.0 * spread), "saturation": SIXTEEN_BITS}
+def heights(spread: float) -> SimulatedDetector:
+    """Return a camera of pulse heights that spread, and with room for them."""
+    return replace(CAMERA, A=Normal(100.0, 100.0 * spread), saturation=SIXTEEN_BITS)
 
 
-def looks(**imperfections: object) -> dict[str, object]:
-    """Return imperfections of each frame."""
-    return {"imperfections": Imperfections(**imperfections)}
+def looks(imperfections: Imperfections, camera: SimulatedDetector = CAMERA) -> SimulatedDetector:
+    """Return a camera with imperfections of each frame."""
+    return replace(camera, imperfections=imperfections)
 
 
-# What a row adds to the camera, by its size: 1 as in the table.
-ROWS: dict[str, Callable[[float], dict[str, object]]] = {
-    "ideal": lambda size: {},  # noqa: ARG005
-    "gamma 0.8": lambda size: looks(gamma=0.8**size),
-    "exponential heights, gain 10 %": lambda size: {
-        **heights(min(size, 1)),
-        **looks(pulse_heights="gamma", gain=quadrupole(0.1 * size)),
-    },
-    "gain 10 %": lambda size: looks(gain=quadrupole(0.1 * size)),
-    "vignetting 15 %": lambda size: looks(gain=(Term(2, 0, -0.15 * size), Term(0, 2, -0.15 * size))),
-    "efficiency 2.5 %": lambda size: looks(efficiency=quadrupole(0.025 * size)),
-    "afterglow 10 %": lambda size: looks(afterglow=decay(0.1 * size)),
-    "afterglow 30 %": lambda size: looks(afterglow=decay(min(0.3 * size, 0.45))),
-    "wings 2.5": lambda size: looks(wings=min(0.4 * size, 0.6)),
+# The detector of a row, by its size: 1 as in the table.
+ROWS: dict[str, Callable[[float], SimulatedDetector]] = {
+    "ideal": lambda size: CAMERA,  # noqa: ARG005
+    "gamma 0.8": lambda size: looks(Imperfections(gamma=0.8**size)),
+    "exponential heights, gain 10 %": lambda size: looks(
+        Imperfections(pulse_heights="gamma", gain=quadrupole(0.1 * size)), heights(min(size, 1))
+    ),
+    "gain 10 %": lambda size: looks(Imperfections(gain=quadrupole(0.1 * size))),
+    "vignetting 15 %": lambda size: looks(Imperfections(gain=(Term(2, 0, -0.15 * size), Term(0, 2, -0.15 * size)))),
+    "efficiency 2.5 %": lambda size: looks(Imperfections(efficiency=quadrupole(0.025 * size))),
+    "afterglow 10 %": lambda size: looks(Imperfections(afterglow=decay(0.1 * size))),
+    "afterglow 30 %": lambda size: looks(Imperfections(afterglow=decay(min(0.3 * size, 0.45)))),
+    "wings 2.5": lambda size: looks(Imperfections(wings=min(0.4 * size, 0.6))),
     "heights spread 60 %": lambda size: heights(min(0.6 * size, 1)),
-    "exponential heights, threshold": lambda size: {
-        **heights(1.0),
-        **looks(pulse_heights="gamma", threshold=0.2 * size),
-    },
-    "elliptic 1.3": lambda size: looks(aspect=1.3**size),
-    "drift 6 px": lambda size: {"drift": Drift(x=6.0 * size)},
-    "barrel 0.3 %": lambda size: {"distortion": 0.003 * size},
-    "mixture": lambda size: {
-        **heights(size / 3),
-        **looks(
+    "exponential heights, threshold": lambda size: looks(
+        Imperfections(pulse_heights="gamma", threshold=0.2 * size), heights(1.0)
+    ),
+    "elliptic 1.3": lambda size: looks(Imperfections(aspect=1.3**size)),
+    "drift 6 px": lambda size: replace(CAMERA, drift=Drift(x=6.0 * size)),
+    "barrel 0.3 %": lambda size: replace(CAMERA, distortion=0.003 * size),
+    "mixture": lambda size: replace(
+        heights(size / 3),
+        imperfections=Imperfections(
             pulse_heights="gamma",
             threshold=0.2 * size / 3,
             gain=(Term(2, 0, 0.05 * size / 3), Term(0, 2, -0.25 * size / 3)),
@@ -131,15 +129,15 @@ ROWS: dict[str, Callable[[float], dict[str, object]]] = {
             afterglow=decay(0.1 * size),
             gamma=0.8 ** (size / 3),
         ),
-        "drift": Drift(x=2.0 * size),
-        "distortion": 0.001 * size,
-    },
+        drift=Drift(x=2.0 * size),
+        distortion=0.001 * size,
+    ),
 }
 
 
 def detector_of(case: Case) -> SimulatedDetector:
     """Return the detector of a row at its size."""
-    return replace(CAMERA, **ROWS[case.row](SIZES[case.size]))
+    return ROWS[case.row](SIZES[case.size])
 
 
 def silently(program: Callable[[Sequence[str]], None], *words: object) -> None:
@@ -148,7 +146,7 @@ def silently(program: Callable[[Sequence[str]], None], *words: object) -> None:
         program([str(word) for word in words])
 
 
-def measure(case: Case, workers: int, folder: Path) -> dict[str, object]:
+def measure(case: Case, workers: int, folder: Path) -> Row:
     """Simulate, search and answer."""
     experiment = replace(load(Experiment, ROOT / "param" / "experiment.toml"), frames=case.frames)
     recipe, detector = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml"), detector_of(case)
@@ -171,7 +169,7 @@ def measure(case: Case, workers: int, folder: Path) -> dict[str, object]:
     }
 
 
-def scored(answer: Path, experiment: Experiment) -> dict[str, object]:
+def scored(answer: Path, experiment: Experiment) -> Row:
     """Return how far an answer is from the truth, in all the ways of the table."""
     layout, values, errors = read_parameters(answer)
     tables = read_tables(answer)
@@ -195,24 +193,17 @@ def scored(answer: Path, experiment: Experiment) -> dict[str, object]:
 
 def found_of(frames: Path, shards: Path, detector: SimulatedDetector, count: int) -> dict[str, float]:
     """Return F1 at two pixels of where electrons are seen, and hits per electron that the plate registered."""
-    events = np.concatenate([read_shard(path).events for path in list_shards(shards)])
-    electrons = read_detected_electrons(frames)
+    events, electrons = found_electrons(list_shards(shards)), true_electrons(frames)
     when = (electrons["ImageId"] + 0.5) / count
     seen = np.stack(detector.seen_at(electrons["x"], electrons["z"], when, PIXEL), axis=1)
-    hits = np.stack((events["x"], events["z"]), axis=1)
+    hits = places_of(events)
     matched = 0
     for own, true in zip(*(by_frame(table["ImageId"], count) for table in (events, electrons)), strict=True):
         matched += match(hits[own], seen[true], 2 * PIXEL).hit.size
     return {"f1": 2 * matched / (len(hits) + len(seen)), "hits_per_electron": len(hits) / len(seen)}
 
 
-def by_frame(image_id: NDArray[np.integer], count: int) -> list[slice]:
-    """Return the rows of each frame, of a table that is sorted by frame."""
-    edges = np.searchsorted(image_id, np.arange(count + 1)).tolist()
-    return [slice(*pair) for pair in itertools.pairwise(edges)]
-
-
-def run(options: Options) -> list[dict[str, object]]:
+def run(options: Options) -> list[Row]:
     """Do what the JSON file does not hold yet; the ideal detector first, beside which the others are told."""
     rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
     wanted = []
@@ -231,7 +222,7 @@ def run(options: Options) -> list[dict[str, object]]:
     return [row for case in wanted for row in rows if case._asdict().items() <= row.items()]
 
 
-def table_of(shown: Sequence[dict[str, object]], rows: Sequence[dict[str, object]]) -> str:
+def table_of(shown: Sequence[Row], rows: Sequence[Row]) -> str:
     """Return lines of the table, each beside the ideal detector of its seed among `rows`."""
     lines = []
     for row in shown:

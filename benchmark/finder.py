@@ -8,13 +8,12 @@ where it is installed (benchmark/requirements.txt), by trackpy. Milliseconds are
 on the machine disturb less than the clock.
 """
 
-import itertools
 import json
 import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
+from benchmark.shared.electrons import by_frame, found_electrons, places_of, true_electrons
 from src import gen_finaltest_npy, simulate_finaltest
 from util.camera.phosphor import PhosphorRecipe
-from util.electrons.shards import list_shards, read_shard
+from util.electrons.shards import list_shards
 from util.finder.calibration import learn_detector
 from util.finder.finder import FinderSettings
 from util.finder.matching import match
@@ -34,7 +34,6 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
-from util.simulation.truth_tables import read_detected_electrons
 
 ROOT = Path(__file__).resolve().parents[1]
 RADIUS = 2 * 2 / 1024  # two pixels of the published camera
@@ -48,6 +47,19 @@ class Options:
     frames: int
     seed: int
     json: Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one way of finding, or of reading, does on one case; milliseconds are of a frame, but those of learning."""
+
+    case: str
+    what: str
+    ms: float
+    times_reading: float
+    f1: float | None = None
+    completeness: float | None = None
+    flux_total: float | None = None
 
 
 class Case(NamedTuple):
@@ -96,23 +108,36 @@ def score(found: Sequence[NDArray[np.float64]], electrons: Sequence[NDArray[np.f
     return {"f1": 2 * matched / (hits + truth), "completeness": matched / truth}
 
 
-def measure(case: Case, frames: int, seed: int, folder: Path) -> list[dict[str, object]]:
+def search_by_peer(
+    finder: Callable[[NDArray[np.uint8]], NDArray[np.float64]], images: Sequence[NDArray[np.uint8]]
+) -> tuple[float, list[NDArray[np.float64]]]:
+    """Return the milliseconds of an image, and the places (n, 2) found in each."""
+    finder(images[0])
+    begin = time.process_time()
+    pixels = [finder(image) for image in images]
+    ms = (time.process_time() - begin) / len(images) * 1e3
+    # a spot at x peaks 0.4 pixels before its place (util.camera.phosphor)
+    return ms, [(indices + 0.4) * 2 / images[0].shape[0] - 1 for indices in pixels]
+
+
+def measure(case: Case, frames: int, seed: int, folder: Path) -> list[Row]:
     """Simulate one case and run every finder on it."""
     path = folder / "finaltest.h5"
     simulate = ["--output", str(path), "--frames", str(frames), "--seed", str(seed), "--overwrite", *case.options]
     simulate_finaltest.main(simulate)
-    table = read_detected_electrons(path)
-    edges = np.searchsorted(table["ImageId"], np.arange(frames + 1))
-    positions = np.stack((table["x"], table["z"]), axis=1)
-    electrons = [positions[a:b] for a, b in itertools.pairwise(edges)]
+    table = true_electrons(path)
+    electrons = [places_of(table[own]) for own in by_frame(table["ImageId"], frames)]
 
-    rows = []
     begin = time.process_time()
     with h5py.File(path) as file:
         for index in range(frames):
             file["FinalImage"][index]
     read_ms = (time.process_time() - begin) / frames * 1e3
-    rows.append({"case": case.name, "what": "plain h5py loop, reading only", "ms": read_ms})
+
+    def told(what: str, ms: float, **scores: float) -> Row:
+        return Row(case.name, what, ms, ms / read_ms, **scores)
+
+    rows = [told("plain h5py loop, reading only", read_ms)]
 
     shards = folder / "shards"
     stage = ["--finaltest", str(path), "--output", str(shards), "--workers", "1", "--overwrite"]
@@ -126,36 +151,24 @@ def measure(case: Case, frames: int, seed: int, folder: Path) -> list[dict[str, 
         begin = time.process_time()
         learn_detector(*learn)
         learning = time.process_time() - begin
-    rows.append({"case": case.name, "what": "learning the detector, once", "ms": learning * 1e3})
+    rows.append(told("learning the detector, once", learning * 1e3))
     gen_finaltest_npy.main([*stage, "--range", "0", "1"])
     begin = time.process_time()
     gen_finaltest_npy.main([*stage, "--range", "0", str(frames)])
     stage_ms = (time.process_time() - begin - learning) / frames * 1e3
-    shard = read_shard(list_shards(shards)[-1])
-    events = shard.events
-    edges = np.searchsorted(events["ImageId"], np.arange(frames + 1))
-    hits = np.stack((events["x"], events["z"]), axis=1)
-    found = [hits[a:b] for a, b in itertools.pairwise(edges)]
-    total = float(events["weight"].sum(dtype=float)) / len(positions) - 1
-    rows.append({"case": case.name, "what": "this finder, whole stage", "ms": stage_ms, **score(found, electrons)})
-    rows[-1] |= {"flux_total": total, "times_reading": stage_ms / read_ms}
+    events = found_electrons(list_shards(shards)[-1:])
+    found = [places_of(events[own]) for own in by_frame(events["ImageId"], frames)]
+    total = float(events["weight"].sum(dtype=float)) / len(table) - 1
+    rows.append(told("this finder, whole stage", stage_ms, flux_total=total, **score(found, electrons)))
 
-    count = min(frames, PEER_FRAMES)
     with FrameFile(path) as file:
-        images = [file.read(index) for index in range(count)]
+        images = [file.read(index) for index in range(min(frames, PEER_FRAMES))]
     for what, finder in (("plain local maxima", local_maxima), ("trackpy", trackpy_finder())):
         if finder is None:
             print(f"{what} is not installed: left out")
             continue
-        finder(images[0])
-        begin = time.process_time()
-        pixels = [finder(image) for image in images]
-        ms = (time.process_time() - begin) / count * 1e3
-        # a spot at x peaks 0.4 pixels before its place (util.camera.phosphor)
-        places = [(indices + 0.4) * 2 / images[0].shape[0] - 1 for indices in pixels]
-        rows.append({"case": case.name, "what": what, "ms": ms, **score(places, electrons[:count])})
-    for row in rows:
-        row["times_reading"] = row["ms"] / read_ms
+        ms, found = search_by_peer(finder, images)
+        rows.append(told(what, ms, **score(found, electrons[: len(images)])))
     return rows
 
 
@@ -180,16 +193,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\n{options.frames} frames per case, {platform.processor() or platform.machine()}, one core")
     print(f"{'case':<28}{'what':<32}{'F1':>8}{'found':>8}{'total':>9}{'ms':>8}{'x read':>8}")
     for row in rows:
-        values = [f"{row[key]:.4f}" if key in row else "" for key in ("f1", "completeness")]
-        total = f"{row['flux_total']:+.3%}" if "flux_total" in row else ""
-        print(
-            f"{row['case']:<28}{row['what']:<32}{values[0]:>8}{values[1]:>8}{total:>9}"
-            f"{row['ms']:>8.2f}{row['times_reading']:>8.2f}"
-        )
+        f1, completeness = ("" if value is None else f"{value:.4f}" for value in (row.f1, row.completeness))
+        total = "" if row.flux_total is None else f"{row.flux_total:+.3%}"
+        print(f"{row.case:<28}{row.what:<32}{f1:>8}{completeness:>8}{total:>9}{row.ms:>8.2f}{row.times_reading:>8.2f}")
     with replacing(options.json) as temporary:
-        temporary.write_text(
-            json.dumps({"frames": options.frames, "machine": platform.platform(), "rows": rows}, indent=1)
-        )
+        facts = {"frames": options.frames, "machine": platform.platform(), "rows": [asdict(row) for row in rows]}
+        temporary.write_text(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ TRUTHS = {
 }
 
 
-def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object]:
+def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, Any]:
     """Measure the bias of one truth, and what is left of it; arrays in the order of `names`."""
     recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     finder = settings.load(FinderSettings, ROOT / "param" / "finder.toml")
@@ -82,10 +82,10 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, object
         bias = measure_bias(found, seen_in(run.found, frames), frames, experiment, seed=1000 * seed + 500 + number)
     true = answer_of(run.true, found, run.true["flux"])
     influence = Influence(true)
-    sums = [
-        influence.by_group(*(hits[key].astype(float) for key in ("x", "z", "flux")), hits["ImageId"], frames)
-        for hits in (run.found, run.true)
-    ]
+    sums = []
+    for hits in (run.found, run.true):
+        x, z, flux = (hits[key].astype(float) for key in ("x", "z", "flux"))
+        sums.append(influence.by_group(x, z, flux, hits["ImageId"], frames))
     return {
         "truth": name,
         "frames": frames,

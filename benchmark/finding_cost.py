@@ -10,16 +10,17 @@ between the two answers, in statistical floors; `final` the same once the finder
 frames, is subtracted where it is clear, as in the answer stage.
 """
 
-import dataclasses
 import json
 import platform
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.polynomial import legendre
 
+from benchmark.shared.electrons import true_electrons
 from src.answer_steps.bias_and_bootstrap import without_bias
 from src.answer_steps.options import Simulation
 from src.answer_steps.truth import distance_to
@@ -36,13 +37,12 @@ from util.runtime.executor import available_cores
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
-from util.simulation.truth_tables import read_detected_electrons
 
 ROOT = Path(__file__).resolve().parents[1]
 CLOSEST = 0.08
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Options:
     """Options of the command line; `--help` says what they mean."""
 
@@ -50,6 +50,20 @@ class Options:
     cases: int
     seed: int
     json: Path
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one case gave: distances from the truth, and those between answers in statistical floors."""
+
+    spheres: tuple[Sphere, ...]
+    floor: float
+    distance: float
+    distance_of_true_positions: float
+    cost: float
+    final_cost: float
+    cost_with_unit_weights: float
+    total: float  # weights of all hits over the electrons, less 1
 
 
 def random_beta(rng: np.random.Generator) -> tuple[float, ...]:
@@ -73,7 +87,7 @@ def random_experiment(frames: int, rng: np.random.Generator, *, close: bool) -> 
     return Experiment(frames, tuple(spheres))
 
 
-def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: Path) -> dict[str, object]:
+def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: Path) -> Row:
     """Simulate, search and fit one case."""
     path, shards = folder / "finaltest.h5", folder / "shards"
     workers = available_cores()
@@ -83,19 +97,19 @@ def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: P
     ours = fit(hits.x, hits.z, hits.weight, variance=hits.variance)
     unit = fit(hits.x, hits.z)
     final = without_bias(ours, hits, Simulation(seed=seed), hit_weights="flux", workers=workers).answer
-    electrons = read_detected_electrons(path)
+    electrons = true_electrons(path)
     best = fit(electrons["x"], electrons["z"])
     floor = floor_distance(best.beta_covariance(floor=True), 4000, np.random.default_rng(0))
-    return {
-        "spheres": [dataclasses.asdict(sphere) for sphere in experiment.spheres],
-        "floor": floor,
-        "distance": distance_to(experiment.spheres, final.R, final.beta),
-        "distance_of_true_positions": distance_to(experiment.spheres, best.R, best.beta),
-        "cost": float(pad.distance(ours.beta, best.beta)) / floor,
-        "final_cost": float(pad.distance(final.beta, best.beta)) / floor,
-        "cost_with_unit_weights": float(pad.distance(unit.beta, best.beta)) / floor,
-        "total": float(hits.weight.sum()) / len(electrons) - 1,
-    }
+    return Row(
+        spheres=experiment.spheres,
+        floor=floor,
+        distance=distance_to(experiment.spheres, final.R, final.beta),
+        distance_of_true_positions=distance_to(experiment.spheres, best.R, best.beta),
+        cost=float(pad.distance(ours.beta, best.beta)) / floor,
+        final_cost=float(pad.distance(final.beta, best.beta)) / floor,
+        cost_with_unit_weights=float(pad.distance(unit.beta, best.beta)) / floor,
+        total=float(hits.weight.sum()) / len(electrons) - 1,
+    )
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -124,20 +138,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{'radii':<16}{'electrons':<12}{'floor':>8}{'D':>8}{'D true':>8}{'unit':>8}{'cost':>8}{'final':>8}{'total':>9}"
     )
     for row in rows:
-        radii = ", ".join(f"{sphere['R']:.3f}" for sphere in row["spheres"])
-        electrons = " + ".join(str(sphere["electrons_per_frame"]) for sphere in row["spheres"])
+        radii = ", ".join(f"{sphere.R:.3f}" for sphere in row.spheres)
+        electrons = " + ".join(str(sphere.electrons_per_frame) for sphere in row.spheres)
         print(
-            f"{radii:<16}{electrons:<12}{row['floor']:>8.4f}{row['distance']:>8.4f}"
-            f"{row['distance_of_true_positions']:>8.4f}{row['cost_with_unit_weights']:>8.3f}{row['cost']:>8.3f}"
-            f"{row['final_cost']:>8.3f}"
-            f"{row['total']:>+9.3%}"
+            f"{radii:<16}{electrons:<12}{row.floor:>8.4f}{row.distance:>8.4f}{row.distance_of_true_positions:>8.4f}"
+            f"{row.cost_with_unit_weights:>8.3f}{row.cost:>8.3f}{row.final_cost:>8.3f}{row.total:>+9.3%}"
         )
-    mean = {key: np.mean([row[key] for row in rows]) for key in ("cost", "final_cost")}
-    print(f"mean cost {mean['cost']:.3f} floors, final {mean['final_cost']:.3f}")
+    cost, final = np.mean([(row.cost, row.final_cost) for row in rows], axis=0)
+    print(f"mean cost {cost:.3f} floors, final {final:.3f}")
     with replacing(options.json) as temporary:
-        temporary.write_text(
-            json.dumps({"frames": options.frames, "machine": platform.platform(), "rows": rows}, indent=1)
-        )
+        facts = {"frames": options.frames, "machine": platform.platform(), "rows": [asdict(row) for row in rows]}
+        temporary.write_text(json.dumps(facts, indent=1))
 
 
 if __name__ == "__main__":

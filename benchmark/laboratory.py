@@ -20,16 +20,18 @@ not done again.
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from tabulate import tabulate
 
+from benchmark.shared.electrons import hits_at
 from util.electrons.hits import hits_of_pixels
 from util.entries.noise_law import learn_noise
 from util.fit.coverage import coverage
@@ -63,6 +65,7 @@ SHARES = (0.15, 0.3, 0.2, 0.1, 0.25)
 FAINT = Sphere(0.7, 0.006, 1, (0.3, 0.0))
 SMOOTH = tuple(Sphere(R, 0.05, 1, (0.2, 0.0)) for R in (0.3, 0.4, 0.5, 0.6, 0.7))
 COUNTS, CAMERA, SPOT = 3.7, 1.2, 0.6  # of an electron; of a pixel's noise; pixels
+Row = dict[str, Any]  # what one experiment says, as the JSON file has it
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def design() -> tuple[Sphere, ...]:
 
 
 def drawn(
-    spheres: Sequence[Sphere], numbers: Sequence[float], rng: np.random.Generator, forward: float = 0.0
+    spheres: Sequence[Sphere], numbers: Iterable[float], rng: np.random.Generator, forward: float = 0.0
 ) -> NDArray[np.float64]:
     """Return positions (2, n) of a Poisson number of electrons of each sphere, (1 + forward c) I(c)."""
     parts = []
@@ -156,11 +159,11 @@ def pulls_of(result: FitResult, spheres: Sequence[Sphere], *, of_radii: bool = T
     return out
 
 
-def row_of_effect(case: str, electrons: int, seed: int) -> dict[str, object]:
+def row_of_effect(case: str, electrons: int, seed: int) -> Row:
     """Return what one experiment with an effect says."""
     rng = np.random.default_rng([900, seed])
     at, detection, spheres = with_effect(case, electrons, rng)
-    result, chosen = fit_selected(Hits(*at, np.ones(at.shape[1]), None), Wanted(spheres, 24), detection)
+    result, chosen = fit_selected(hits_at(at), Wanted(spheres, 24), detection)
     index = result.layout.beta[-2:].ravel()
     floor = result.floor_covariance[np.ix_(index, index)]
     distance = float(pad.distance(result.beta[-2:], [sphere.beta for sphere in design()]))
@@ -173,7 +176,7 @@ def row_of_effect(case: str, electrons: int, seed: int) -> dict[str, object]:
     }
 
 
-def row_of_image(electrons: int, seed: int) -> dict[str, object]:
+def row_of_image(electrons: int, seed: int) -> Row:
     """Return what one accumulated image says, of which nothing is told."""
     image = simulated_image(electrons, seed)
     law, _ = learn_noise(image, None)
@@ -186,7 +189,7 @@ def row_of_image(electrons: int, seed: int) -> dict[str, object]:
     return {"spheres": len(result.R), "off": off, "chosen": list(chosen.pieces), "pulls": pulls_of(result, shown)}
 
 
-def row_of_rings(case: str, electrons: int, seed: int) -> dict[str, object]:
+def row_of_rings(case: str, electrons: int, seed: int) -> Row:
     """Return how many spheres were found, and whether the faint one is among them."""
     rng = np.random.default_rng([920, seed])
     if case == "ring":
@@ -195,7 +198,7 @@ def row_of_rings(case: str, electrons: int, seed: int) -> dict[str, object]:
         at = drawn(SMOOTH, (electrons / len(SMOOTH),) * len(SMOOTH), rng)
     at = at + CENTRE
     try:
-        result, chosen = fit_selected(Hits(*at, np.ones(at.shape[1]), None), Wanted(None, 4), Detection())
+        result, chosen = fit_selected(hits_at(at), Wanted(None, 4), Detection())
     except InputError as error:
         return {"error": str(error)}
     near = np.abs(result.R - FAINT.R) < 0.01
@@ -208,7 +211,7 @@ def row_of_rings(case: str, electrons: int, seed: int) -> dict[str, object]:
     }
 
 
-def row_of_speed(electrons: int, seed: int) -> dict[str, object]:
+def row_of_speed(electrons: int, seed: int) -> Row:
     """Return the seconds of one fit."""
     rng = np.random.default_rng([930, seed])
     spheres = tuple(Sphere(R, 0.006, 1, (0.3, 0.1)) for R in np.linspace(0.15, 0.9, 12).tolist())
@@ -220,14 +223,14 @@ def row_of_speed(electrons: int, seed: int) -> dict[str, object]:
     )
     begin = time.perf_counter()
     wanted = Wanted(12, 4)
-    result, chosen = fit_selected(Hits(*(at + CENTRE), np.ones(at.shape[1]), None), wanted, Detection())
+    result, chosen = fit_selected(hits_at(at + CENTRE), wanted, Detection())
     seconds = time.perf_counter() - begin
     off = float(np.abs(result.R - [sphere.R for sphere in spheres]).max())
     return {"seconds": seconds, "chosen": list(chosen.pieces), "off": off}
 
 
 EFFECTS = ("ideal", "background", "rotation", "stretch", "ellipse", "dead", "cut", "blob", "third", "forward")
-CASES: dict[str, Callable[[int, int], dict[str, object]]] = {
+CASES: dict[str, Callable[[int, int], Row]] = {
     **{case: partial(row_of_effect, case) for case in EFFECTS},
     "image": row_of_image,
     "ring": partial(row_of_rings, "ring"),
@@ -236,13 +239,13 @@ CASES: dict[str, Callable[[int, int], dict[str, object]]] = {
 }
 
 
-def one(task: tuple[str, int, int]) -> dict[str, object]:
+def one(task: tuple[str, int, int]) -> Row:
     """Do one experiment: case, electrons, seed."""
     case, electrons, seed = task
     return CASES[case](electrons, seed)
 
 
-def run(options: Options) -> list[dict[str, object]]:
+def run(options: Options) -> list[Row]:
     """Do what the JSON file does not hold yet."""
     rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
     tasks = [(options.case, options.electrons, seed) for seed in range(len(rows), options.experiments)]
@@ -254,13 +257,13 @@ def run(options: Options) -> list[dict[str, object]]:
     return rows[: options.experiments]
 
 
-def report(case: str, rows: Sequence[dict[str, object]]) -> None:
+def report(case: str, rows: Sequence[Row]) -> None:
     """Print a line per kind of result."""
     if pulls := [row["pulls"] for row in rows if "pulls" in row]:
-        names = list(pulls[0])
+        names = tuple(pulls[0])
         found = coverage(names, np.array([[row[name] for name in names] for row in pulls]))
         print(f"{case}: {100 * found.pooled[0]:.1f} % and {100 * found.pooled[1]:.1f} % covered")
-    columns = {key: [row.get(key) for row in rows] for key in rows[0] if key != "pulls"}
+    columns: dict[str, list[Any]] = {key: [row.get(key) for row in rows] for key in rows[0] if key != "pulls"}
     for key, values in columns.items():
         if key == "off":
             worst = np.max([np.max(value) for value in values])

@@ -72,7 +72,7 @@ def measure(options: Options, number_of_draw: int, folder: Path) -> dict[str, fl
     prior = prior_of(options.weights, read_facts(options.weights))
     drawn = draw(prior, options.draws, rng=seeded(SEED))
     beta, R, sigma_R, _ = (values[number_of_draw].tolist() for values in drawn)
-    spheres = tuple(Sphere(*own[:2], ELECTRONS, tuple(own[2])) for own in zip(R, sigma_R, beta, strict=True))
+    spheres = tuple(Sphere(r, sigma, ELECTRONS, tuple(b)) for r, sigma, b in zip(R, sigma_R, beta, strict=True))
     recipe = load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
     experiment = Experiment(options.frames, spheres)
     simulate(folder / "frames.h5", experiment, recipe, seed=SEED + number_of_draw, workers=options.workers)

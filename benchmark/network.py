@@ -69,6 +69,14 @@ def prior_of(weights: Path, facts: TrainingFacts) -> Prior:
     return facts.prior
 
 
+def narrowed(prior: Prior, electrons: float | None, closest: float) -> Prior:
+    """Return a prior of so many electrons of each sphere, None: of as many as before, and of radii so far apart."""
+    spheres = prior.spheres
+    if electrons is not None:
+        spheres = tuple(dataclasses.replace(sphere, electrons=(electrons, electrons)) for sphere in spheres)
+    return dataclasses.replace(prior, closest=closest, spheres=spheres)
+
+
 def floor_of(draws: Draws, i: int, rng: np.random.Generator, spread: float) -> float:
     """Return the mean distance that the Cramér-Rao bound of sample `i` allows, the spread of the weights included."""
     spheres, betas = draws.beta.shape[1:]
@@ -115,10 +123,7 @@ def measure(
     net, facts = read_weights(weights)
     net.eval().to(device)
     prior = prior or prior_of(weights, facts)
-    changes = {"electrons": (electrons, electrons)} if electrons else {}
-    prior = dataclasses.replace(
-        prior, closest=closest, spheres=tuple(dataclasses.replace(s, **changes) for s in prior.spheres)
-    )
+    prior = narrowed(prior, electrons, closest)
     drawn, spread = drawn_for(net, prior, samples, device)
     inputs, betas = (values.to(device) for values in tensors(drawn))
     begin = time.perf_counter()

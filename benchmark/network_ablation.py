@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from src.network.dataset import fresh_samples, seeded, tensors
-from src.network.model import SphereNet, backbone, distance
+from src.network.model import SphereNet, backbone, distance, last_layer
 from src.network.schedule import rate_at
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
@@ -128,12 +128,16 @@ GROUPS = {
 class Reader(nn.Module):
     """The network with parts left out."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, whole: SphereNet, variant: Variant, maps: Tensor) -> None:
         super().__init__()
-        self.whole, self.kind, self.shortcut = whole, variant.input, variant.shortcut
-        self.inner = None if variant.arch is None else backbone(variant.arch, whole.shortcut.out_features)
+        self.whole, self.kind = whole, variant.input
+        self.shortcut = whole.shortcut if variant.shortcut else None
+        self.inner = None if variant.arch is None else backbone(variant.arch, whole.label_mean.numel())
         if self.inner is not None and not variant.shortcut:
-            nn.init.kaiming_normal_(self.inner.fc.weight)  # nothing else gives a first answer
+            nn.init.kaiming_normal_(last_layer(self.inner).weight)  # nothing else gives a first answer
         image = maps.clamp_min(0).sqrt()
         self.register_buffer("mean", image.mean(0))
         self.register_buffer("std", image.std(0) + 1)
@@ -147,7 +151,9 @@ class Reader(nn.Module):
                 image = self.whole.invert(maps)[:, None]
             else:
                 image = self.whole.image(maps)
-        out = self.whole.shortcut(image.flatten(1)) if self.shortcut else 0
+        out = torch.zeros(len(maps), self.whole.label_mean.numel())
+        if self.shortcut is not None:
+            out = out + self.shortcut(image.flatten(1))
         if self.inner is not None:
             out = out + self.inner(image)
         return out.view(-1, *self.whole.label_mean.shape) * self.whole.label_std + self.whole.label_mean
@@ -197,8 +203,8 @@ def train(variant: Variant) -> dict[str, Any]:
     whole, some = first_network(variant, prior, inputs)
     net = Reader(whole, variant, some)
     parameters = [{"params": list(net.inner.parameters()), "pace": 1.0}] if net.inner is not None else []
-    if variant.shortcut:
-        parameters += [{"params": list(whole.shortcut.parameters()), "pace": 0.1, "weight_decay": 0.0}]
+    if net.shortcut is not None:
+        parameters += [{"params": list(net.shortcut.parameters()), "pace": 0.1, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(parameters, lr=variant.rate, weight_decay=settings.weight_decay)
     begin, steps = time.process_time(), variant.samples // BATCH
     net.train()

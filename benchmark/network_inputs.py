@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
 from benchmark.network import prior_of
+from benchmark.shared.electrons import true_electrons, true_spheres
 from src.answer_steps.network import fold_hits
 from src.gen_finaltest_npy import main as find_main
 from src.network.model import SphereNet
@@ -46,7 +47,6 @@ from util.runtime.executor import available_cores
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
-from util.simulation.truth_tables import read_detected_electrons, read_truth
 from util.training.input_match import map_pulls, principal_pulls
 from util.training.priors import Prior, draw
 
@@ -77,9 +77,9 @@ class Case(NamedTuple):
     """What one experiment gave: a line of numbers, and pulls of each kind of map."""
 
     row: dict[str, Any]
-    of_map: dict[str, NDArray[np.float64]]
-    of_rings: dict[str, NDArray[np.float64]]
-    of_input: dict[str, NDArray[np.float64]]
+    of_map: dict[str, NDArray[np.floating]]
+    of_rings: dict[str, NDArray[np.floating]]
+    of_input: dict[str, NDArray[np.floating]]
 
 
 def experiments(prior: Prior, frames: int, cases: int) -> list[Experiment]:
@@ -106,12 +106,12 @@ def play(folder: Path, experiment: Experiment, seed: int) -> None:
 
 def maps_of(
     net: SphereNet, experiment: Experiment, run: Path, seed: int
-) -> tuple[dict[str, NDArray[np.float32]], float, float]:
+) -> tuple[dict[str, NDArray[np.floating]], float, float]:
     """Return the maps of a run by kind, the electrons on the screen, and <w^2> / <w> of the hits."""
     rng = np.random.default_rng([seed, 1])
     spread = net.input_settings.weight_spread
     hits = read_hits(run / SHARDS, hit_weights="flux", partial=False)
-    true = read_detected_electrons(run / FRAMES)
+    true = true_electrons(run / FRAMES)
     weight = 1 + spread * rng.standard_normal(len(true))
     expected = expected_of(net, experiment, len(true))
     maps = (
@@ -150,7 +150,8 @@ def measure(net: SphereNet, experiment: Experiment, run: Path, seed: int) -> Cas
     # Rings sum what is too small to see in single bins.
     rings = [m.reshape(RINGS, -1).sum(axis=1, keepdims=True) for m in (expected, *maps.values())]
     of_rings = {kind: map_pulls(r, rings[0], spread)[:, 0] for kind, r in zip(KINDS, rings[1:], strict=True)}
-    of_map, of_input, row = {}, {}, {"radii": [s.R for s in experiment.spheres]}
+    of_map, of_input = {}, {}
+    row: dict[str, Any] = {"radii": [s.R for s in experiment.spheres]}
     found = {}
     for kind, m in maps.items():
         of_map[kind] = map_pulls(m, expected, spread)
@@ -226,8 +227,8 @@ def draw_figure(path: Path, cases: Sequence[Case]) -> None:
             )
             for shift, kind in ((-0.15, KINDS[1]), (0.15, KINDS[0])):
                 colour, _, mark = styles[kind]
-                label = kind if i == 0 else None
-                answers.plot(i + shift, case.row[kind]["distance"], mark, color=colour, label=label)
+                once = kind if i == 0 else None
+                answers.plot(i + shift, case.row[kind]["distance"], mark, color=colour, label=once)
         answers.set(ylim=(0, None), xlim=(-0.6, len(cases) - 0.4))
         radii = ["{:.3f}, {:.3f}".format(*case.row["radii"]) for case in cases]
         answers.set_xticks(range(len(cases)), radii)
@@ -263,9 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     net.eval()
     cases = []
     if options.run:
-        spheres = read_truth(options.run / FRAMES)
-        if spheres is None:
-            raise InputError(f"{options.run / FRAMES}: expected the truth of a simulated run, found none")
+        spheres = true_spheres(options.run / FRAMES)
         cases.append(measure(net, Experiment(1, tuple(spheres)), options.run, 500))
     else:
         for i, experiment in enumerate(experiments(prior_of(options.weights, facts), options.frames, options.cases)):
@@ -288,8 +287,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     draw_figure(options.figure, cases)
     print(f"figure {options.figure}")
     with replacing(options.json) as temporary:
-        facts = {"frames": options.frames, "machine": platform.platform(), "rows": [case.row for case in cases]}
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        told = {"frames": options.frames, "machine": platform.platform(), "rows": [case.row for case in cases]}
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -81,14 +81,14 @@ def _none(at: Positions, _: np.random.Generator) -> Positions:
     return at
 
 
-# What is done to positions, and to the spheres before.
-CASES: dict[str, tuple[Change, dict[str, float]]] = {
-    "as trained": (_none, {}),
-    "background 5 %": (_background, {}),
-    "tilt 5 degrees": (_tilt, {}),
-    "ellipse 2 %": (_ellipse, {}),
-    "third sphere 5 %": (_third, {}),
-    "sigma_R 0.03": (_none, {"sigma_R": 0.03}),
+# What is done to positions, and the sigma_R of the spheres; None: as drawn.
+CASES: dict[str, tuple[Change, float | None]] = {
+    "as trained": (_none, None),
+    "background 5 %": (_background, None),
+    "tilt 5 degrees": (_tilt, None),
+    "ellipse 2 %": (_ellipse, None),
+    "third sphere 5 %": (_third, None),
+    "sigma_R 0.03": (_none, 0.03),
 }
 
 
@@ -98,9 +98,8 @@ def measure(case: str, number_of_draw: int, options: Options) -> dict[str, objec
     beta, R, sigma_R, electrons = (
         values[number_of_draw].tolist() for values in draw(prior, options.draws, rng=seeded(SEED))
     )
-    change, changes = CASES[case]
-    own = zip(R, sigma_R, beta, strict=True)
-    spheres = [replace(Sphere(*values[:2], 1, tuple(values[2])), **changes) for values in own]
+    change, width = CASES[case]
+    spheres = [Sphere(r, width or sigma, 1, tuple(b)) for r, sigma, b in zip(R, sigma_R, beta, strict=True)]
     rng = seeded(SEED, 1 + number_of_draw)
     shares = options.electrons * np.array(electrons) / sum(electrons)
     at = change(drawn(spheres, shares, rng), rng)

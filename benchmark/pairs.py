@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import cKDTree
 
+from benchmark.shared.electrons import places_of, search_frame
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe, draw_spots, flux_of, mean_flux, render
 from util.finder.finder import Finder, FinderSettings
@@ -72,8 +73,8 @@ def search(
     """Render one frame and search it."""
     A, sigma, rho = draw_spots(recipe, x.size, rng=rng)
     flux = flux_of(A, sigma, rho) / mean_flux(recipe)
-    hits = finder.find(render(recipe, x, z, A, sigma, rho, rng=rng))
-    return Searched(np.stack((x, z), axis=1), flux, np.stack((hits["x"], hits["z"]), axis=1), hits)
+    hits = search_frame(finder, render(recipe, x, z, A, sigma, rho, rng=rng))
+    return Searched(np.stack((x, z), axis=1), flux, places_of(hits), hits)
 
 
 def measure_pairs(recipe: PhosphorRecipe, finder: Finder, separation: float, frames: int, seed: int) -> dict[str, Any]:
@@ -85,7 +86,8 @@ def measure_pairs(recipe: PhosphorRecipe, finder: Finder, separation: float, fra
         at = middle + rng.uniform(-0.5, 0.5, middle.shape) * recipe.pitch
         angle = rng.uniform(0, 2 * np.pi, len(at))
         half = 0.5 * separation * recipe.sigma.mean * np.stack((np.cos(angle), np.sin(angle)), axis=1)
-        electrons, fluxes, places, hits = search(recipe, finder, *np.concatenate((at - half, at + half)).T, rng)
+        x, z = np.concatenate((at - half, at + half)).T
+        electrons, fluxes, places, hits = search(recipe, finder, x, z, rng)
         found += match(places, electrons, 2 * recipe.pitch).hit.size
         weight += hits["weight"].sum(dtype=float)
         light += hits["flux"].sum(dtype=float)

@@ -9,7 +9,6 @@ which no other answer beats on average; the part of all R, sigma_R and betas wit
 and how many samples the tests would refuse. About 0.4 s of one core a sample.
 """
 
-import dataclasses
 import functools
 import json
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmark.network import SEED, prior_of
+from benchmark.network import SEED, narrowed, prior_of
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet
 from src.network.weights import read_weights
@@ -67,13 +66,11 @@ def score(block: int, options: Options) -> Scored:
     if not isinstance(net, SphereNet):
         raise InputError(f"{options.weights}: expected a network that reads windows, found another; use other weights")
     net.eval()
-    changes = {"electrons": (options.electrons, options.electrons)} if options.electrons else {}
     prior = prior_of(options.weights, facts)
-    drawing = dataclasses.replace(
-        prior, closest=options.closest, spheres=tuple(dataclasses.replace(s, **changes) for s in prior.spheres)
-    )
     inputs = net.input_settings
-    samples = fresh_samples(drawing, inputs, _BLOCK, rng=seeded(SEED, 1, block))
+    samples = fresh_samples(
+        narrowed(prior, options.electrons, options.closest), inputs, _BLOCK, rng=seeded(SEED, 1, block)
+    )
     maps, _ = tensors(samples)
     with torch.no_grad():
         read = net(maps).double().numpy()

@@ -13,7 +13,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import h5py
@@ -53,6 +53,26 @@ class Options:
     json: Path
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a shard costs: milliseconds and bytes of each of its frames, and milliseconds to read it again."""
+
+    ms: float
+    bytes: float
+    read_ms: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The hours on a cluster, and what limits them."""
+
+    workers: int
+    block: int
+    commands: int
+    hours: float
+    limit: str
+
+
 def read_settings() -> SearchSettings:
     """Read how the published frames are searched, without learning from them."""
     recipe = settings.load(PhosphorRecipe, ROOT / "param" / "phosphor.toml")
@@ -63,8 +83,9 @@ def read_settings() -> SearchSettings:
 def search(path: Path, frames: int) -> tuple[float, NDArray[np.void]]:
     """Measure a worker's milliseconds per frame; return them and the electrons found."""
     told = read_settings()
+    detector = Detector.of_recipe(told.phosphor)
     with open_frames(path) as file:
-        whole = Task(path, file.dataset, file.fingerprint(), (0, frames), 0, frames, told.detector, told.finder)
+        whole = Task(path, file.dataset, file.fingerprint(), (0, frames), 0, frames, detector, told.finder)
     find_block(whole._replace(stop=10))  # compiles, and opens the file
     begin = time.process_time()
     found = find_block(whole)
@@ -93,7 +114,7 @@ def hand_out(block: int, electrons_per_frame: float) -> float:
         return (time.process_time() - begin) / TASKS * 1e3
 
 
-def write(events: NDArray[np.void], frames: int, folder: Path, *, keep_events: bool) -> dict[str, float]:
+def write(events: NDArray[np.void], frames: int, folder: Path, *, keep_events: bool) -> Written:
     """Measure milliseconds and bytes per frame to write a shard, and milliseconds to read it again."""
     told = read_settings()
     begin = time.process_time()
@@ -104,14 +125,11 @@ def write(events: NDArray[np.void], frames: int, folder: Path, *, keep_events: b
     written = time.process_time()
     read_shard(path)
     read = time.process_time()
-    return {
-        "ms": (written - begin) / frames * 1e3,
-        "bytes": path.stat().st_size / frames,
-        "read_ms": (read - written) * 1e3,
-    }
+    milliseconds, size = (written - begin) / frames * 1e3, path.stat().st_size / frames
+    return Written(milliseconds, size, (read - written) * 1e3)
 
 
-def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: float) -> list[dict[str, object]]:
+def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: float) -> list[Plan]:
     """Reckon the hours on clusters of several sizes, and what limits them."""
     rows = []
     for workers in WORKERS:
@@ -124,8 +142,7 @@ def plan(frames: float, worker_ms: float, task_ms: dict[int, float], writer_ms: 
                     "writing": frames * writer_ms / commands / 3.6e6,
                 }
                 limit = max(hours, key=lambda part: hours[part])
-                row = {"workers": workers, "block": block, "commands": commands, "hours": hours[limit], "limit": limit}
-                rows.append(row)
+                rows.append(Plan(workers, block, commands, hours[limit], limit))
     return rows
 
 
@@ -161,22 +178,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"frames: {frame_bytes / 1e3:.0f} kB each: {million * frame_bytes / 1e6:.2f} TB")
     print(f"        a worker reads {frame_bytes / worker_ms / 1e3:.0f} MB/s")
     for kept, what in ((True, "with events"), (False, "--no-events")):
-        row = written[kept]
-        total = million * row["bytes"] / 1e3
-        print(f"shards {what}: {row['ms'] * 1e3:.0f} us and {row['bytes']:.0f} bytes per frame: {total:.0f} GB")
-        print(f"        read for the answer: {row['read_ms']:.0f} ms for each of {options.frames / SHARD_FRAMES:.0f}")
+        shard = written[kept]
+        total = million * shard.bytes / 1e3
+        print(f"shards {what}: {shard.ms * 1e3:.0f} us and {shard.bytes:.0f} bytes per frame: {total:.0f} GB")
+        print(f"        read for the answer: {shard.read_ms:.0f} ms for each of {options.frames / SHARD_FRAMES:.0f}")
     print("handing out: " + ", ".join(f"{ms:.1f} ms for a block of {block}" for block, ms in task_ms.items()))
-    rows = plan(options.frames, worker_ms, task_ms, written[False]["ms"])
+    rows = plan(options.frames, worker_ms, task_ms, written[False].ms)
     print(f"{'workers':>8}{'block':>7}{'commands':>10}{'hours':>8}  limited by")
     for row in rows:
-        print("{workers:>8}{block:>7}{commands:>10}{hours:>8.2f}  {limit}".format(**row))
+        print(f"{row.workers:>8}{row.block:>7}{row.commands:>10}{row.hours:>8.2f}  {row.limit}")
     facts = {
         "frames": options.frames,
         "worker_ms": worker_ms,
         "frame_bytes": frame_bytes,
-        "shards": {"with events": written[True], "without": written[False]},
+        "shards": {"with events": asdict(written[True]), "without": asdict(written[False])},
         "task_ms": task_ms,
-        "plan": rows,
+        "plan": [asdict(row) for row in rows],
         "machine": platform.platform(),
     }
     with replacing(options.json) as temporary:

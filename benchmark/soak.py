@@ -59,7 +59,7 @@ def begin(script: str, *options: object, **settings: object) -> subprocess.Popen
 def finish(program: subprocess.Popen[bytes]) -> None:
     """Wait for a stage, which is to succeed."""
     if status := program.wait():
-        raise RuntimeError(f"{program.args}: status {status}")
+        raise RuntimeError(f"{program.args!r}: status {status}")
 
 
 def look(program: psutil.Process) -> Look:

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from benchmark.shared.electrons import hits_at
 from benchmark.spectra.bands import measure_bands
 from benchmark.spectra.figures import Shown, draw
 from benchmark.spectra.images import measure_images
@@ -33,7 +34,6 @@ from benchmark.spectra.inversions import METHODS, by_peers, by_us, image_of
 from benchmark.spectra.limit import least_beta_errors
 from benchmark.spectra.truth import DEGREES, NAMED, Curves, Truth, beta_errors, drawn, intensity_error, peak_errors
 from util.fit.detection import Detection
-from util.fit.map_data import Hits
 from util.report.answer_figures import FIGURE_SUFFIXES
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
@@ -85,24 +85,23 @@ class Row:
 
 def row_of(method: str, strength: str, found: Curves, truth: Truth, seconds: float) -> Row:
     """Judge curves."""
-    return Row(method, strength, intensity_error(found, truth), *beta_errors(found, truth).tolist(), seconds)
+    beta_2, beta_4 = beta_errors(found, truth).tolist()
+    return Row(method, strength, intensity_error(found, truth), beta_2, beta_4, seconds)
 
 
 def measure(truth: Truth, seed: int, peers: Sequence[str]) -> tuple[list[Row], Shown]:
     """Simulate the electrons of a spectrum and give them to all methods."""
     at = truth.sample(np.random.default_rng([932, seed]))
-    on_detector = at + CENTRE
     shown, rows = Shown(truth), []
     try:
-        hits = Hits(*on_detector, np.ones(at.shape[1]), None)
-        spectrum, curves, seconds = by_us(hits, Detection(), seed)
+        spectrum, curves, seconds = by_us(hits_at(at + CENTRE), Detection(), seed)
         rows.append(row_of(OURS, "", curves, truth, seconds))
-        errors = peak_errors(spectrum.peaks.R, spectrum.peaks.beta, truth)
-        rows.append(Row(PEAKS, "", np.nan, *errors.tolist(), seconds))
+        beta_2, beta_4 = peak_errors(spectrum.peaks.R, spectrum.peaks.beta, truth).tolist()
+        rows.append(Row(PEAKS, "", np.nan, beta_2, beta_4, seconds))
         shown.fit = spectrum
     except InputError as error:
         print(f"{truth.name}, {truth.electrons:g} electrons, seed {seed}: not answered: {error}")
-        rows += [Row(name, "", *[np.nan] * len(COLUMNS)) for name in (OURS, PEAKS)]
+        rows += [Row(name, "", np.nan, np.nan, np.nan, np.nan) for name in (OURS, PEAKS)]
     nearest = np.inf
     for setting, curves, seconds in by_peers(image_of(at), peers):
         row = row_of(setting.method, setting.strength, curves, truth, seconds)
@@ -199,8 +198,8 @@ def run(options: Options, machine: dict[str, str]) -> None:
     if options.figure:
         draw(options.figure, to_draw)
     if options.peers:
-        told = (f"{column} {value:.2f} ({where})" for column, (value, where) in worst.items())
-        print(f"\nworst, fit / best peer: {', '.join(told)}")
+        at_worst = (f"{column} {value:.2f} ({where})" for column, (value, where) in worst.items())
+        print(f"\nworst, fit / best peer: {', '.join(at_worst)}")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:

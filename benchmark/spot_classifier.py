@@ -28,6 +28,7 @@ from scipy.spatial import KDTree
 from scipy.special import ndtr
 from tqdm import tqdm
 
+from benchmark.shared.electrons import by_frame, places_of, search_frame, true_electrons, true_spheres
 from src import simulate_finaltest
 from src.spot_classifier import finder
 from src.spot_classifier.net import SpotNet, read_spot_net
@@ -47,7 +48,6 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
-from util.simulation.truth_tables import read_detected_electrons, read_truth
 
 ROOT = Path(__file__).resolve().parents[1]
 PIXEL = 2 / 1024  # of the published camera, as the radius of a match, two of these
@@ -75,16 +75,8 @@ def joint_fit(shape: tuple[int, int]) -> Finder:
 
 def electrons_by_frame(path: Path, count: int) -> list[NDArray[np.float64]]:
     """Return the places (n, 2) of the electrons of each frame, in detector units."""
-    table = np.sort(read_detected_electrons(path), order="ImageId")
-    edges = np.searchsorted(table["ImageId"], np.arange(count + 1))
-    places = np.stack((table["x"], table["z"]), axis=1)
-    return [places[a:b] for a, b in itertools.pairwise(edges)]
-
-
-def places_of(joint: Finder, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the places (n, 2) that the joint fit finds."""
-    events = joint.find(frame)
-    return np.zeros((0, 2)) if events is None else np.stack((events["x"], events["z"]), axis=1).astype(float)
+    table = true_electrons(path)
+    return [places_of(table[own]) for own in by_frame(table["ImageId"], count)]
 
 
 def in_pixels(places: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -132,19 +124,19 @@ def measure_task(folder: Path, finaltest: Path) -> list[dict[str, Any]]:
         joint, shape = joint_fit(frames.frame_shape), frames.frame_shape
         truth = electrons_by_frame(finaltest, frames.count)
         said = np.zeros(len(rows), bool)
-        errors, alone = [], []
+        off, away = [], []
         for image_id in tqdm(ids, desc="joint fit", unit="frame"):
-            hits = in_pixels(places_of(joint, frames.read(int(image_id))), shape)
+            hits = in_pixels(places_of(search_frame(joint, frames.read(int(image_id)))), shape)
             cells = {tuple(cell) for cell in np.floor(hits).astype(int).tolist()}
             mine = np.flatnonzero(rows["ImageId"] == image_id)
             said[mine] = [tuple(cell) in cells for cell in rows["Cell"][mine].tolist()]
             known = in_pixels(truth[image_id], shape)
             pairs = match(hits, known, 2.0)
-            errors.append(hits[pairs.hit] - known[pairs.electron])
-            alone.append(KDTree(known).query(known[pairs.electron], k=2)[0][:, 1] > 3 * 7.68)
+            off.append(hits[pairs.hit] - known[pairs.electron])
+            away.append(KDTree(known).query(known[pairs.electron], k=2)[0][:, 1] > 3 * 7.68)
     found.append({"what": "joint fit", **scores(said, rows["Kind"])})
     rng = np.random.default_rng(0)
-    errors, alone = np.concatenate(errors), np.concatenate(alone)
+    errors, alone = np.concatenate(off), np.concatenate(away)
     for what, part in (("all electrons", errors), ("electrons alone", errors[alone])):
         std = float(np.sqrt((part**2).mean()))
         bound = best_with_error(std, settings.reach, rows, rng)
@@ -163,7 +155,7 @@ def calibrate(
     net: SpotNet, settings: GaussSettings, images: Sequence[NDArray[np.uint8]], truth: Sequence[NDArray[np.float64]]
 ) -> dict[str, float]:
     """Return the threshold and the least distance with the best F1 on frames that are not measured."""
-    best = (-1.0, {})
+    best: tuple[float, dict[str, float]] = (-1.0, {})
     none = np.zeros(0)
     data = [finder.to_cells(image, none, none, settings.bin).data for image in images]
     said = [finder.answer_frame(net, cells, settings.half_width) for cells in data]
@@ -181,14 +173,14 @@ def pair_completeness(
     truth: Sequence[NDArray[np.float64]], matched: Sequence[NDArray[np.int64]], size: float
 ) -> dict[str, float]:
     """Return the share of pairs of electrons of which both are found, by their distance in spot sizes."""
-    gaps, both = [np.zeros(0)], [np.zeros(0, bool)]
+    gaps_by_frame, both_by_frame = [np.zeros(0)], [np.zeros(0, bool)]
     for known, indices in zip(truth, matched, strict=True):
         seen = np.zeros(len(known), bool)
         seen[indices] = True
         pairs = KDTree(known).query_pairs(PAIR_WIDTHS[-1] * size, output_type="ndarray")
-        gaps.append(np.linalg.norm(known[pairs[:, 0]] - known[pairs[:, 1]], axis=1) / size)
-        both.append(seen[pairs].all(axis=1))
-    gaps, both = np.concatenate(gaps), np.concatenate(both)
+        gaps_by_frame.append(np.linalg.norm(known[pairs[:, 0]] - known[pairs[:, 1]], axis=1) / size)
+        both_by_frame.append(seen[pairs].all(axis=1))
+    gaps, both = np.concatenate(gaps_by_frame), np.concatenate(both_by_frame)
     return {
         f"pairs_{low:g}_{high:g}": float(both[(gaps >= low) & (gaps < high)].mean())
         for low, high in itertools.pairwise(PAIR_WIDTHS)
@@ -196,9 +188,10 @@ def pair_completeness(
 
 
 def distance_of(
-    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64], truth: Sequence[Sphere]
+    places: NDArray[np.float64], weight: NDArray[np.float64], truth: Sequence[Sphere]
 ) -> tuple[float, NDArray[np.float64], float]:
-    """Return the distance of the fit from the truth, its betas, and the floor."""
+    """Return the distance of the fit to places (n, 2) from the truth, its betas, and the floor."""
+    x, z = places.T
     result = fit(x, z, weight, spheres=len(truth))
     floor = floor_distance(result.beta_covariance(floor=True), 2000, np.random.default_rng(0), spheres=len(truth))
     return float(pad.distance(result.beta, np.array([s.beta for s in truth]))), result.beta, floor
@@ -214,22 +207,22 @@ def measure_frames(folder: Path, options: Sequence[str], frames: int, seed: int)
         simulate_finaltest.main(
             ["--output", str(path), "--frames", str(count), "--seed", str(seed), "--workers", "1", *options]
         )
-        spheres, truth = read_truth(path), electrons_by_frame(path, count)
+        spheres, truth = true_spheres(path), electrons_by_frame(path, count)
         with FrameFile(path) as file:
             images = [file.read(index) for index in range(count)]
     chosen = calibrate(net, settings, images[frames:], truth[frames:])
     joint = joint_fit(images[0].shape)
 
     def by_fit(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        events = joint.find(image)
-        return np.stack((events["x"], events["z"]), axis=1).astype(float), events["weight"].astype(float)
+        events = search_frame(joint, image)
+        return places_of(events), events["weight"].astype(float)
 
     def by_network(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         places = finder.find(net, image, settings, **chosen)
         return places, np.ones(len(places))
 
     true = np.concatenate(truth[:frames])
-    _, perfect, floor = distance_of(*true.T, np.ones(len(true)), spheres)
+    _, perfect, floor = distance_of(true, np.ones(len(true)), spheres)
     rows = []
     for name, find in (("joint fit", by_fit), ("network", by_network)):
         find(images[-1])  # compiles
@@ -244,7 +237,7 @@ def measure_frames(folder: Path, options: Sequence[str], frames: int, seed: int)
         places = np.concatenate([part for part, _ in found])
         weights = np.concatenate([weight for _, weight in found])
         for kind, weight in (("flux", weights), ("unit", np.ones(len(weights)))):
-            distance, beta, _ = distance_of(*places.T, weight, spheres)
+            distance, beta, _ = distance_of(places, weight, spheres)
             row |= {f"distance_{kind}": distance, f"cost_{kind}": float(pad.distance(beta, perfect)) / floor}
         rows.append(row | {"floor": floor, **(chosen if name == "network" else {})})
     return rows

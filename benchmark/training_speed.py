@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from tabulate import tabulate
-from torch import nn
 
 from src.network.checkpoint import TrainingState
 from src.network.device_source import DeviceSource
@@ -34,6 +33,7 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
+from util.training.course import Course
 from util.training.map_inversion import InputSettings
 from util.training.matrix_input import MatrixInput
 from util.training.priors import Prior
@@ -55,13 +55,6 @@ class Options:
     matrix: int | None
     devices: tuple[str, ...]
     json: Path
-
-
-@dataclass(frozen=True)
-class _Epoch:
-    """What a training step tells of the epoch that it is in."""
-
-    epoch: int = 0
 
 
 def wait(device: torch.device) -> None:
@@ -90,12 +83,14 @@ def measure(
     """Measure one network on one device."""
     placed = place(net, device)
     optimiser = make_optimiser(placed, settings.rate, settings.weight_decay, settings.optimiser)
-    state = TrainingState(placed, running_average(placed, 0.99), optimiser, _Epoch())
+    state = TrainingState(
+        placed, running_average(placed, 0.99), optimiser, Course(epoch=0, samples=0, seconds=0.0, curve=())
+    )
     inputs: Any = net.input_settings
 
-    def train(model: nn.Module, steps: int) -> None:
+    def train(steps: int) -> None:
         part = (batch for _, batch in zip(range(steps), source.batches(inputs, 0), strict=False))
-        train_epoch(state, model, part, settings, lambda _: 1e-6, losses_of=distance)
+        train_epoch(state, placed, part, settings, lambda _: 1e-6, losses_of=distance)
 
     def draw(steps: int) -> None:
         for _ in zip(range(steps), source.batches(inputs, 0), strict=False):
@@ -108,12 +103,12 @@ def measure(
         "network": settings.arch,
         "precision": settings.precision,
         "batch": batch,
-        "step [1/s]": rate_of(lambda steps: train(placed, steps), options.steps, batch, device),
+        "step [1/s]": rate_of(train, options.steps, batch, device),
         "drawing [1/s]": rate_of(draw, options.steps, batch, device),
     }
     if options.compile:
-        compiled = torch.compile(placed)
-        row["compiled [1/s]"] = rate_of(lambda steps: train(compiled, steps), options.steps, batch, device)
+        placed.compile()
+        row["compiled [1/s]"] = rate_of(train, options.steps, batch, device)
     return row
 
 

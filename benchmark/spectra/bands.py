@@ -7,15 +7,16 @@ no two peaks are near each other; the control halves them, and has to be found w
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from benchmark.shared.electrons import hits_at
 from benchmark.spectra.inversions import by_us
 from benchmark.spectra.truth import DEGREES, Truth, drawn
 from util.fit.detection import Detection
-from util.fit.map_data import Hits
 from util.runtime.errors import InputError
 from util.runtime.executor import map_in_order, open_executor
 from util.spectrum.spectrum import Spectrum
@@ -27,6 +28,7 @@ _CLEAR = 5.0  # errors by which a ghost has electrons
 _NAMES = ("intensity", *(f"beta_{degree}" for degree in DEGREES))
 _NORMAL = math.erf(1 / math.sqrt(2)), math.erf(2 / math.sqrt(2))
 _ALLOWED = 0.03  # below the normal share
+Row = dict[str, Any]  # what one spectrum says, as the JSON file has it
 
 
 def deviations(spectrum: Spectrum, truth: Truth) -> NDArray[np.float64]:
@@ -48,12 +50,12 @@ def ghosts(spectrum: Spectrum, truth: Truth) -> int:
     return int((clear & (there < 1)).sum())
 
 
-def one(electrons: float, seed: int) -> dict[str, object]:
+def one(electrons: float, seed: int) -> Row:
     """Fit one drawn spectrum; return the shares within 1, 2 and 1/2 errors (3, 3), and the number of ghosts."""
     truth = Truth(f"draw {seed}", drawn(seed), electrons)
     at = truth.sample(np.random.default_rng([933, seed])) + CENTRE
     try:
-        spectrum, _, seconds = by_us(Hits(*at, np.ones(at.shape[1]), None), Detection(), seed)
+        spectrum, _, seconds = by_us(hits_at(at), Detection(), seed)
     except InputError as error:
         return {"seed": seed, "error": str(error)}
     pulls = np.abs(deviations(spectrum, truth))
@@ -65,9 +67,9 @@ def one(electrons: float, seed: int) -> dict[str, object]:
     return {"seed": seed, "shares": shares, "told": known, "ghosts": ghosts(spectrum, truth), "seconds": seconds}
 
 
-def measure_bands(spectra: int, electrons: Sequence[float], seed: int, workers: int) -> list[dict[str, object]]:
+def measure_bands(spectra: int, electrons: Sequence[float], seed: int, workers: int) -> list[Row]:
     """Fit `spectra` drawn spectra at each number of electrons, print what was found, and return it."""
-    out: list[dict[str, object]] = []
+    out: list[Row] = []
     for count in electrons:
         tasks = range(FIRST + seed, FIRST + seed + spectra)
         with open_executor(workers) as executor:
@@ -80,7 +82,7 @@ def measure_bands(spectra: int, electrons: Sequence[float], seed: int, workers: 
     return out
 
 
-def report(rows: Sequence[dict[str, object]]) -> None:
+def report(rows: Sequence[Row]) -> None:
     """Print the shares, each spectrum with one vote, whether they hold, and the ghosts."""
     shares = np.array([row["shares"] for row in rows])
     mean, error = np.nanmean(shares, axis=0), np.nanstd(shares, axis=0, ddof=1) / math.sqrt(len(rows))
@@ -97,5 +99,5 @@ def report(rows: Sequence[dict[str, object]]) -> None:
     if blind:
         print(f"halved errors are not found wanting: {', '.join(blind)}; this says nothing of the errors then")
     print(f"betas are told at {100 * np.mean([row['told'] for row in rows]):.0f} % of these radii")
-    found = sum(int(row["ghosts"] > 0) for row in rows)
+    found = sum(row["ghosts"] > 0 for row in rows)
     print(f"ghost peaks in {found} of {len(rows)} spectra; {np.median([row['seconds'] for row in rows]):.1f} s each")

@@ -25,7 +25,8 @@ from util.runtime.errors import InputError
 from util.spectrum.spectrum import Spectrum
 
 IMAGES = ("VMI_art1.txt.bz2", "O2-ANU1024.txt.bz2")
-REGULARISATIONS = {"rbasex": None, "rbasex diff": ("diff", 100)}  # without, and PyAbel's usual strength
+STRENGTH = 100  # of PyAbel's regularisation, as usual
+REGULARISATIONS = {"rbasex": None, "rbasex diff": ("diff", STRENGTH)}
 TRUE = {IMAGES[0]: NAMED["eight"]}  # R in 256 pixels
 _TRUE_UNIT = 256 / PIXELS_A_RADIUS
 
@@ -80,7 +81,8 @@ def columns_of(name: str, spectrum: Spectrum, peers: dict[str, Curves]) -> dict[
         for k, degree in enumerate(spectrum.degrees):
             columns[f"{peer} {degree}"] = [f"{value:.3f}" for value in betas[:, k]]
     if lines := TRUE.get(name):
-        near = [min(lines, key=lambda line, R=R: abs(line.R * _TRUE_UNIT - R)) for R in peaks.R]
+        away = np.abs(_TRUE_UNIT * np.array([line.R for line in lines])[:, None] - peaks.R)
+        near = [lines[index] for index in away.argmin(axis=0)]
         columns["true R"] = [f"{px * line.R * _TRUE_UNIT:.0f}" for line in near]
         for k, degree in enumerate(spectrum.degrees):
             columns[f"true {degree}"] = [f"{line.beta[k]:.3f}" for line in near]
@@ -95,8 +97,9 @@ def measure(path: Path) -> tuple[dict[str, object], Shown]:
         import_image.main([str(path), "--output", folder, "--axis", "0"])
         hits = read_hits(Path(folder), hit_weights="flux", partial=False)
     points = map_data.Hits(hits.x, hits.z, hits.weight, hits.variance)
-    spectrum, _, seconds = by_us(points, detection_of(hits, Model())[0], 0, 2 / max(hits.pixels))
-    spectrum = in_pixels(spectrum, max(hits.pixels or (2, 2)) / 2)
+    scale = max(hits.pixels or (2, 2)) / 2
+    spectrum, _, seconds = by_us(points, detection_of(hits, Model())[0], 0, 1 / scale)
+    spectrum = in_pixels(spectrum, scale)
     image = np.nan_to_num(read_image(path))
     row, column = (round(float(place)) for place in find_origin(image, "convolution"))
     per_electron = image.sum() / hits.weight.sum()
@@ -108,7 +111,7 @@ def measure(path: Path) -> tuple[dict[str, object], Shown]:
     print(f"\n== {path.name}, {seconds:.1f} s; resolution {PIXELS_A_RADIUS * spectrum.lines.width:.2f} px")
     print(tabulate(columns, headers="keys", tablefmt="plain", disable_numparse=True))
     name = list(REGULARISATIONS)[-1]
-    shown = Shown(path.name.split(".")[0], spectrum, peers[name], f"{name} {REGULARISATIONS[name][1]}")
+    shown = Shown(path.name.split(".")[0], spectrum, peers[name], f"{name} {STRENGTH}")
     return {"image": path.name, "seconds": seconds, "peaks": columns}, shown
 
 
