@@ -12,7 +12,6 @@ the pulls and the coverage of 68 % and 95 % intervals of every R, sigma_R and be
 the negative control: the same errors shrunk by a tenth.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
+from benchmark.shared.results import read_rows, write_json
 from util.camera.detector import Detector
 from util.camera.exposure import take_frame
 from util.camera.phosphor import PhosphorRecipe
@@ -35,7 +35,6 @@ from util.fit.selection import Wanted, fit_selected
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Experiment
 from util.runtime import settings
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import map_in_order, open_executor
 from util.runtime.options import Parser, as_options, number
@@ -149,15 +148,14 @@ def _detector_and_finder() -> tuple[Detector, FinderSettings]:
 
 def run(case: str, experiments: int, workers: int, path: Path) -> list[dict[str, float] | None]:
     """Do what `path` does not hold yet; return the pulls of all experiments."""
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows = read_rows(path)
     one = {"frames": through_frames, "sums": through_sums}.get(case, on_positions)
     tasks = [(case, seed) for seed in range(len(rows), experiments)]
     with open_executor(workers) as executor:
         for row in map_in_order(executor, one, tasks, in_flight=2 * workers):
             rows.append(row)
             if len(rows) % SAVE_EVERY == 0 or len(rows) == experiments:
-                with replacing(path) as temporary:
-                    temporary.write_text(json.dumps(rows), encoding="utf-8")
+                write_json(path, rows)
     return rows[:experiments]
 
 

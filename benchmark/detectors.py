@@ -15,7 +15,6 @@ Every camera has background 12 and noise 1.5. Resumes: what the JSON file holds 
 """
 
 import itertools
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -28,6 +27,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.shared.electrons import by_frame, found_electrons, places_of, true_electrons
+from benchmark.shared.results import read_rows, write_json
 from src import gen_finaltest_answer, gen_finaltest_npy
 from util.answer.final_h5 import read_parameters, read_tables
 from util.camera.imperfections import Imperfections, Term
@@ -37,7 +37,6 @@ from util.finder.matching import match
 from util.fit.result import floor_distance
 from util.physics import pad
 from util.physics.sphere import Experiment
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -205,7 +204,7 @@ def found_of(frames: Path, shards: Path, detector: SimulatedDetector, count: int
 
 def run(options: Options) -> list[Row]:
     """Do what the JSON file does not hold yet; the ideal detector first, beside which the others are told."""
-    rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
+    rows = read_rows(options.json)
     wanted = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         wanted.append(Case("ideal", "listed", seed, options.frames, options.bias))
@@ -216,8 +215,7 @@ def run(options: Options) -> list[Row]:
             continue
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measure(case, options.workers, Path(folder)))
-        with replacing(options.json) as temporary:
-            temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, rows)
         print(table_of([rows[-1]], rows), flush=True)
     return [row for case in wanted for row in rows if case._asdict().items() <= row.items()]
 

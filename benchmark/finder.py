@@ -8,12 +8,11 @@ where it is installed (benchmark/requirements.txt), by trackpy. Milliseconds are
 on the machine disturb less than the clock.
 """
 
-import json
 import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, maximum_filter
 
 from benchmark.shared.electrons import by_frame, found_electrons, places_of, true_electrons
+from benchmark.shared.results import machine, write_json
 from src import gen_finaltest_npy, simulate_finaltest
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.shards import list_shards
@@ -30,7 +30,6 @@ from util.finder.calibration import learn_detector
 from util.finder.finder import FinderSettings
 from util.finder.matching import match
 from util.frames.course_file import FrameFile
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -196,9 +195,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f1, completeness = ("" if value is None else f"{value:.4f}" for value in (row.f1, row.completeness))
         total = "" if row.flux_total is None else f"{row.flux_total:+.3%}"
         print(f"{row.case:<28}{row.what:<32}{f1:>8}{completeness:>8}{total:>9}{row.ms:>8.2f}{row.times_reading:>8.2f}")
-    with replacing(options.json) as temporary:
-        facts = {"frames": options.frames, "machine": platform.platform(), "rows": [asdict(row) for row in rows]}
-        temporary.write_text(json.dumps(facts, indent=1))
+    write_json(options.json, {"frames": options.frames, "machine": machine(), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ Resumes: what the JSON file holds, truth by truth and seed by seed, is not repea
 about 2 x 55 s of one core for each truth; "known to" falls as one over the root of frames times seeds.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
+from benchmark.shared.results import read_rows, write_json
 from util.answer.finder_bias import answer_of, measure_bias, seen_in, subtract
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
@@ -33,7 +33,6 @@ from util.fit.parameters import Layout
 from util.fit.result import floor_distance
 from util.physics import pad
 from util.runtime import settings
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.executor import open_executor
 from util.runtime.options import Parser, as_options, number
@@ -144,15 +143,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse_args(argv)
-    rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
+    rows = read_rows(options.json)
     rows = [row for row in rows if row["frames"] == options.frames and "seed" in row]
     for seed in range(options.seeds):
         for name in options.truth or TRUTHS:
             if any((row["truth"], row["seed"]) == (name, seed) for row in rows):
                 continue
             rows.append(measure(name, options.frames, seed, options.workers))
-            with replacing(options.json) as temporary:
-                temporary.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+            write_json(options.json, rows)
     print(f"{'truth':<14}{'frames':>8}{'bias':>8}{'known to':>10}{'left':>8}{'known to':>10}  bias -> left")
     for name in TRUTHS:
         of_truth = [row for row in rows if row["truth"] == name]

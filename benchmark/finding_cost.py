@@ -10,17 +10,16 @@ between the two answers, in statistical floors; `final` the same once the finder
 frames, is subtracted where it is clear, as in the answer stage.
 """
 
-import json
-import platform
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.polynomial import legendre
 
 from benchmark.shared.electrons import true_electrons
+from benchmark.shared.results import machine, write_json
 from src.answer_steps.bias_and_bootstrap import without_bias
 from src.answer_steps.options import Simulation
 from src.answer_steps.truth import distance_to
@@ -31,7 +30,6 @@ from util.fit.likelihood import fit
 from util.fit.result import floor_distance
 from util.physics import pad
 from util.physics.sphere import Experiment, Sphere
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.executor import available_cores
 from util.runtime.options import Parser, as_options, number
@@ -146,9 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     cost, final = np.mean([(row.cost, row.final_cost) for row in rows], axis=0)
     print(f"mean cost {cost:.3f} floors, final {final:.3f}")
-    with replacing(options.json) as temporary:
-        facts = {"frames": options.frames, "machine": platform.platform(), "rows": [asdict(row) for row in rows]}
-        temporary.write_text(json.dumps(facts, indent=1))
+    write_json(options.json, {"frames": options.frames, "machine": machine(), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ Reads param/experiment.toml for the spheres; prints a line per seed and the aver
 Set OPENBLAS_NUM_THREADS=1 for the time on one core.
 """
 
-import json
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.shared.results import machine, write_json
 from util.fit.likelihood import fit
 from util.fit.result import floor_distance
 from util.physics.pad import distance
 from util.physics.sampling import project, sample_sphere
 from util.physics.sphere import Experiment, Sphere
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -91,10 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"mean of {options.seeds}: {mean['seconds']:.2f} s  distance {mean['distance']:.4f}, "
         f"floor {mean['floor']:.4f}, {mean['ratio']:.2f} floors"
     )
-    machine = {"platform": platform.platform(), "processor": platform.processor(), "python": platform.python_version()}
-    result = {"electrons": options.electrons, "machine": machine, "mean": mean, "rows": rows}
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, {"electrons": options.electrons, "machine": machine(), "mean": mean, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ undisturbed run, and a difference from that run, or a file beside it, in the end
 
 import collections
 import contextlib
-import json
 import os
 import random
 import re
@@ -23,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from util.runtime.atomic_file import replacing
+from benchmark.shared.results import write_json
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 
@@ -234,8 +233,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             told = {"stage": stage, "seconds": round(moment, 3), "signal": number_of_signal.name, "victim": victim}
             tries.append(told | {"faults": faults})
             print(*told.values(), *(faults or ["sound"]), sep="; ", flush=True)
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(tries, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, tries)
     count = collections.Counter((row["stage"], bool(row["faults"])) for row in tries)
     for stage in options.stages:
         print(f"{stage}: {count[stage, False] + count[stage, True]} kills, {count[stage, True]} with a fault")

@@ -17,7 +17,6 @@ Nothing of the truth reaches the fit but, for an effect, that there are two sphe
 not done again.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +31,7 @@ from scipy import ndimage
 from tabulate import tabulate
 
 from benchmark.shared.electrons import hits_at
+from benchmark.shared.results import read_rows, write_json
 from util.electrons.hits import hits_of_pixels
 from util.entries.noise_law import learn_noise
 from util.fit.coverage import coverage
@@ -247,13 +247,12 @@ def one(task: tuple[str, int, int]) -> Row:
 
 def run(options: Options) -> list[Row]:
     """Do what the JSON file does not hold yet."""
-    rows = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else []
+    rows = read_rows(options.json)
     tasks = [(options.case, options.electrons, seed) for seed in range(len(rows), options.experiments)]
     with open_executor(options.workers) as executor:
         for row in map_in_order(executor, one, tasks, in_flight=2 * options.workers):
             rows.append(row)
-            with replacing(options.json) as temporary:
-                temporary.write_text(json.dumps(rows), encoding="utf-8")
+            write_json(options.json, rows)
     return rows[: options.experiments]
 
 

@@ -7,7 +7,6 @@ Frames are simulated and searched as in the stages; each method answers as in th
 measured and subtracted. One row a draw: distance from the truth by likelihood, network's reading and posterior.
 """
 
-import json
 import re
 import tempfile
 from collections.abc import Sequence
@@ -20,12 +19,12 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.network import prior_of
+from benchmark.shared.results import write_json
 from src import gen_finaltest_answer, gen_finaltest_npy
 from src.network.dataset import seeded
 from src.network.weights import read_facts
 from util.camera.phosphor import PhosphorRecipe
 from util.physics.sphere import Experiment, Sphere
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.executor import available_cores
 from util.runtime.options import Parser, as_options, number
@@ -107,8 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     means = [[name, np.mean([row[name] for row in rows])] for name in METHODS]
     print(tabulate(means, headers=("mean distance", f"{options.frames} frames"), floatfmt=".4f"))
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps({"frames": options.frames, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, {"frames": options.frames, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ prior's.
 """
 
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from benchmark.shared.results import write_json
 from src.network.dataset import NOISE, DrawnMatrices, Samples, fresh_samples, seeded, tensors
 from src.network.device import DeviceChoice, choose_device
 from src.network.matrix_samples import MatrixDrawer
@@ -29,7 +29,6 @@ from src.network.weights import Network, read_weights
 from util.fit.floor import floor_at
 from util.fit.parameters import Layout
 from util.physics.polar_map import PolarBins
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -179,8 +178,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"(median {result['median']:.4f}; shortcut alone {alone}; predicting the mean "
             f"{result['predicting_the_mean']:.3f}; floor {result['floor']:.4f}); {result['ms_per_sample']:.1f} ms each"
         )
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, results)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ per sample.
 """
 
 import dataclasses
-import json
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,10 +24,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.shared.results import machine, write_json
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet, backbone, distance, last_layer
 from src.network.schedule import rate_at
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options
 from util.runtime.settings import load
@@ -255,9 +253,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(
                 f"  {variant.name:<32}{row['distance']:>9.4f}{apart:>12}{row['cpu_ms_per_sample']:>15.1f}", flush=True
             )
-    with replacing(options.json) as temporary:
-        text = json.dumps({"machine": platform.platform(), "groups": results}, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_json(options.json, {"machine": machine(), "groups": results})
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from them are compared with those of 2,000 simulated samples of the same spheres
 vary most, and so are the network's answers.
 """
 
-import json
-import platform
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from scipy.stats import chi2, norm
 
 from benchmark.network import prior_of
 from benchmark.shared.electrons import true_electrons, true_spheres
+from benchmark.shared.results import machine, write_json
 from src.answer_steps.network import fold_hits
 from src.gen_finaltest_npy import main as find_main
 from src.network.model import SphereNet
@@ -286,9 +285,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
     draw_figure(options.figure, cases)
     print(f"figure {options.figure}")
-    with replacing(options.json) as temporary:
-        told = {"frames": options.frames, "machine": platform.platform(), "rows": [case.row for case in cases]}
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    told = [case.row for case in cases]
+    write_json(options.json, {"frames": options.frames, "machine": machine(), "rows": told})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ gen_finaltest_answer.sh. One row a case and draw: distance over the floor of a f
 said.
 """
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -24,6 +23,7 @@ from tabulate import tabulate
 
 from benchmark.laboratory import drawn
 from benchmark.network import prior_of
+from benchmark.shared.results import write_json
 from src import gen_finaltest_answer, import_events
 from src.network.dataset import seeded
 from src.network.weights import read_facts
@@ -32,7 +32,6 @@ from util.fit.likelihood import fit
 from util.fit.result import floor_distance
 from util.physics import pad
 from util.physics.sphere import Sphere
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 from util.training.priors import draw
@@ -141,8 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     rows = [measure(case, i, options) for case in options.case or CASES for i in range(options.draws)]
     print(tabulate(rows, headers="keys", floatfmt=".2f", maxcolwidths=[None, None, 100]))
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ Groups: the electrons of simulated frames, linked where nearer than three spot s
 electron nearest to it.
 """
 
-import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial import cKDTree
 
 from benchmark.shared.electrons import places_of, search_frame
+from benchmark.shared.results import machine, write_json
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe, draw_spots, flux_of, mean_flux, render
 from util.finder.finder import Finder, FinderSettings
@@ -187,9 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for row in case:
             name = f"{row['smallest']}-{row['largest']}"
             print(f"{name:>12}{row['found']:>9.3f}{row['flux']:>9.4f}{row['weight']:>9.4f}{row['electrons']:>12}")
-    with replacing(options.json) as temporary:
-        facts = {"frames": options.frames, "machine": platform.platform(), "pairs": pairs, "groups": groups}
-        temporary.write_text(json.dumps(facts, indent=1))
+    write_json(options.json, {"frames": options.frames, "machine": machine(), "pairs": pairs, "groups": groups})
     figure = draw(pairs, groups)
     with replacing(options.figure) as temporary:
         figure.savefig(temporary, dpi=150)

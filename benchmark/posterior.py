@@ -10,7 +10,6 @@ and how many samples the tests would refuse. About 0.4 s of one core a sample.
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +21,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.network import SEED, narrowed, prior_of
+from benchmark.shared.results import write_json
 from src.network.dataset import fresh_samples, seeded, tensors
 from src.network.model import SphereNet
 from src.network.weights import read_weights
 from util.answer.posterior import contradiction, hits_alone, known_spheres, posterior
 from util.fit.folded_map import fit_folded
 from util.physics import pad
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores, map_in_order, open_executor
 from util.runtime.options import Parser, as_options, number
@@ -152,8 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{100 * high:.0f} %), within 1.96 errors {100 * found['within 1.96 errors']:.1f} %"
     )
     print(f"warned of: {100 * found['warned of (p < 1e-3)']:.1f} %, refused: {found['refused (p < 1e-6)']}")
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, found)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ customary strength; its betas are the means over each peak, weighted by intensit
 normalisation, 1 + sum beta P; radii in pixels. Seconds are of one core.
 """
 
-import json
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from benchmark.shared.results import machine, write_json
 from src import import_image
 from src.answer_steps.detection import detection_of
 from src.answer_steps.options import Model
@@ -33,7 +32,6 @@ from util.fit.goodness import assess
 from util.fit.result import FitResult
 from util.fit.selection import Wanted, fit_selected
 from util.physics import pad
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 
@@ -192,9 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         except InputError as error:
             print(f"not answered: {error}\n")
             rows.append({"image": path.name, "error": str(error)})
-    machine = {"platform": platform.platform(), "processor": platform.processor(), "python": platform.python_version()}
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps({"machine": machine, "images": rows}, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, {"machine": machine(), "images": rows})
 
 
 if __name__ == "__main__":

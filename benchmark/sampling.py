@@ -15,7 +15,6 @@ Poisson, all    with the draw of the parameters from the prior; what a training 
 Poisson, once   tabulating the shells that expected maps are made of, once per process
 """
 
-import json
 import os
 import platform
 import time
@@ -26,13 +25,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.shared.results import machine, write_json
 from src.network.dataset import fresh_samples
 from src.network.sample_files import sample_electrons
 from util.physics import pad
 from util.physics.polar_map import fold
 from util.physics.shell_maps import expected_maps, observe, shell_table
 from util.physics.sphere import Experiment
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -128,15 +127,13 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure and print."""
     options = parse_args(argv)
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}"
+    processor = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, NumPy {np.__version__}"
     found = measure(options.electrons, options.repeats)
-    print(f"{machine}; {options.electrons} electrons")
+    print(f"{processor}; {options.electrons} electrons")
     for name, value in found.items():
         print(f"{name:<16}{1e3 * value:10.2f} ms")
     print(f"plain NumPy / electrons: {found['plain NumPy'] / found['electrons']:.1f}")
-    with replacing(options.json) as temporary:
-        text = json.dumps({"machine": machine, "electrons": options.electrons, "seconds": found}, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_json(options.json, {"machine": machine(), "electrons": options.electrons, "seconds": found})
 
 
 if __name__ == "__main__":

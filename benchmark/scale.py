@@ -8,12 +8,11 @@ command's share in writing shards, with events and without; reading shards for t
 network, and the hours on 64, 256 and 1024 workers, each with what limits them. Milliseconds are of processor time.
 """
 
-import json
 import platform
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -21,6 +20,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 from numpy.typing import NDArray
 
+from benchmark.shared.results import machine, write_json
 from src import simulate_finaltest
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
@@ -30,7 +30,6 @@ from util.electrons.shards import Shard, distribution_of, read_shard, shard_path
 from util.finder.finder import EVENT, FinderSettings
 from util.frames.open import open_frames
 from util.runtime import settings
-from util.runtime.atomic_file import replacing
 from util.runtime.dask_executor import DaskExecutor
 from util.runtime.errors import run_program
 from util.runtime.executor import map_in_order
@@ -191,13 +190,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "frames": options.frames,
         "worker_ms": worker_ms,
         "frame_bytes": frame_bytes,
-        "shards": {"with events": asdict(written[True]), "without": asdict(written[False])},
+        "shards": {"with events": written[True], "without": written[False]},
         "task_ms": task_ms,
-        "plan": [asdict(row) for row in rows],
-        "machine": platform.platform(),
+        "plan": rows,
+        "machine": machine(),
     }
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1))
+    write_json(options.json, facts)
     print(options.json)
 
 

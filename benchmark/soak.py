@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from util.runtime.atomic_file import replacing
+from benchmark.shared.results import write_json
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 
@@ -175,10 +175,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{options.frames} frames in {len(looks) * PERIOD_S:.0f} s: at most {most.megabytes:.0f} MB, {most.files} files"
     )
     print(f"by Dask: {exchanges} workers went and others came; {len(differences)} shards differ")
-    with replacing(options.json) as temporary:
-        looked = [vars(one) for one in looks]
-        told = {"frames": options.frames, "exchanges": exchanges, "faults": faults, "looks": looked}
-        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    told = {"frames": options.frames, "exchanges": exchanges, "faults": faults, "looks": looks}
+    write_json(options.json, told)
     for fault in faults:
         print(f"fault: {fault}")
     if faults:

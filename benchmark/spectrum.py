@@ -17,8 +17,6 @@ The second form asks how often the fit's errors cover the truth, and how often i
 third reads two of PyAbel's example images from FOLDER. Seconds are of this machine, one process.
 """
 
-import json
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.shared.electrons import hits_at
+from benchmark.shared.results import machine, write_json
 from benchmark.spectra.bands import measure_bands
 from benchmark.spectra.figures import Shown, draw
 from benchmark.spectra.images import measure_images
@@ -35,7 +34,6 @@ from benchmark.spectra.limit import least_beta_errors
 from benchmark.spectra.truth import DEGREES, NAMED, Curves, Truth, beta_errors, drawn, intensity_error, peak_errors
 from util.fit.detection import Detection
 from util.report.answer_figures import FIGURE_SUFFIXES
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 
@@ -170,7 +168,7 @@ def report(found: Sequence[Summary], limit: Sequence[float]) -> None:
     print(tabulate(lines, headers=("method", *COLUMNS, "strengths"), tablefmt="plain", disable_numparse=True))
 
 
-def run(options: Options, machine: dict[str, str]) -> None:
+def run(options: Options) -> None:
     """Measure every spectrum at every number of electrons; write the JSON file after each."""
     spectra = {name: NAMED[name] for name in options.spectra} | {f"draw {seed}": drawn(seed) for seed in options.draw}
     done: list[dict[str, object]] = []
@@ -191,9 +189,7 @@ def run(options: Options, machine: dict[str, str]) -> None:
             known = {"ratios": as_json(over), "least_beta_errors": as_json(dict(zip(COLUMNS[1:], limit, strict=False)))}
             told = [as_json(vars(row)) for row in rows]
             done.append({"spectrum": name, "electrons": electrons, **known, "rows": told})
-            with replacing(options.json) as temporary:
-                text = json.dumps({"machine": machine, "repeats": options.repeats, "cases": done}, indent=1)
-                temporary.write_text(text + "\n", encoding="utf-8")
+            write_json(options.json, {"machine": machine(), "repeats": options.repeats, "cases": done})
         to_draw.append(parts[0][1])
     if options.figure:
         draw(options.figure, to_draw)
@@ -230,17 +226,15 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     options = parse_args(argv)
-    machine = {"platform": platform.platform(), "processor": platform.processor(), "python": platform.python_version()}
-    print(", ".join(filter(None, machine.values())))
+    print(", ".join(filter(None, machine().values())))
     if not options.bands and not options.images:
-        run(options, machine)
+        run(options)
         return
     if options.images:
         done = measure_images(options.images, options.figure)
     else:
         done = measure_bands(options.bands, options.electrons, options.seed, options.workers)
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps({"machine": machine, "cases": done}, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, {"machine": machine(), "cases": done})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ fresh frames. Milliseconds are of processor time on one core.
 """
 
 import itertools
-import json
 import os
 import platform
 import tempfile
@@ -29,6 +28,7 @@ from scipy.special import ndtr
 from tqdm import tqdm
 
 from benchmark.shared.electrons import by_frame, places_of, search_frame, true_electrons, true_spheres
+from benchmark.shared.results import machine, write_json
 from src import simulate_finaltest
 from src.spot_classifier import finder
 from src.spot_classifier.net import SpotNet, read_spot_net
@@ -44,7 +44,6 @@ from util.fit.result import floor_distance
 from util.frames.course_file import FrameFile
 from util.physics import pad
 from util.physics.sphere import Sphere
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -284,9 +283,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{'case':<24}{'finder':<12}" + "".join(f"{name:>15}" for name in columns))
     for row in rows:
         print(f"{row['case']:<24}{row['what']:<12}" + "".join(f"{row[name]:>15.4f}" for name in columns))
-    with replacing(options.json) as temporary:
-        facts = {"machine": platform.platform(), "frames": options.frames, "task": tasks, "rows": rows}
-        temporary.write_text(json.dumps(facts, indent=1))
+    write_json(options.json, {"machine": machine(), "frames": options.frames, "task": tasks, "rows": rows})
 
 
 if __name__ == "__main__":

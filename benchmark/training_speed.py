@@ -10,7 +10,6 @@ published network on matrices of so many pixels a side, in batches of 32.
 """
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 from tabulate import tabulate
 
+from benchmark.shared.results import write_json
 from src.network.checkpoint import TrainingState
 from src.network.device_source import DeviceSource
 from src.network.matrix_net import MatrixNet
@@ -29,7 +29,6 @@ from src.network.processes import place
 from src.network.source import PriorSource
 from src.network.training_step import make_optimiser, running_average, train_epoch
 from src.network.weights import Network
-from util.runtime.atomic_file import replacing
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -167,8 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     found = [row for name in options.devices for row in rows(options, torch.device(name))]
     print(tabulate(found, headers="keys", floatfmt=",.0f"))
-    with replacing(options.json) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json, found)
 
 
 if __name__ == "__main__":
