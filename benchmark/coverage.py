@@ -178,6 +178,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     rows = run(options.case, options.experiments, options.workers, options.json)
     fitted = [row for row in rows if row is not None]
+    if len(fitted) < 2:
+        raise InputError(f"{options.json}: expected two fits or more, found {len(fitted)}; ask for more --experiments")
     layout = Layout(len(scene_of(options.case).R))
     names, angles = (tuple(name for name in fitted[0] if (name in layout.names) == fits) for fits in (True, False))
     pulls, of_pads = (np.array([[row[name] for name in part] for row in fitted]) for part in (names, angles))

@@ -258,7 +258,8 @@ def run(options: Options) -> list[Row]:
 
 def report(case: str, rows: Sequence[Row]) -> None:
     """Print a line per kind of result."""
-    if pulls := [row["pulls"] for row in rows if "pulls" in row]:
+    pulls = [row["pulls"] for row in rows if "pulls" in row]
+    if len(pulls) > 1:  # one tells no coverage
         names = tuple(pulls[0])
         found = coverage(names, np.array([[row[name] for name in names] for row in pulls]))
         print(f"{case}: {100 * found.pooled[0]:.1f} % and {100 * found.pooled[1]:.1f} % covered")
