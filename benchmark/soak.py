@@ -96,15 +96,21 @@ def faults_of(looks: Sequence[Look], ceiling: float) -> list[str]:
     return faults + [f"{most:.0f} MB, above {ceiling:.0f}"] * (most > ceiling)
 
 
+def _address_in(told: Path) -> str | None:
+    """Return the address that a scheduler wrote; None before the file is whole, which Dask does not see to."""
+    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+        return str(json.loads(told.read_text(encoding="utf-8"))["address"])
+    return None
+
+
 @contextlib.contextmanager
 def coming_and_going(folder: Path, options: Options) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield the address of a scheduler, and a function that kills the oldest of its workers and begins another."""
     told = folder / "scheduler.json"
     programs = [begin("start_scheduler.sh", "--port", 0, "--no-dashboard", "--scheduler-file", told)]
     try:
-        while not told.exists():
+        while (address := _address_in(told)) is None:
             time.sleep(0.1)
-        address = json.loads(told.read_text(encoding="utf-8"))["address"]
         workers = (
             begin("start_workers.sh", "--no-dashboard", "--local-directory", folder, SCHEDULER=address, WORKERS=1)
             for _ in itertools.count()
