@@ -7,9 +7,10 @@ reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder 
 writes  FOLDER/final_START_STOP.npz: `distribution` and `counts` (1024, 1024), `events`; ten ranges over the file unless
         told otherwise
 
-A shard that is already there, from the same file and with the same settings, is kept. The result does not depend on
-the number of workers. A range with a frame that cannot be read gets no shard; the others do, and a message at the end
-says so. Frames without an electron, and frames too bright to tell electrons apart, are counted and reported.
+A shard that is already there, from the same file and with the same settings, is kept, whatever its range, and its
+frames are not searched again. The result does not depend on the number of workers. A range with a frame that cannot be
+read gets no shard; the others do, and a message at the end says so. Frames without an electron, and frames too bright
+to tell electrons apart, are counted and reported.
 """
 
 import contextlib
@@ -181,8 +182,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         count = options.shard_count or (1 if options.range else SHARDS)
         ranges = ranges_over(*(options.range or (0, frames.count)), count)
         wanted = wanted_shards(output, ranges, source, search, overwrite=options.overwrite)
-        if len(wanted) < len(ranges):
-            print(f"{output}: {len(ranges) - len(wanted)} of {len(ranges)} shards are already there")
+        lacking = [(start, stop) for start, stop in ranges if any(start <= first < stop for first, _ in wanted)]
+        if len(lacking) < len(ranges):
+            print(f"{output}: {len(ranges) - len(lacking)} of {len(ranges)} shards are already there")
         found = find_shards(
             frames,
             wanted,
@@ -194,9 +196,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             block=options.block,
         )
         with contextlib.closing(found):  # so that bar and workers are gone before a failure is told
-            lacking = write_found(output, found)
-    if lacking:
-        raise InputError(describe_lacking(output, lacking))
+            failed = write_found(output, found)
+    if failed:
+        raise InputError(describe_lacking(output, failed))
 
 
 if __name__ == "__main__":

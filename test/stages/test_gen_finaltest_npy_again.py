@@ -11,6 +11,7 @@ from support import ROOT
 from support.processes import contents
 from support.searches import RECIPE, SMALL_SHAPE, names, run, write_frames
 from util.camera.phosphor import render
+from util.electrons.hits import read_hits
 from util.electrons.shards import read_shard
 from util.frames.course_file import FRAMES
 from util.runtime.errors import InputError
@@ -33,6 +34,16 @@ def test_a_second_run_leaves_whole_shards_alone_and_makes_the_missing_one_anew(
     assert contents(tmp_path) == contents(ten_shards)
     changed = [path.name for path in tmp_path.iterdir() if path.stat().st_mtime_ns != before[path]]
     assert changed == ["final_39_52.npz"]
+
+
+def test_frames_that_are_in_shards_of_other_ranges_are_not_searched_again(small_frames, tmp_path, capsys):
+    run(small_frames, tmp_path, "--range", 10, 30)
+    run(small_frames, tmp_path, "--shard-count", 5)
+    said = capsys.readouterr().out
+    assert "110 frames searched" in said
+    wanted = ["final_0_10", "final_104_130", "final_10_30", "final_30_52", "final_52_78", "final_78_104"]
+    assert names(tmp_path) == [f"{name}.npz" for name in wanted]
+    assert read_hits(tmp_path, hit_weights="flux", partial=False).frames == 130
 
 
 def test_a_shard_that_is_not_whole_is_refused_rather_than_kept(small_frames, ten_shards, tmp_path):

@@ -12,11 +12,12 @@ from tqdm import tqdm
 from util.camera.detector import Detector
 from util.electrons.search_block import FoundBlock, Task, find_block, release
 from util.electrons.shard_facts import FrameCounts, SearchSettings, ShardFacts
-from util.electrons.shards import Shard, distribution_of, read_facts, shard_path
+from util.electrons.shards import Shard, distribution_of, read_facts
 from util.finder.finder import Finder
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError, InputError
 from util.runtime.executor import map_in_order, open_executor
+from util.runtime.hdf5_stored import gaps, merged
 
 
 def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
@@ -46,27 +47,28 @@ def detector_of_shards(folder: Path, source: str, asked: SearchSettings) -> Dete
 def wanted_shards(
     folder: Path, ranges: Sequence[tuple[int, int]], source: str, settings: SearchSettings, *, overwrite: bool
 ) -> list[tuple[int, int]]:
-    """Return the ranges that are still to be searched.
+    """Return what of the ranges is still to be searched: those of which no frame is in a shard there, and pieces.
 
     Raises
     ------
     InputError
-        There is a shard already, made from another file or with other settings.
+        There is a shard of such a range already, made from another file or with other settings.
     """
-    wanted = []
-    for start, stop in ranges:
-        path = shard_path(folder, start, stop)
-        if path.exists() and not overwrite:
-            facts = read_facts(path)
-            for same, what in ((facts.source == source, "file of frames"), (facts.settings == settings, "settings")):
-                if not same:
-                    raise InputError(
-                        f"{path}: expected a shard of the same {what}, found another; remove it, choose another "
-                        "--output, or replace it with --overwrite"
-                    )
-        else:
-            wanted.append((start, stop))
-    return wanted
+    if overwrite:
+        return list(ranges)
+    there = []
+    for path in folder.glob("final_*_*.npz"):
+        facts = read_facts(path)
+        asked = (facts.start, facts.stop) in ranges
+        for same, what in ((facts.source == source, "file of frames"), (facts.settings == settings, "settings")):
+            if not same and asked:
+                raise InputError(
+                    f"{path}: expected a shard of the same {what}, found another; remove it, choose another "
+                    "--output, or replace it with --overwrite"
+                )
+        if facts.source == source and facts.settings == settings:
+            there.append((facts.start, facts.stop))
+    return [piece for start, stop in ranges for piece in gaps(merged(there), start, stop)]
 
 
 def find_shards(
