@@ -38,7 +38,6 @@ import torch.distributed as dist
 
 from src.network import launch, processes
 from src.network.device_source import DeviceSource
-from src.network.interruption import Interruption
 from src.network.matrix_source import MatrixSource
 from src.network.outputs import Outputs
 from src.network.schedule import Duration
@@ -47,6 +46,7 @@ from src.network.start import Plan
 from src.network.training_run import train_network
 from util.runtime import settings
 from util.runtime.errors import InputError, run_program
+from util.runtime.interruption import Interruption
 from util.runtime.options import Parser, as_options, number
 from util.training.map_inversion import InputSettings
 from util.training.matrix_input import MatrixInput, NetworkInput

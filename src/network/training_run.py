@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from src.network import processes, progress
 from src.network.checkpoint import TrainingState, read_checkpoint
 from src.network.dataset import DrawnMatrices, Samples, tensors
-from src.network.interruption import Interruption
 from src.network.loop import Validation, run_epochs
 from src.network.model import distance
 from src.network.outputs import Outputs, open_board
@@ -19,11 +18,13 @@ from src.network.source import SampleSource
 from src.network.start import Plan, first_facts, first_network, resumed_facts, resumed_network
 from src.network.training_step import check_precision, distances, make_optimiser, running_average
 from src.network.weights import Network
+from util.runtime.interruption import Interruption
 from util.training.course import Change, TrainingFacts, changes_between
 from util.training.matrix_input import NetworkInput
 from util.training.recipe import TrainingSettings
 
 Say = Callable[[str], None]
+ENDS = "ends after this epoch, and keeps it; a second signal ends at once, with the last checkpoint"
 
 
 class SphereTask:
@@ -150,7 +151,7 @@ def train_network(
             board.flush()
 
     task = SphereTask(settings, plan.source, net.input_settings, validation, shown)
-    with Interruption(told) as interruption:
+    with Interruption(told, ENDS) as interruption:
         ended_early = run_epochs(
             state, task, duration, seed=plan.seed, keep=keep, changes=changes, caught=interruption.caught
         )

@@ -1,4 +1,4 @@
-"""Signals to end, as Ctrl-C: the first lets the epoch end and be kept, the second ends the process at once."""
+"""Signals to end, as Ctrl-C: the first lets the work come to an end of its own, the second ends the process at once."""
 
 import signal
 from collections.abc import Callable
@@ -14,11 +14,14 @@ class Interruption:
     Parameters
     ----------
     say : function
-        Told what happens now.
+        Told what happens now when that signal comes.
+    what : str
+        What does, and what a second signal does.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say, self._caught, self._before = say, 0, dict[signal.Signals, signal.Handlers | object]()
+    def __init__(self, say: Callable[[str], None], what: str) -> None:
+        self._say, self._what, self._caught = say, what, 0
+        self._before: dict[signal.Signals, signal.Handlers | object] = {}
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._note) for number in heard()}
@@ -37,7 +40,7 @@ class Interruption:
     def _note(self, number: int, _: FrameType | None) -> None:
         self._caught = number
         self._restore()
-        self._say("ends after this epoch, and keeps it; a second signal ends at once, with the last checkpoint")
+        self._say(self._what)
 
     def caught(self) -> bool:
         """Return whether a signal came."""
