@@ -85,6 +85,34 @@ def is_course_file(path: Path) -> bool:
         return FRAMES in file
 
 
+def check_format(path: Path) -> None:
+    """Refuse a file that will never hold frames, whatever is added to it.
+
+    Raises
+    ------
+    InputError
+        No such file, or in none of the formats that are read.
+    """
+    if _image_format(path) is not None or h5py.is_hdf5(path):
+        return
+    with path.open("rb") as stream:
+        begun = any(stream.read(len(_HDF5_START)))  # HDF5 may write its start last
+    if begun:
+        raise InputError(f"{path}: expected frames as {READ}, found a file of another kind; name the one of the frames")
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold its frames, in their order: PNG where there is no TIFF.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    files = files_in(folder, tiff.SUFFIXES + png.SUFFIXES)
+    return [file for file in files if file.suffix.lower() in tiff.SUFFIXES] or files
+
+
 def _image_format(path: Path) -> Literal["TIFF", "PNG"] | None:
     """Return the format of a folder, or of a file that is no HDF5; None: HDF5, or something that no one knows.
 
@@ -94,8 +122,7 @@ def _image_format(path: Path) -> Literal["TIFF", "PNG"] | None:
         A folder without frames, or a format that is known and not read.
     """
     if path.is_dir():
-        suffixes = {file.suffix.lower() for file in files_in(path, tiff.SUFFIXES + png.SUFFIXES)}
-        return "TIFF" if suffixes & set(tiff.SUFFIXES) else "PNG"
+        return "TIFF" if frame_files(path)[0].suffix.lower() in tiff.SUFFIXES else "PNG"
     check_file(path, _MISSING)
     with path.open("rb") as stream:
         start = stream.read(len(png.START))
