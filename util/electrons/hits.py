@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from util.camera.detector import Detector
 from util.electrons.imported_image import on_standard_grid
 from util.electrons.shard_arrays import MAP_SIZE
 from util.electrons.shard_facts import SearchSettings, ShardFacts, reach_of
-from util.electrons.shards import Shard, check_together, list_shards, read_facts, read_shard
+from util.electrons.shards import Shard, check_together, distribution_of, list_shards, read_facts, read_shard
 from util.finder.weighting import weight_hits
 
 HitWeights = Literal["flux", "unit"]
@@ -150,8 +151,7 @@ def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
     search = facts[0].search
     detector = search.detector if search else None
     if hit_weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
-        # All hits together tell one electron's flux better than what was learnt before the search.
-        weight = weight_hits(all_events, detector.sigma.mean, detector.flux_spread)
+        weight = _weighed(all_events, detector)
         variance = weight**2
     source, pixels = facts[0].source, _pixels(facts[0])
     return Hits(
@@ -170,6 +170,40 @@ def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
         pixels=pixels,
         axis=facts[0].imported.axis if facts[0].imported else 1,
     )
+
+
+def hits_of_events(
+    events: NDArray[np.void], frames: int, source: str, search: SearchSettings, *, hit_weights: HitWeights
+) -> Hits:
+    """Return the electrons (n,), dtype EVENT, of so many frames as `read_hits` would of their shards.
+
+    Other parameters as in `Hits`; the detector of `search` must be known.
+    """
+    detector = search.detector
+    if detector is None:
+        raise ValueError("expected settings with a detector, found none")
+    weight = _weighed(events, detector) if hit_weights == "flux" else np.ones(len(events))
+    weights, counts = distribution_of(events)
+    return Hits(
+        len(events),
+        events["x"].astype(float),
+        events["z"].astype(float),
+        weight,
+        weight**2,
+        events,
+        (weights if hit_weights == "flux" else counts).astype(float),
+        frames,
+        source,
+        search,
+        {},
+        reach_of(detector.frame_shape),
+        pixels=detector.frame_shape,
+    )
+
+
+def _weighed(events: NDArray[np.void], detector: Detector) -> NDArray[np.float64]:
+    # All hits together tell one electron's flux better than what was learnt before the search.
+    return weight_hits(events, detector.sigma.mean, detector.flux_spread)
 
 
 def _pixels(facts: ShardFacts) -> tuple[int, int] | None:
