@@ -44,13 +44,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--figure", type=Path, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     add("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
     add("--workers", type=number(int, 1), default=Options.workers, metavar="N", help="processes (default %(default)s)")
-    _add_model(parser)
+    add_model(parser)
     _add_simulation(parser)
     _add_knowledge(parser)
     _add_summed_frames(parser)
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `Model` holds."""
     add = parser.add_argument_group("what is fitted").add_argument
     add(
         "--spheres",
