@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from util.electrons.shards import check_together, list_shards, read_facts, read_shard
 from util.finder.finder import EVENT
+from util.runtime import program
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
@@ -60,6 +61,7 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
         )
     ranges = [(fact.start, fact.stop) for fact in facts]
     attributes: dict[str, str | int] = {
+        **program.told_of_file("every electron that was found in the frames, or imported", "gen_events_h5"),
         "source": facts[0].source,
         "settings": to_json(facts[0].settings, sort_keys=True),
         "frames_in_source": facts[0].frames_in_source,
@@ -67,6 +69,8 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
     }
     with writing_tables(output, attributes) as writer:
         table = writer.create_table(EVENTS, EVENT, packed=True)
+        table.attrs["description"] = "one row an electron, in the order of the frames"
+        table.attrs["units"] = "; ".join(f"{name}: {unit}" for name, unit in UNITS.items())
         for name, unit in UNITS.items():
             table.attrs[f"{name}_unit"] = unit
         for path in tqdm(paths, unit="shard"):

@@ -249,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if options.details is not None:
-        comments = tuple(str(tables[name].attributes["units"]) for name in ("Spectrum", "Peaks"))
+        comments = tuple(str(tables[name].units) for name in ("Spectrum", "Peaks"))
         write_csv(options.details / "spectrum.csv", curve_rows(spectrum, calibration), comments[:1])
         write_csv(options.details / "peaks.csv", peak_rows(spectrum, calibration), comments[1:])
         draw_spectrum(options.details, spectrum, calibration, merged)

@@ -1,7 +1,6 @@
 """README.md and doc/ are true: the commands, options, settings, paths and links in them exist, and examples run."""
 
 import re
-import shutil
 import tomllib
 
 import h5py
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from support import ROOT
+from support.answers import MADE_BY, result_of
 from support.documented_commands import (
     FENCE,
     commands_in,
@@ -19,6 +19,8 @@ from support.documented_commands import (
     options_in,
     spans_of,
 )
+from util.answer.export import write_all
+from util.answer.final_h5 import write_answer
 from util.finder.finder import EVENT
 
 PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "doc").glob("*.md"))]
@@ -167,7 +169,9 @@ def test_the_tree_of_the_readme_names_every_room_and_its_floor():
 def test_python_examples_run(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "data" / "quickstart"
     folder.mkdir(parents=True)
-    shutil.copy(ROOT / "data" / "sample" / "final.h5", folder)
+    result = result_of()
+    write_answer(folder / "final.h5", result, MADE_BY)
+    write_all(folder / "figures", result)
     with h5py.File(folder / "events.h5", "w") as file:
         file["Events"] = np.ones(3, EVENT)
     monkeypatch.chdir(tmp_path)
@@ -175,6 +179,8 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     for example in examples:
         exec(compile(example, "example", "exec"), {})
     printed = capsys.readouterr().out
-    assert len(examples) == 2
-    assert "\nR_1 0.50" in printed
+    assert len(examples) == 4
+    assert "\nR_1 0.4" in printed
     assert "3 3.0" in printed
+    covariance = result.covariance[result.layout.R[0], result.layout.R[1]]
+    assert f"from final.h5 {covariance}\nfrom covariance.csv {covariance}\n" in printed

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from src.answer_steps.options import FEWEST_FRAMES, Simulation
 from src.answer_steps.step import Step
 from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, seen_in, subtract
-from util.answer.tables import Table, named_rows
+from util.answer.tables import Axis, Table, parameter_table
 from util.camera.detector import Detector
 from util.electrons.hits import Hits, HitWeights
 from util.finder.finder import FinderSettings
@@ -103,12 +103,18 @@ def without_bias(
         return Unbiased(result, (f"finder's bias not measured: {error}",))
     subtracted = options.subtract_bias == "always" or (options.subtract_bias == "clear" and bias.clear)
     what = "subtracted" if subtracted else "not subtracted"
-    rows = named_rows(bias.names, Bias=bias.bias, Error=bias.error)
+    table = parameter_table(
+        result.layout,
+        {"Bias": bias.bias, "Error": bias.error},
+        "what finding the electrons adds to each parameter, from simulated frames; p: how often a finder without bias "
+        "would show as much",
+        {"frames": frames, "p": bias.p, "subtracted": subtracted},
+    )
     return Unbiased(
         subtract(result, bias) if subtracted else result,
         lines=(f"finder's bias, from {frames} simulated frames: p = {bias.p:.2g}, {what}",),
         warnings=bias.unlike,
-        tables={"FinderBias": Table(rows, {"frames": frames, "p": bias.p, "subtracted": subtracted})},
+        tables={"FinderBias": table},
         bias=bias,
         further=bias.covariance if subtracted else None,
     )
@@ -144,5 +150,14 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
         f"{np.sqrt(np.mean(ratio**2)):.3f} (R, sigma_R and beta together; each alone is known to "
         f"{1 / np.sqrt(2 * repetitions - 2):.2f})"
     )
-    table = Table(drawn, {"columns": list(spheres.names), "frames": hits.frames})
+    table = Table(
+        drawn,
+        "values of the fit to each of the repeated measurements, a row each",
+        spheres.layout.units,
+        (
+            Axis("repetition", np.arange(1, repetitions + 1, dtype=np.int32)),
+            Axis("parameter", spheres.names),
+        ),
+        {"frames": hits.frames, "columns": spheres.names},
+    )
     return Step(result, (line,), tables={"Bootstrap": table})

@@ -1,17 +1,18 @@
 """Further runs of the same experiment: each is answered as the first is, and all are joined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from src.answer_steps.bias_and_bootstrap import Unbiased, without_bias
 from src.answer_steps.detection import detection_of
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.options import Options
 from src.answer_steps.step import Step
-from util.answer.tables import Table, value_rows
+from util.answer.tables import Axis, Table, value_table
 from util.electrons.hits import Hits, read_hits
 from util.fit.agreement import DISAGREE
 from util.fit.detection import Detection
@@ -92,9 +93,20 @@ def with_further_runs(
         (str(folder).encode()[-256:], each.hits.count, float(each.hits.weight.sum()), 90 * each.run.turned)
         for folder, each in zip((options.shards, *options.further), runs, strict=True)
     ]
-    tables = {"Runs": Table(np.array(rows, RUN), attributes)}
-    tables |= {f"Run_{k}": Table(value_rows(each.run.answer)) for k, each in enumerate(runs, 1)}
+    tables = {"Runs": _table_of_runs(np.array(rows, RUN), attributes)}
+    tables |= {
+        f"Run_{k}": value_table(each.run.answer, f"the answer of run {k} alone") for k, each in enumerate(runs, 1)
+    }
     return Step(joined.answer, tuple(lines), tuple(warnings), tables)
+
+
+def _table_of_runs(rows: NDArray[np.void], attributes: Mapping[str, object]) -> Table:
+    text = (
+        "the runs that were joined; chi2, dof, p: of their agreement; TurnedDegrees: of the polarisation, against the "
+        "first run's"
+    )
+    axis = Axis("run", np.arange(1, len(rows) + 1, dtype=np.int32))
+    return Table(rows, text, "Electrons: electrons; TurnedDegrees: degrees", (axis,), attributes)
 
 
 def _answer(folder: Path, hits: Hits, options: Options, spheres: int) -> _Answered:

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from src.answer_steps.options import Knowledge
 from src.answer_steps.step import Step, join
 from util.answer.made_by import UsedPrior
-from util.answer.tables import Table, named_rows, value_rows
+from util.answer.tables import Axis, Table, named_rows, value_table
 from util.fit.cautions import cautions
 from util.fit.constraints import choose_orders, nonnegative, prior_conflict, with_orders, with_prior
 from util.fit.result import FitResult
@@ -62,7 +62,8 @@ def apply(result: FitResult, known: Knowledge) -> Step:
     if known.nonnegative:
         steps.append(_nonnegative(steps[-1].answer))
     after = steps[-1].answer
-    tables = {} if after is result else {"Unrefined": Table(value_rows(result))}
+    before = value_table(result, "the answer before orders, prior and I(c) >= 0 were put in")
+    tables = {} if after is result else {"Unrefined": before}
     return join([*steps, Step(after, warnings=tuple(cautions(after)), tables=tables)])
 
 
@@ -90,10 +91,16 @@ def _judge_orders(result: FitResult, prior: BetaPrior) -> Step:
         "Together": after.values[index],
         "TogetherError": after.errors[index],
     }
-    # 0: the data add nothing to the prior; 1: they replace it.
     columns["ShareOfData"] = 1 - columns["TogetherError"] ** 2 / columns["PriorSigma"] ** 2
-    rows = named_rows(tuple(result.names[i] for i in index), **columns)
-    return Step(result, (head, _worth(rows)), tables={"Unsupported": Table(rows)}, facts=facts)
+    names = tuple(result.names[i] for i in index)
+    table = Table(
+        named_rows(names, **columns),
+        "betas that the data do not support, by the data, by the prior, and by both; ShareOfData: 0: the data add "
+        "nothing to the prior, 1: they replace it",
+        "1",
+        (Axis("unsupported", names),),
+    )
+    return Step(result, (head, _worth(table.array)), tables={"Unsupported": table}, facts=facts)
 
 
 def _worth(rows: NDArray[np.void]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from src.answer_steps.options import Model
 from src.answer_steps.step import Step
-from util.answer.tables import Table
+from util.answer.tables import Axis, Table
 from util.electrons.hits import Hits
 from util.fit import map_data
 from util.fit.constraints import with_orders
@@ -59,6 +59,16 @@ def fit_hits(
         found,
         lines=(*chosen.said, goodness.table()),
         warnings=tuple(goodness.warnings),
-        tables={"Tests": Table(goodness.rows())},
+        tables={"Tests": table_of_tests(goodness)},
         goodness=goodness,
+    )
+
+
+def table_of_tests(goodness: Goodness) -> Table:
+    """Return the tests of the hits against a fit as a table."""
+    return Table(
+        goodness.rows(),
+        "whether the fit describes the hits; P: how often chance alone gives as much; Text: what was found, with its "
+        "unit; Value and Error: the number of that text",
+        axes=(Axis("test", tuple(test.name for test in goodness.tests)),),
     )

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from src.answer_steps.bias_and_bootstrap import Unbiased
-from src.answer_steps.likelihood import Fitted
+from src.answer_steps.likelihood import Fitted, table_of_tests
 from src.answer_steps.network import Look
 from src.answer_steps.step import Step
-from util.answer.final_h5 import answer_rows
+from util.answer.final_h5 import sphere_table
 from util.answer.made_by import UsedNetwork
 from util.answer.posterior import contradiction, hits_alone, posterior
-from util.answer.tables import Table
 from util.fit.cautions import cautions
 from util.fit.goodness import ALARM, Test
 from util.fit.known_spheres import KnownSpheres
@@ -83,7 +82,12 @@ def answer_with_prior(
         after,
         lines=(*(f"{test.name}: {test.text}, p = {test.p:.3g}" for test in own), *silent),
         warnings=(*(f"{test.text} (p = {test.p:.1g})" for test in own if test.p < ALARM), *cautions(after)),
-        tables={"Tests": Table(goodness.rows()), "Network": Table(answer_rows(seen.R, seen.beta))},
+        tables={
+            "Tests": table_of_tests(goodness),
+            "Network": sphere_table(
+                seen.R, seen.beta, "what the network alone reads, no answer", "I(c) = 1/2 + sum beta_2i P_2i(c)"
+            ),
+        },
         facts=used_network(seen),
     )
 

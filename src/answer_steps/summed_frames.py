@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from src.answer_steps.bias_and_bootstrap import NO_FRAMES, finder_of
 from src.answer_steps.step import Step
-from util.answer.tables import Table, value_rows
+from util.answer.tables import value_table
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.hits import Hits
@@ -132,9 +132,14 @@ def check(result: FitResult, hits: Hits, frames: Frames, further: NDArray[np.flo
     of_both = found.of_spot + (0 if further is None else further[np.ix_(index, index)])
     agreement = compare(spheres_alone, found.result, moved, of_both)
     against = f"the summed frames give another answer (p = {agreement.p:.1g}); one of the two is wrong"
+    table = value_table(
+        found.result,
+        "the answer of the summed frames, without hits; chi2 and p: of its difference from the answer of the hits",
+        {"chi2": agreement.chi2, "p": agreement.p},
+    )
     return Step(
         result,
         (f"summed frames, without hits: {agreement.text()}",),
         (against,) if agreement.p < DISAGREE else (),
-        {"Integrated": Table(value_rows(found.result), {"chi2": agreement.chi2, "p": agreement.p})},
+        {"Integrated": table},
     )

@@ -5,8 +5,9 @@ import json
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
-from support import truth
+from support import ROOT, truth
 from util.answer.export import write_all
 from util.fit.likelihood import fit
 from util.fit.systematics import systematics
@@ -40,17 +41,31 @@ def test_json_holds_values_errors_and_covariance_in_both_normalisations(written)
     assert "1/2 + sum" in mine["normalisation"] and "1 + sum" in field["normalisation"]
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_csv_repeats_the_json(written, number):
+@pytest.mark.parametrize("suffix", ["", "_field"])
+def test_csv_repeats_the_json(written, suffix):
     result, paths = written
-    lines = paths[number].read_text().splitlines()
-    heading = [line for line in lines if line.startswith("#")]
-    assert len(heading) == 4 and heading[3] == "# warning: the spheres overlap" and "half the screen" in heading[1]
-    rows = list(csv.reader(lines[4:]))
-    content = json.loads(paths[0].read_text())["project" if number == 1 else "field"]
-    assert rows[0][:3] == ["parameter", "value", "error"]
-    assert [row[0] for row in rows[1:]] == list(result.names)
-    numbers = np.array([row[1:] for row in rows[1:]], float)
-    assert np.array_equal(numbers[:, 0], content["value"])
-    assert np.array_equal(numbers[:, 1], content["error"])
-    assert np.array_equal(numbers[:, 2:], content["covariance"])
+    folder = paths[0].parent
+    content = json.loads(paths[0].read_text())
+    lines = (folder / f"answer{suffix}.csv").read_text().splitlines()
+    assert lines[2] == "# warning: the spheres overlap"
+    head, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    assert head == ["name", "value", "error", "unit"]
+    assert [row[0] for row in rows] == content["parameters"] == list(result.names)
+    assert [row[3] for row in rows] == content["unit"]
+    told = content["field" if suffix else "project"]
+    assert np.array_equal(np.array([row[1:3] for row in rows], float).T, [told["value"], told["error"]])
+    lines = (folder / f"covariance{suffix}.csv").read_text().splitlines()
+    head, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    assert head[1:] == [row[0] for row in rows] == list(result.names)
+    assert np.array_equal(np.array([row[1:] for row in rows], float), told["covariance"])
+
+
+def test_json_follows_its_schema(written):
+    _, paths = written
+    content, schema = json.loads(paths[0].read_text()), json.loads((ROOT / "doc" / "answer.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    assert list(validator.iter_errors(content)) == []
+    assert content.keys() - {"commit"} == schema["properties"].keys() - {"commit"}
+    assert not validator.is_valid({**content, "unit": ["pixels"]})
+    assert not validator.is_valid({**content, "project": {}})

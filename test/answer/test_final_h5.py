@@ -7,35 +7,22 @@ import h5py
 import numpy as np
 import pytest
 
-from support.answers import MADE_BY
-from util.answer.final_h5 import ANSWER_DTYPE, answer_rows, read_answer, read_made_by, table, write_answer
-from util.fit.parameters import Layout
-from util.fit.result import FitResult
+from support.answers import MADE_BY, result_of
+from util.answer.final_h5 import (
+    ANSWER_DTYPE,
+    answer_rows,
+    read_answer,
+    read_made_by,
+    read_tables,
+    table,
+    write_answer,
+    write_tables,
+)
+from util.answer.tables import Axis, Table
 from util.fit.systematics import Systematics
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
-
-
-def result_of(spheres=2, betas=12):
-    """Make a fit's result of numbers that tell themselves apart."""
-    rng, layout = np.random.default_rng(8), Layout(spheres, 2 * betas)
-    values = np.zeros(layout.size)
-    values[layout.N], values[layout.R], values[layout.sigma_R] = 5e4, np.linspace(0.4, 0.7, spheres), 0.01
-    values[layout.beta] = rng.uniform(-0.1, 0.1, (spheres, betas))
-    values[layout.centre] = 0.001, -0.002
-    factor = rng.normal(size=(layout.size, layout.size)) * 1e-3
-    return FitResult(
-        layout=layout,
-        values=values,
-        covariance=factor @ factor.T,
-        floor_covariance=0.81 * factor @ factor.T,
-        deviance=1234.5,
-        dof=1200,
-        condition=17.0,
-        iterations=5,
-        converged=True,
-        hits=100_000,
-    )
+from util.runtime.program import version
 
 
 def test_the_answer_is_read_back_as_it_was_written(tmp_path):
@@ -62,6 +49,37 @@ def test_all_of_the_fit_is_in_the_file(tmp_path):
         assert np.array_equal(file["Centre"], result.centre)
         assert file["Goodness"][0].tolist() == (1234.5, 1200, 17.0)
     assert read_made_by(tmp_path / "final.h5") == MADE_BY
+
+
+def test_every_dataset_says_what_it_holds_and_its_axes_are_labelled(tmp_path):
+    result = result_of()
+    write_answer(tmp_path / "final.h5", result, MADE_BY, warnings=["look out"])
+    with h5py.File(tmp_path / "final.h5") as file:
+        assert [name for name in file if not file[name].attrs.get("description")] == []
+        parameters = file["Parameters"]
+        assert parameters.attrs["units"][:4].tolist() == ["electrons", "half screens", "half screens", "1"]
+        assert parameters.attrs["units"].shape == parameters.shape
+        for name in ("Covariance", "FloorCovariance"):
+            labels = [axis[0].asstr()[()].tolist() for axis in file[name].dims]
+            assert labels == [list(result.names)] * 2
+        assert file["Answer"].dims[0][0][()].tolist() == [1, 2]
+        assert "SphereId 0 is sphere 1" in file["Answer"].attrs["SphereId"]
+        assert file.attrs["method"] == "likelihood"
+        assert file.attrs["program"] == version()
+    assert set(read_tables(tmp_path / "final.h5")) >= {"Answer", "Covariance", "Warnings"}
+    assert set(read_tables(tmp_path / "final.h5")) & {"parameter", "parameter_2", "sphere", "MadeBy"} == set()
+
+
+def test_a_table_that_is_labelled_otherwise_has_an_axis_of_its_own(tmp_path):
+    labels = {"here": ("a",), "there": ("b",), "again": ("a",), "counted": np.arange(1, 2, dtype=np.int32)}
+    tables = {name: Table(np.zeros(1), "zero", axes=[Axis("place", own)]) for name, own in labels.items()}
+    write_tables(tmp_path / "final.h5", tables, MADE_BY, ())
+    with h5py.File(tmp_path / "final.h5") as file:
+        names = {name: file[name].attrs["axes"].tolist() for name in labels}
+        own = ["place_of_there"], ["place"], ["place_of_counted"]
+        assert names == dict(zip(labels, (["place"], *own), strict=True))
+        assert {name: file[name].dims[0].label for name in labels} == {name: axes[0] for name, axes in names.items()}
+        assert file["there"].dims[0][0].asstr()[()].tolist() == ["b"]
 
 
 def test_the_same_answer_is_the_same_bytes(tmp_path):

@@ -8,7 +8,7 @@ from src import gen_finaltest_answer, gen_finaltest_npy, simulate_finaltest
 from src.answer_steps import bias_and_bootstrap
 from src.answer_steps.options import Simulation
 from support import ROOT
-from support.answers import answer, parameters
+from support.answers import answer, parameters, result_of
 from support.figures import saved_figures
 from support.truth import DESIGN
 from util.answer.final_h5 import read_answer, read_made_by
@@ -134,13 +134,14 @@ def test_a_clear_bias_is_subtracted_and_its_error_added_unless_it_is_to_be_left(
     [("clear", 9.0, True), ("clear", 0.1, False), ("never", 9.0, False), ("always", 0.1, True)],
 )
 def test_a_bias_is_subtracted_where_it_is_clear_or_as_told(searched, monkeypatch, subtract_bias, offset, wanted):
-    bias = FinderBias(("R_1", "R_2"), np.full(2, offset), np.eye(2), 400)
+    result = result_of()
+    bias = FinderBias(result.names, np.full(len(result.names), offset), np.eye(len(result.names)), 400)
     monkeypatch.setattr(bias_and_bootstrap, "measure_bias", lambda *_, **__: bias)
     monkeypatch.setattr(bias_and_bootstrap, "subtract", lambda result, measured: (result, "less", measured))
     hits = read_hits(searched / "shards", hit_weights="flux", partial=False)
     options = Simulation(subtract_bias=subtract_bias)
-    done = bias_and_bootstrap.without_bias("fit", hits, options, hit_weights="flux", workers=1)
-    assert done.answer == (("fit", "less", bias) if wanted else "fit")
+    done = bias_and_bootstrap.without_bias(result, hits, options, hit_weights="flux", workers=1)
+    assert done.answer == ((result, "less", bias) if wanted else result)
     assert (done.further is not None) == wanted == done.tables["FinderBias"].attributes["subtracted"]
 
 

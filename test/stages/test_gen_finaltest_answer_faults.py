@@ -117,7 +117,7 @@ def test_more_spheres_than_there_are_is_refused_in_one_line(tmp_path, capsys):
     assert line.startswith(f"error: {tmp_path / 'shards'}: ")
 
 
-@pytest.mark.parametrize("limit", [1000, 45_000], ids=["answer", "figure"])
+@pytest.mark.parametrize("limit", [1000, 60_000], ids=["answer", "figure"])
 def test_a_disk_that_fills_up_leaves_no_part_of_a_file(run_folder, tmp_path, limit):
     (tmp_path / "final.h5").write_text("old")
     (tmp_path / "answer.png").write_text("old")

@@ -11,6 +11,8 @@ from src import gen_finaltest_answer
 from support.shards import events_at, shard_of, write
 from support.truth import hits
 from util.answer.made_by import AnswerSettings, MadeBy
+from util.fit.parameters import Layout
+from util.fit.result import FitResult
 from util.frames.course_file import FrameFile
 from util.frames.course_writer import pack_frame, writing_frames
 from util.simulation.truth_tables import TRUTH, truth_rows
@@ -41,6 +43,28 @@ MADE_BY = MadeBy(
     "0123",
     {"final_0_10.npz": "4567"},
 )
+
+
+def result_of(spheres=2, betas=12):
+    """Make a fit's result of numbers that tell themselves apart."""
+    rng, layout = np.random.default_rng(8), Layout(spheres, 2 * betas)
+    values = np.zeros(layout.size)
+    values[layout.N], values[layout.R], values[layout.sigma_R] = 5e4, np.linspace(0.4, 0.7, spheres), 0.01
+    values[layout.beta] = rng.uniform(-0.1, 0.1, (spheres, betas))
+    values[layout.centre] = 0.001, -0.002
+    factor = rng.normal(size=(layout.size, layout.size)) * 1e-3
+    return FitResult(
+        layout=layout,
+        values=values,
+        covariance=factor @ factor.T,
+        floor_covariance=0.81 * factor @ factor.T,
+        deviance=1234.5,
+        dof=1200,
+        condition=17.0,
+        iterations=5,
+        converged=True,
+        hits=100_000,
+    )
 
 
 def write_finaltest(path, spheres):

@@ -11,8 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from util.answer.made_by import MadeBy, SpectrumMadeBy
-from util.answer.tables import Table, named_rows
+from util.answer.made_by import MadeBy, SpectrumMadeBy, root_attributes
+from util.answer.tables import (
+    Axis,
+    Table,
+    add_table,
+    covariance_table,
+    labels_axis,
+    named_rows,
+    parameter_table,
+    told_by,
+)
 from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.fit.systematics import Systematics
@@ -47,13 +56,28 @@ def answer_rows(R: NDArray[np.float64], beta: NDArray[np.float64]) -> NDArray[np
 
 def answer_tables(R: NDArray[np.float64], beta: NDArray[np.float64]) -> dict[str, Table]:
     """Return `Answer` and `AnswerField`, which repeats it in the field's normalisation; arguments as `answer_rows`."""
-    rows = answer_rows(R, beta)
-    field = rows.copy()
-    field["beta"] = pad.to_field(rows["beta"])
+    field = pad.to_field(beta)
     return {
-        "Answer": Table(rows, {"convention": "I(c) = 1/2 + sum beta_2i P_2i(c)"}),
-        "AnswerField": Table(field, {"convention": "I(c) proportional to 1 + sum beta P(c)"}),
+        "Answer": sphere_table(R, beta, "the answer, in the course's format", "I(c) = 1/2 + sum beta_2i P_2i(c)"),
+        "AnswerField": sphere_table(
+            R, field, "the answer, in the field's normalisation", "I(c) proportional to 1 + sum beta P(c)"
+        ),
     }
+
+
+def sphere_table(R: NDArray[np.float64], beta: NDArray[np.float64], description: str, convention: str) -> Table:
+    """Return `answer_rows` as a table; its axis counts the spheres from 1, as the names of parameters do."""
+    rows = answer_rows(R, beta)
+    return Table(
+        rows,
+        f"{description}: one row a sphere, smaller R first; beta: beta_2, beta_4 .. beta_{2 * BETAS}",
+        "R: half screens; beta: 1",
+        (Axis("sphere", np.arange(1, len(rows) + 1, dtype=np.int32)),),
+        {
+            "convention": f"{convention}, c = cos(theta) to the laser polarisation",
+            "SphereId": "counted from 0, as the course does: SphereId 0 is sphere 1 of the names R_1, beta_2_1 ..",
+        },
+    )
 
 
 def write_answer(
@@ -88,13 +112,28 @@ def write_answer(
     )
     index = [layout.index(name) for name in layout.nuisances]
     nuisances = named_rows(layout.nuisances, Value=result.values[index], Error=result.errors[index])
+    columns = {"Value": result.values, "Error": result.errors, "Floor": floor}
     own = {
-        "Parameters": Table(named_rows(result.names, Value=result.values, Error=result.errors, Floor=floor)),
-        "Nuisances": Table(nuisances),
-        "Covariance": Table(result.covariance),
-        "FloorCovariance": Table(result.floor_covariance),
-        "Centre": Table(result.centre, {"unit": "half the screen; (x, z)"}),
-        "Goodness": Table(goodness),
+        "Parameters": parameter_table(
+            layout,
+            columns,
+            "every parameter of the fit; Error: one standard deviation, 0: fixed; Floor: the error that as many "
+            "perfect hits would leave; NAME_1: of sphere 1, the one of the smallest R",
+        ),
+        "Nuisances": Table(
+            nuisances,
+            "those of Parameters that are neither a sphere's nor the centre's",
+            [layout.units[i] for i in index],
+            (Axis("nuisance", layout.nuisances),),
+        ),
+        "Covariance": covariance_table(result.covariance, layout, "covariance of Parameters"),
+        "FloorCovariance": covariance_table(
+            result.floor_covariance, layout, "covariance that as many perfect hits would leave"
+        ),
+        "Centre": Table(
+            result.centre, "the image of the laser focus (x, z)", "half screens", (Axis("direction", ("x", "z")),)
+        ),
+        "Goodness": Table(goodness, "how well the fit describes the image; Condition: of the information matrix", "1"),
     }
     write_tables(path, {**answer_tables(result.R, result.beta), **own, **(tables or {})}, made_by, warnings)
 
@@ -106,10 +145,13 @@ def write_tables(
     # In memory first: HDF5, once it meets a full disk, cannot even close its file.
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
-        for name, kept in tables.items():
-            file.create_dataset(name, data=kept.array).attrs.update(kept.attributes)
-        file.create_dataset("Warnings", data=np.array(warnings, dtype=h5py.string_dtype()))
-        file.create_dataset("MadeBy", data=made_by.to_json(), dtype=h5py.string_dtype())
+        file.attrs.update(root_attributes(made_by))
+        texts = np.array(warnings, dtype=h5py.string_dtype())
+        told = {"Warnings": Table(texts, "what speaks against the result, as standard error told it")}
+        for name, kept in {**tables, **told}.items():
+            add_table(file, name, kept)
+        made = file.create_dataset("MadeBy", data=made_by.to_json(), dtype=h5py.string_dtype())
+        made.attrs["description"] = "JSON: settings, versions, checksums of the shards, fingerprint of the frames"
     with replacing(path) as temporary:
         temporary.write_bytes(image.getbuffer())
 
@@ -169,7 +211,7 @@ def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np
 
 
 def read_tables(path: Path) -> dict[str, Table]:
-    """Return all that `write_tables` wrote but `MadeBy`, by name.
+    """Return all that `write_tables` wrote but `MadeBy`, by name, with all that each says of itself as attributes.
 
     Raises
     ------
@@ -178,7 +220,11 @@ def read_tables(path: Path) -> dict[str, Table]:
     """
     with _opened(path) as file:
         found = [_dataset(path, file, name) for name in file if name != "MadeBy"]
-        tables = {dataset.name[1:]: Table(content_of(dataset), dict(dataset.attrs)) for dataset in found}
+        tables = {
+            dataset.name[1:]: Table(content_of(dataset), attributes=told_by(dataset))
+            for dataset in found
+            if not labels_axis(dataset)
+        }
     for name, kept in tables.items():
         _check_texts(path, name, kept.array)
     return tables

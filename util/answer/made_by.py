@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from util.electrons.hits import HitWeights
-from util.runtime import facts
+from util.runtime import facts, program
 from util.training.priors import Prior
 
 Method = Literal["likelihood", "resnet", "integrated"]
@@ -141,3 +141,12 @@ class SpectrumMadeBy:
     def to_json(self) -> str:
         """Return the text of `MadeBy` in spectrum.h5."""
         return facts.to_json(self, sort_keys=True)
+
+
+def root_attributes(made_by: MadeBy | SpectrumMadeBy) -> dict[str, str]:
+    """Return what final.h5 or spectrum.h5 says of itself as a whole (`util.runtime.program.told_of_file`)."""
+    if isinstance(made_by, MadeBy):
+        text = "radius, width and anisotropy parameters of each Newton sphere, with their covariance"
+        return program.told_of_file(text, "gen_finaltest_answer", method=made_by.settings.method)
+    text = "electrons and their anisotropy parameters against their speed, with covariance"
+    return program.told_of_file(text, "gen_spectrum", method="spectrum")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.answer.final_h5 import read_tables
-from util.answer.tables import Table, named_rows
+from util.answer.tables import Axis, Table, named_rows
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.spectrum.energy import INVERSE_CM_PER_EV, Calibration
@@ -28,7 +29,15 @@ _UNITS = {
     "sigma_R": "half the longer side of the screen",
     "electrons": "electrons",
     "overlap": "height at the higher end over that at the top",
+    "width": "eV",
+    "resolution_of_energy": "sigma, in eV",
+    "axis_error": "eV",
+    "spectra": "number of them",
+    "sigma": "half the longer side of the screen",
+    "held_out_log_likelihood": "1",
 }
+_OF_BETAS = "1"
+_OF_NUISANCES = {"": "electrons", "centre": "half the longer side of the screen", "rotation": "rad"}
 
 
 def _rows(columns: dict[str, NDArray[np.float64]]) -> NDArray[np.void]:
@@ -88,9 +97,20 @@ def peak_rows(spectrum: Spectrum, calibration: Calibration | None) -> NDArray[np
     return _rows(columns | {"overlap": peaks.overlap, **_energies(calibration, peaks.R, peaks.R_error)})
 
 
-def _described(rows: NDArray[np.void], text: str) -> Table:
-    units = [f"{name}: {_UNITS[name]}" for name in rows.dtype.names or () if name in _UNITS]
-    return Table(rows, {"description": text, "units": "; ".join(units)})
+def _described(rows: NDArray[np.void], text: str, axis: Axis, attributes: Mapping[str, object] | None = None) -> Table:
+    units = "; ".join(f"{name}: {_unit(name)}" for name in rows.dtype.names or ())
+    return Table(rows, text, units, (axis,), attributes or {})
+
+
+def _numbered(name: str, n: int) -> Axis:
+    return Axis(name, np.arange(1, n + 1, dtype=np.int32))
+
+
+def _unit(name: str) -> str:
+    """Return the unit of a column: an error has that of its value, and betas have none."""
+    name = name.removesuffix("_error") if name not in _UNITS else name
+    name = "electrons" if name.startswith("electrons_beta") else name
+    return _UNITS.get(name, _OF_BETAS)
 
 
 def spectrum_tables(
@@ -108,55 +128,84 @@ def spectrum_tables(
     errors = [spectrum.background_error, *geometry.values()]
     terms = {"R": lines.radii, "electrons": lines.terms[:, 0]}
     terms |= {f"electrons_beta_{degree}": lines.terms[:, k + 1] for k, degree in enumerate(spectrum.degrees)}
+    of_terms = tuple(f"{name}_{k + 1}" for k in range(lines.radii.size) for name in [*terms][1:])
     tables = {
         "Spectrum": _described(
             curve_rows(spectrum, calibration),
             "electrons against speed, as the radius at which it lands; betas: I(c) ~ 1 + sum beta_l P_l(c), NaN where "
             "there are no electrons; errors: one standard deviation, each point by itself",
+            Axis("r", spectrum.r),
         ),
-        "Peaks": _described(peak_rows(spectrum, calibration), "what rises clearly above the valleys beside it"),
-        "Lines": Table(
+        "Peaks": _described(
+            peak_rows(spectrum, calibration),
+            "what rises clearly above the valleys beside it",
+            _numbered("peak", spectrum.peaks.R.size),
+        ),
+        "Lines": _described(
             _rows(terms),
-            {"description": "Gaussian lines of which the curves consist", "sigma": lines.width},
+            "Gaussian lines of which the curves consist; sigma: their width, in units of R",
+            _numbered("line", lines.radii.size),
+            {"sigma": lines.width},
         ),
-        "Covariance": Table(lines.covariance, {"description": "of the terms of Lines, line by line"}),
-        "Nuisances": Table(named_rows(names, Value=np.array(values), Error=np.array(errors))),
-        "Resolution": Table(
+        "Covariance": Table(
+            lines.covariance,
+            "covariance of the terms of Lines; electrons_beta_2_7: of line 7",
+            "electrons^2",
+            (Axis("term", of_terms), Axis("term_2", of_terms)),
+        ),
+        "Nuisances": Table(
+            named_rows(names, Value=np.array(values), Error=np.array(errors)),
+            "what was fitted besides the lines",
+            [_OF_NUISANCES.get(name.rpartition("_")[0], "1") for name in names],
+            (Axis("nuisance", names),),
+        ),
+        "Resolution": _described(
             _rows({"sigma": spectrum.tried, "held_out_log_likelihood": spectrum.held_out}),
-            {"description": "widths of lines that were tried; empty where the resolution was told"},
+            "widths of lines that were tried; empty where the resolution was told",
+            _numbered("width_tried", spectrum.tried.size),
         ),
         "Fit": Table(
             np.array([spectrum.gap]),
-            {
-                "description": "duality gap, in log likelihood",
-                "converged": spectrum.converged,
-                "gain_error": spectrum.gain_error,
-            },
+            "duality gap, in log likelihood; gain_error: relative error that all numbers of electrons share",
+            "1",
+            attributes={"converged": spectrum.converged, "gain_error": spectrum.gain_error},
         ),
     }
     if calibration is not None:
-        tables["Calibration"] = Table(
-            np.array([calibration.a, calibration.b]),
-            {
-                "description": "kinetic energy [eV] = a r^2 + b r^4",
-                "covariance": calibration.covariance,
-                "photon_energy": np.nan if calibration.photon_energy is None else calibration.photon_energy,
-                "photon_energy_error": calibration.photon_energy_error,
-            },
-        )
+        tables["Calibration"] = _calibration_table(calibration)
     if merged is not None:
-        rows = {
-            "binding_energy": merged.binding_energy,
-            "width": merged.width,
-            "intensity_of_energy": merged.intensity,
-            "intensity_of_energy_error": merged.error,
-            "resolution_of_energy": merged.resolution,
-            "axis_error": merged.axis_error,
-            "spectra": merged.spectra.astype(float),
-        }
-        tables["Merged"] = _described(_rows(rows), "this spectrum and those of --merge on one axis")
-        tables["MergedCovariance"] = Table(merged.covariance)
+        tables |= _merged_tables(merged)
     return tables
+
+
+def _calibration_table(calibration: Calibration) -> Table:
+    told = {
+        "covariance": calibration.covariance,
+        "photon_energy": np.nan if calibration.photon_energy is None else calibration.photon_energy,
+        "photon_energy_error": calibration.photon_energy_error,
+    }
+    coefficients = Axis("coefficient", ("a", "b"))
+    text = "kinetic energy [eV] = a r^2 + b r^4; covariance: of a and b; photon_energy [eV]: NaN where it is not told"
+    return Table(np.array([calibration.a, calibration.b]), text, "eV", (coefficients,), told)
+
+
+def _merged_tables(merged: MergedSpectrum) -> dict[str, Table]:
+    columns = {
+        "binding_energy": merged.binding_energy,
+        "width": merged.width,
+        "intensity_of_energy": merged.intensity,
+        "intensity_of_energy_error": merged.error,
+        "resolution_of_energy": merged.resolution,
+        "axis_error": merged.axis_error,
+        "spectra": merged.spectra.astype(float),
+    }
+    axes = Axis("binding_energy", merged.binding_energy), Axis("binding_energy_2", merged.binding_energy)
+    return {
+        "Merged": _described(_rows(columns), "this spectrum and those of --merge on one axis", axes[0]),
+        "MergedCovariance": Table(
+            merged.covariance, "covariance of intensity_of_energy of Merged", "(electrons an eV)^2", axes
+        ),
+    }
 
 
 def write_csv(path: Path, rows: NDArray[np.void], comments: tuple[str, ...]) -> None:

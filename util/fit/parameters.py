@@ -44,6 +44,10 @@ _OF_PIECE: dict[Piece, tuple[str, ...]] = {
 }
 
 
+_OF_LENGTH = ("R", "sigma_R", "centre", "blob_R", "blob_sigma_R")
+_UNITS = {"N": "electrons", "background": "electrons", "blob_N": "electrons", "rotation_rad": "rad"}
+_UNITS |= dict.fromkeys(_OF_LENGTH, "half screens")
+
 # Normal priors, mean and standard deviation: what hits hardly tell, and reason does.
 PRIORS = {"shear_1": (0.5, 0.5), "shear_2": (0.5, 0.5)}
 
@@ -115,6 +119,13 @@ class Layout:
         """Names (P,): N_1, R_1, sigma_R_1, beta_2_1 .., N_2 ..; nuisances; centre_x, centre_z."""
         single = ("N", "R", "sigma_R", *(f"beta_{degree}" for degree in self.degrees))
         return (*(f"{name}_{s + 1}" for s in range(self.spheres) for name in single), *self.nuisances, *_CENTRE)
+
+    @cached_property
+    def units(self) -> tuple[str, ...]:
+        """Units (P,): electrons, half screens, rad, or 1 of what has none."""
+        # The last part of a name is the number of its sphere, or x or z.
+        kinds = (name if name in _UNITS else name.rpartition("_")[0] for name in self.names)
+        return tuple(_UNITS.get(kind, "1") for kind in kinds)
 
     @property
     def size(self) -> int:
