@@ -49,7 +49,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not words:
         raise InputError("expected the name of a stage, found none; those that there are stand in script/")
     check_threads()
-    load(words[0]).main(words[1:])
+    stage = load(words[0])
+    if "numba" in sys.modules:  # which takes a second to load
+        importlib.import_module("util.runtime.compiling").announce()
+    stage.main(words[1:])
 
 
 if __name__ == "__main__":

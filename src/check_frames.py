@@ -18,7 +18,7 @@ from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.finder.run_checks import check_frames
 from util.frames.open import log_cautions, open_frames
-from util.runtime import settings
+from util.runtime import console, settings
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options
 
@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_cautions(frames)
         frames.check_written()
         learned = check_frames(frames, recipe, finder)
-    print(learned.report(every=True))
+    console.say(learned.report(every=True))
     clear = sum(finding.clear for finding in learned.findings)
-    print(f"{options.finaltest}: {len(learned.findings)} checks, {clear} of them clear (!)")
+    console.conclude(f"{options.finaltest}: {len(learned.findings)} checks, {clear} of them clear (!)")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from util.runtime import console
 from util.runtime.atomic_file import replacing, resuming
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options
+from util.runtime.progress import Progress
 from util.training.released import Piece, ReleasedWeights, read_manifest
 
 _CHUNK = 1 << 20
@@ -83,7 +85,10 @@ class _Wrong(Exception):
 def _receive(url: str, file: BinaryIO, have: int, piece: Piece) -> int:
     """Add to the first `have` bytes of a file what a server sends of the rest; return how many there are then."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+    with (
+        urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer,
+        Progress(f"fetching {piece.name}", piece.bytes, "byte", done=have) as progress,
+    ):
         if answer.status != 206:  # a server that knows no ranges sends the whole file
             have = file.truncate(0)
         told = answer.headers.get("Content-Length")
@@ -96,6 +101,7 @@ def _receive(url: str, file: BinaryIO, have: int, piece: Piece) -> int:
             if have > piece.bytes:
                 raise _Wrong(f"expected {piece.bytes} bytes, found more")
             file.write(some)
+            progress.update(len(some))
     file.flush()
     return have
 
@@ -135,12 +141,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     for file in manifest.files:
         target = options.param / file.name
         if is_whole(target, file):
-            print(f"{target}: already there")
+            console.conclude(f"{target}: already there")
             continue
         if not base:
             raise InputError(f"{path}: names no address, and none was given; set PARAMS_URL or give --base")
         fetch_whole(base, file, options.param)
-        print(f"{target}: {file.bytes / 1e6:.1f} MB, checked")
+        console.conclude(f"{target}: {file.bytes / 1e6:.1f} MB, checked")
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from util.electrons.shards import check_together, list_shards, read_facts, read_shard
 from util.finder.finder import EVENT
-from util.runtime import program
+from util.runtime import console, program
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
 from util.runtime.options import Parser, as_options
+from util.runtime.progress import over
 
 EVENTS = "Events"
 UNITS = {
@@ -73,7 +73,7 @@ def write_events(folder: Path, output: Path, *, partial: bool) -> tuple[int, int
         table.attrs["units"] = "; ".join(f"{name}: {unit}" for name, unit in UNITS.items())
         for name, unit in UNITS.items():
             table.attrs[f"{name}_unit"] = unit
-        for path in tqdm(paths, unit="shard"):
+        for path in over(paths, "collecting", len(paths), "shard"):
             writer.append(table, _events_of(path))
         return len(table), sum(stop - start for start, stop in ranges)
 
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     electrons, frames = write_events(options.shards, options.output, partial=options.partial)
     size = options.output.stat().st_size
-    print(f"{options.output}: {electrons} electrons of {frames} frames, {size / 1e6:.1f} MB")
+    console.conclude(f"{options.output}: {electrons} electrons of {frames} frames, {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

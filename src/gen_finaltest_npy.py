@@ -29,7 +29,7 @@ from util.finder.finder import FinderSettings
 from util.finder.run_checks import check_frames
 from util.frames.open import log_cautions, open_frames
 from util.frames.source import FrameSource
-from util.runtime import settings
+from util.runtime import console, settings
 from util.runtime.errors import FrameError, InputError, run_program
 from util.runtime.executor import available_cores
 from util.runtime.options import Parser, add_scheduler, as_options, number
@@ -118,7 +118,7 @@ def choose_detector(
 ) -> Detector:
     """Learn the detector from its frames unless it is known, or take the recipe's, and say which."""
     if spots != "recipe" and known is not None:
-        print("detector: as learnt for the shards that are there")
+        console.say("detector: as learnt for the shards that are there")
         return known
     if spots != "recipe":
         learned = (
@@ -126,11 +126,11 @@ def choose_detector(
             if spots == "learn"
             else learn_detector(frames, recipe, finder, ideal=True)
         )
-        print(learned.report())
+        console.say(learned.report())
         return learned.detector
     # The camera of the file counts, whatever frame the recipe was written for.
     detector = Detector.of_recipe(replace(recipe, frame_shape=frames.frame_shape))
-    print("detector: as the recipe says; nothing was learnt from the frames")
+    console.say("detector: as the recipe says; nothing was learnt from the frames")
     return replace(detector, saturation=2**frames.bits - 1)
 
 
@@ -149,11 +149,16 @@ def write_found(output: Path, found: Iterable[tuple[Range, Shard | FrameError]])
         electrons += float(shard.distribution.sum(dtype=float))
     if seen:
         done = add_counts(seen)
-        print(
+        unused = [
+            f"{done.empty} frames without electrons ({done.dark} all dark)" * (done.empty > 0),
+            f"{done.saturated} too bright to search" * (done.saturated > 0),
+        ]
+        text = (
             f"{output}: {done.frames} frames searched: {hits} hits, {electrons:.0f} electrons by flux, "
-            f"{electrons / done.frames:.2f} per frame; {done.empty} frames without electrons ({done.dark} all dark), "
-            f"{done.saturated} too bright to search"
+            f"{electrons / done.frames:.2f} per frame"
         )
+        told = ", ".join(part for part in unused if part)
+        console.conclude(f"{text}; {told}" if told else text)
     return lacking
 
 
@@ -184,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         wanted = wanted_shards(output, ranges, source, search, overwrite=options.overwrite)
         lacking = [(start, stop) for start, stop in ranges if any(start <= first < stop for first, _ in wanted)]
         if len(lacking) < len(ranges):
-            print(f"{output}: {len(ranges) - len(lacking)} of {len(ranges)} shards are already there")
+            tell = console.say if lacking else console.conclude
+            tell(f"{output}: {len(ranges) - len(lacking)} of {len(ranges)} shards are already there")
         found = find_shards(
             frames,
             wanted,

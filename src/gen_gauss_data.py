@@ -15,6 +15,7 @@ from typing import get_args
 
 from src.spot_classifier.patch_file import TaskName, task_settings, write_patches
 from util.frames.course_file import FrameFile
+from util.runtime import console
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         n = write_patches(
             path, options.finaltest, settings, start, stop, seed=options.seed, overwrite=options.overwrite
         )
-        print(f"{path}: {n} patches of {settings.side} x {settings.side} cells, frames {start}..{stop}")
+        console.conclude(f"{path}: {n} patches of {settings.side} x {settings.side} cells, frames {start}..{stop}")
 
 
 if __name__ == "__main__":

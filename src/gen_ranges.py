@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from util.report.ranges_figure import draw_ranges
+from util.runtime import console
 from util.runtime.errors import InputError, run_program
 from util.runtime.hdf5 import reading_hdf5
 from util.runtime.options import Parser, as_options, number
@@ -158,14 +159,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             found.append(estimate(group, seed=options.seed))
         except ValueError as error:
             raise InputError(f"sphere {index + 1}: {error}; give more or other files") from None
-        print(table(index, group, found[-1]))
+        console.say(table(index, group, found[-1]))
     try:
         prior = prior_of(found, options.training, options.validation)
     except ValueError as error:
         raise InputError(f"{options.files[0]}: {error}; separate the spheres with --boundaries") from None
     write_prior(options.output, prior, f"Ranges of {len(options.files)} training file(s), by gen_ranges.sh.")
     draw_ranges(options.figures, groups, found, seed=options.seed)
-    print(f"prior {options.output}; figures {options.figures / 'ranges.png'} and .pdf")
+    console.conclude(f"prior {options.output}; figures {options.figures / 'ranges.png'} and .pdf")
 
 
 if __name__ == "__main__":

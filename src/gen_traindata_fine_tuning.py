@@ -15,6 +15,7 @@ import numpy as np
 
 from src.network.sample_files import SetOptions, add_options, make_sets
 from util.answer.prior import prior_of_answer
+from util.runtime import console
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
@@ -74,7 +75,7 @@ def prior_of(options: Options) -> Prior:
         raise InputError(f"{answer}: no prior about this answer ({error}); try a smaller --widen") from None
     path = options.sets.data / "fine_tuning.toml"
     write_prior(path, prior, f"Prior about {answer.name}, {widen:g} times as wide as its errors.")
-    print(f"{path}: prior about {answer}")
+    console.say(f"{path}: prior about {answer}")
     return prior
 
 

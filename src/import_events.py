@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from util.electrons.import_folder import lacking, remove_others
 from util.electrons.imported_events import Camera, Part, Survey, event_shards, survey
 from util.electrons.shard_facts import ImportSettings
@@ -27,8 +25,10 @@ from util.electrons.shards import shard_path, write_shard
 from util.entries.event_columns import choose_columns
 from util.entries.event_file import open_events
 from util.entries.file_kind import fingerprint
+from util.runtime import console
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
+from util.runtime.progress import over
 
 
 @dataclass(frozen=True)
@@ -103,15 +103,15 @@ def report(parts: Sequence[Part], found: Survey, camera: Camera) -> None:
     file, columns = parts[0].file, parts[0].columns
     names = [f"column {file.names[column]}" for column in columns.read]
     (low_w, high_w), (low_h, high_h) = found.seen.tolist()
-    print(
+    console.say(
         f"events: {found.rows} rows; positions in {names[0]}, {low_w:.6g} .. {high_w:.6g}, and {names[1]}, "
         f"{low_h:.6g} .. {high_h:.6g}; the polarisation lies along {names[1 - camera.axis]}"
     )
     frame = "none, each shard counts as one" if columns.frame is None else f"column {file.names[columns.frame]}"
     weight = "1 each" if columns.weight is None else f"column {file.names[columns.weight]}"
-    print(f"frames: {frame}; weights: {weight}")
+    console.say(f"frames: {frame}; weights: {weight}")
     if found.unknown or found.stray:
-        print(f"left out: {found.unknown} rows with a value that is not known, {found.stray} beyond the camera")
+        console.say(f"left out: {found.unknown} rows with a value that is not known, {found.stray} beyond the camera")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     output = options.output
     wanted = lacking(output, found.ranges, source, settings, overwrite=options.overwrite)
     if len(wanted) < len(found.ranges):
-        print(f"{output}: {len(found.ranges) - len(wanted)} of {len(found.ranges)} shards are already there")
+        console.say(f"{output}: {len(found.ranges) - len(wanted)} of {len(found.ranges)} shards are already there")
     if not wanted:
         return
     try:
@@ -151,12 +151,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         scratch=output,
     )
     events, electrons = 0, 0.0
-    for span, shard in tqdm(shards, total=len(wanted), unit="shard"):
+    for span, shard in over(shards, "importing", len(wanted), "shard"):
         write_shard(shard_path(output, *span), shard)
         events += found.events[found.ranges.index(span)]
         electrons += float(shard.distribution.sum(dtype=float))
     remove_others(output, found.ranges)
-    print(f"{output}: {events} events, {electrons:.0f} electrons on the screen, in {len(wanted)} shards")
+    console.conclude(f"{output}: {events} events, {electrons:.0f} electrons on the screen, in {len(wanted)} shards")
 
 
 if __name__ == "__main__":

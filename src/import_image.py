@@ -25,6 +25,7 @@ from util.entries.file_kind import fingerprint
 from util.entries.image_file import read_image
 from util.entries.noise_law import learn_noise
 from util.entries.polarisation_axis import fit_axes
+from util.runtime import console
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options, number
 
@@ -81,23 +82,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     except InputError as error:
         raise InputError(f"{options.file}: {error}") from None
     for line in lines:
-        print(line)
+        console.say(line)
     better = fit_axes(image, law).axis
     if better not in (None, options.axis):
-        print(f"the polarisation seems to lie along axis {better}: --axis {better}")
+        console.say(f"the polarisation seems to lie along axis {better}: --axis {better}")
     counts = image.T if options.axis == 0 else image  # axis 1 of a shard is along the polarisation
     pixels = counts.shape[0], counts.shape[1]
     settings = ImportSettings("image", pixels, options.axis, law, options.dataset)
     source = fingerprint([options.file])
     path = shard_path(options.output, *_WHOLE)
     if not lacking(options.output, [_WHOLE], source, settings, overwrite=options.overwrite):
-        print(f"{path}: already there")
+        console.conclude(f"{path}: already there")
         return
     shard = image_shard(counts, settings, source)
     write_shard(path, shard)
     remove_others(options.output, [_WHOLE])
     blind, electrons = int(np.isnan(image).sum()), float(np.nansum(image)) / law.counts_per_electron
-    print(
+    console.conclude(
         f"{path}: {electrons:.0f} electrons in {pixels[0]} x {pixels[1]} pixels "
         f"(across and along the polarisation, which is axis {options.axis}), {blind} of which nothing is known"
     )

@@ -18,6 +18,7 @@ from src.network.checkpoint import write_checkpoint
 from src.network.model import SphereNet
 from src.network.reference import SAMPLES, measure_reference
 from src.network.weights import half, read_facts, read_weights
+from util.runtime import console
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
@@ -71,7 +72,7 @@ def release(source: Path, target: Path, samples: int) -> None:
     facts = read_facts(source)
     net = read_weights(source)[0] if samples and facts.reference is None else None
     if isinstance(net, SphereNet) and facts.prior is not None:
-        print(f"{source.name}: compares its readings with fits to {samples} samples")
+        console.say(f"{source.name}: compares its readings with fits to {samples} samples")
         try:
             reference = measure_reference(net, facts.prior, facts.seed, samples)
         except ValueError as error:
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with replacing(options.manifest) as temporary:
         temporary.write_text(to_json(manifest, indent=1) + "\n", encoding="utf-8")
     for file in new.values():
-        print(
+        console.conclude(
             f"{file.name}: {file.bytes / 1e6:.1f} MB, validation distance {file.validation_distance:.4f}, "
             f"{file.samples} samples, {file.hours:.2f} hours, {len(file.parts)} parts"
         )

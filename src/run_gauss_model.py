@@ -10,7 +10,6 @@ writes  FOLDER/TASK.checkpoint.pt   all that is needed to resume, after each epo
 A run that was stopped resumes from its checkpoint, to the same result; --restart begins anew.
 """
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import get_args
 from src.network.device import DeviceChoice, choose_device
 from src.spot_classifier.patch_file import TaskName, task_settings
 from src.spot_classifier.training import train
+from util.runtime import console
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 
@@ -61,9 +61,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     changes = {name: getattr(options, name) for name in ("half_width", "epochs", "batch", "rate")}
     settings = task_settings(options.settings, options.task, changes)
-    say = functools.partial(print, flush=True)
     device = choose_device(options.device)
-    train(options.data, options.task, settings, device=device, seed=options.seed, resume=not options.restart, say=say)
+    train(
+        options.data,
+        options.task,
+        settings,
+        device=device,
+        seed=options.seed,
+        resume=not options.restart,
+        say=console.say,
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ are read. Each epoch sees all of a set of them, which --exchange N replaces afte
 --processes N share each step, through torchrun; settings are those of the whole step, so that N changes none of them.
 """
 
-import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ from src.network.schedule import Duration
 from src.network.source import FileSource, PriorSource, SampleSource
 from src.network.start import Plan
 from src.network.training_run import train_network
-from util.runtime import settings
+from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.interruption import Interruption
 from util.runtime.options import Parser, as_options, number
@@ -255,7 +254,7 @@ def train(options: Options, device: torch.device) -> Interruption | None:
         Duration(training.epochs, options.rounds, options.minutes),
         device=device,
         resume=not options.restart,
-        say=functools.partial(print, flush=True),
+        say=console.say,
     )
     return interruption
 

@@ -14,7 +14,6 @@ The file does not depend on the number of workers: every block of electrons has 
 was made with the same settings is kept.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ import numpy as np
 from util.camera.phosphor import PhosphorRecipe
 from util.frames.source import SMALLEST_FRAME
 from util.physics.sphere import Experiment
-from util.runtime import settings
+from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
 from util.runtime.options import Parser, add_scheduler, as_options, number, option_name
@@ -202,7 +201,7 @@ def is_there(options: Options, how: str) -> bool:
     """
     if options.overwrite or not is_made_with(options.output, how, options.seed):
         return False
-    print(f"{options.output}: already there, made with the same settings", file=sys.stderr)
+    console.conclude(f"{options.output}: already there, made with the same settings")
     return True
 
 
@@ -213,7 +212,7 @@ def simulate_frames(options: FrameOptions) -> None:
         return
     frames_file.simulate(options.output, *what, seed=options.seed, workers=options.workers, scheduler=options.scheduler)
     size = options.output.stat().st_size / 1e6
-    print(f"{options.output}: {experiment.frames} frames, {size:.1f} MB, seed {options.seed}")
+    console.conclude(f"{options.output}: {experiment.frames} frames, {size:.1f} MB, seed {options.seed}")
 
 
 def simulate_distributions(options: DistributionOptions) -> None:
@@ -225,7 +224,7 @@ def simulate_distributions(options: DistributionOptions) -> None:
         options.output, prior, spheres, seed=options.seed, workers=options.workers, scheduler=options.scheduler
     )
     size = options.output.stat().st_size / 1e6
-    print(f"{options.output}: {spheres} spheres, {electrons} electrons, {size:.1f} MB, seed {options.seed}")
+    console.conclude(f"{options.output}: {spheres} spheres, {electrons} electrons, {size:.1f} MB, seed {options.seed}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

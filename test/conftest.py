@@ -22,6 +22,7 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 import pytest
 
 from src import simulate_finaltest
+from util.runtime import console
 
 # What the user has set for the stages must not reach the tests, which set it themselves.
 for name in ("DATA_DIR", "FINALTEST", "ANSWER", "PARAM_DIR", "METHOD", "WORKERS", "SCHEDULER", "NGPU", "SEED"):
@@ -35,6 +36,12 @@ LONGEST = (
     *("test_scripts", "test_run_model_processes"),
     *("test_answer_options", "test_training_section", "test_likelihood"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _as_usual():
+    """Let no test say as little, or as much, as the one before it asked for."""
+    console.choose(console.Level.USUAL)
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from src.answer_steps.options import FEWEST_FRAMES, Simulation
 from src.answer_steps.step import Step
@@ -18,6 +17,7 @@ from util.finder.finder import FinderSettings
 from util.fit.result import FitResult
 from util.runtime.errors import InputError
 from util.runtime.executor import open_executor
+from util.runtime.progress import over
 from util.simulation.virtual_experiment import VirtualExperiment
 
 NO_FRAMES = "imported data have no frames, which could be simulated and searched"
@@ -140,7 +140,7 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
             experiment,
             seed=1 + options.seed,
             hit_weights=hit_weights,
-            progress=lambda runs: tqdm(runs, total=repetitions, unit="measurement"),
+            progress=lambda runs: over(runs, "bootstrap", repetitions, "measurement"),
         )
     shape = spheres.layout.shape
     ratio = drawn.std(axis=0, ddof=1)[shape] / spheres.errors[shape]

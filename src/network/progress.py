@@ -1,6 +1,5 @@
 """What a user sees of a training: a line at its start, a bar or a line per epoch, and what to do with the weights."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from tqdm import tqdm
 from src.network.outputs import Outputs
 from src.network.schedule import Duration
 from src.network.source import SampleSource
+from util.runtime import progress
 from util.training.course import Change, Course, TrainingFacts
 from util.training.recipe import InputKind
 
@@ -88,14 +88,8 @@ class Progress:
     ) -> None:
         self._duration, self._begun, self._say = duration, course, say
         epochs = duration.epochs * duration.rounds
-        # disable=None: where standard error is no terminal.
-        self._bar = tqdm(
-            total=epochs * samples,
-            initial=course.epoch * samples,
-            unit="sample",
-            unit_scale=True,
-            dynamic_ncols=True,
-            disable=None if shown else True,
+        self._bar = progress.Progress(
+            "training", epochs * samples, "sample", done=course.epoch * samples, shown=shown, lines=False
         )
 
     def over(self, batches: Iterable[Batch], samples: int) -> Iterator[Batch]:
@@ -112,15 +106,12 @@ class Progress:
         rest = left * seconds / (facts.epoch - self._begun.epoch)
         if self._duration.minutes is not None:
             rest = min(rest, 60 * self._duration.minutes - facts.seconds)
-        self._bar.set_postfix_str(f"epoch {facts.epoch}/{ends}, validation {line.valid[0]:.4f}")
+        self._bar.note(f"epoch {facts.epoch}/{ends}, validation {line.valid[0]:.4f}")
         text = (
             f"epoch {facts.epoch}/{ends}: training {line.train[0]:.4f}, validation {line.valid[0]:.4f}, "
             f"rate {line.rate:.2g}, {rate:.0f} samples/s, {_time(rest)} left"
         )
-        if self._bar.disable:
-            self._say(text)
-        else:
-            tqdm.write(text, file=sys.stdout)
+        self._say(text)
 
     def close(self) -> None:
         """End the bar."""

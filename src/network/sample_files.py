@@ -12,7 +12,6 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from src.network.dataset import (
     TRAINING_SET,
@@ -28,9 +27,11 @@ from src.network.dataset import (
 )
 from util.physics.polar_map import fold
 from util.physics.sampling import project, sample_sphere
+from util.runtime import console
 from util.runtime.errors import InputError
 from util.runtime.executor import available_cores, map_in_order, open_executor
 from util.runtime.options import number
+from util.runtime.progress import Progress
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings
 from util.training.priors import Prior, draw
@@ -125,7 +126,7 @@ def draw_set(made_by: SamplesMadeBy, *, key: int, workers: int) -> Samples:
     ]
     parts = []
     name = "training" if key == TRAINING_SET else "validation"
-    with open_executor(min(workers, len(blocks))) as executor, tqdm(total=n, unit="sample", desc=name) as bar:
+    with open_executor(min(workers, len(blocks))) as executor, Progress(f"drawing {name}", n, "sample") as bar:
         for part in map_in_order(executor, draw_block, blocks, in_flight=2 * workers):
             parts.append(part)
             bar.update(len(part.inputs))
@@ -184,7 +185,7 @@ def make_set(path: Path, made_by: SamplesMadeBy, *, key: int, workers: int, over
             raise InputError(
                 f"{path}: exists, made with other settings; add --overwrite to replace it or choose another SEED"
             )
-        print(f"{path}: already there, made with the same settings")
+        console.conclude(f"{path}: already there, made with the same settings")
         return
     write_samples(path, draw_set(made_by, key=key, workers=workers), made_by)
-    print(f"{path}: {made_by.samples} samples, {path.stat().st_size / 1e6:.0f} MB")
+    console.conclude(f"{path}: {made_by.samples} samples, {path.stat().st_size / 1e6:.0f} MB")

@@ -8,7 +8,6 @@ from typing import Literal
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from src.spot_classifier.patches import GaussSettings, GaussTasks, cut_patches, patch_dtype, to_cells
 from util.frames.course_file import FrameFile
@@ -17,6 +16,7 @@ from util.runtime.facts import to_json
 from util.runtime.hdf5 import reading_hdf5
 from util.runtime.hdf5_stored import content_of
 from util.runtime.hdf5_tables import writing_tables
+from util.runtime.progress import over
 from util.runtime.settings import changed, load
 from util.simulation.provenance import attributes_of, check_room, is_made_with
 from util.simulation.truth_tables import DETECTED, read_detected_electrons
@@ -60,7 +60,7 @@ def write_patches(
         written = 0
         with writing_tables(path, attributes_of(text, seed)) as writer:
             table = writer.create_table(PATCHES, patch_dtype(settings))
-            for index in tqdm(range(start, stop), unit="frame", desc=path.stem):
+            for index in over(range(start, stop), f"cutting {path.stem}", stop - start, "frame"):
                 image_id, frame = frames.read_row(index)
                 if frame.dtype != np.uint8:
                     raise InputError(f"{finaltest}: expected frames of eight bits, found {frame.dtype}; convert them")

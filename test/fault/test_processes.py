@@ -85,8 +85,8 @@ def test_a_stage_that_is_none_is_refused(words, message):
 
 def test_a_library_that_is_missing_is_named_with_the_way_to_install_it(monkeypatch):
     monkeypatch.delitem(sys.modules, "src.gen_events_h5", raising=False)
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    with pytest.raises(InputError, match=r"^tqdm: cannot be loaded \(.*\); install it with bash script/setup\.sh"):
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(InputError, match=r"^numpy: cannot be loaded \(.*\); install it with bash script/setup\.sh"):
         entry.main(["gen_events_h5"])
 
 

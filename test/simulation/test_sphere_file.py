@@ -232,7 +232,7 @@ def test_a_file_made_otherwise_is_kept_and_nothing_is_left_of_one_that_fails(tmp
     path = run(tmp_path / "f.h5", "--distributions", 2, "--electrons", 50)
     before = path.read_bytes()
     run(path, "--distributions", 2, "--electrons", 50)
-    assert "already there" in capsys.readouterr().err
+    assert "already there" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"exists, made with other settings \(seed 0\); add --overwrite"):
         run(path, "--distributions", 3, "--electrons", 50)
     count = itertools.count()

@@ -198,7 +198,7 @@ def test_file_made_with_the_same_settings_is_kept_and_another_is_not_replaced(tm
     path = run(tmp_path / "f.h5")
     before = path.stat().st_mtime_ns, digest(path)
     run(path, workers=2)
-    assert "already there" in capsys.readouterr().err
+    assert "already there" in capsys.readouterr().out
     for options in (("--seed", 1), ("--camera-noise", 1)):
         with pytest.raises(InputError, match=r"f\.h5: exists, made with other settings \(seed 0\); add --overwrite"):
             run(path, *options)

@@ -247,7 +247,7 @@ def bootstrap(
     Parameters
     ----------
     progress : callable
-        Wraps the iteration over repetitions, as tqdm does.
+        Wraps the iteration over repetitions, as `util.runtime.progress.over` does.
 
     Returns
     -------

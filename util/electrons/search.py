@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from util.camera.detector import Detector
 from util.electrons.search_block import FoundBlock, Task, find_block, release
@@ -18,6 +17,7 @@ from util.frames.source import FrameSource
 from util.runtime.errors import FrameError, InputError
 from util.runtime.executor import map_in_order, open_executor
 from util.runtime.hdf5_stored import gaps, merged
+from util.runtime.progress import Progress
 
 
 def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
@@ -107,13 +107,13 @@ def find_shards(
     with (
         contextlib.ExitStack() as stack,
         open_executor(workers, scheduler, files=[path]) as executor,
-        tqdm(total=total, unit="frame", disable=total == 0) as bar,
+        Progress("searching", total, "frame") as progress,
     ):
         stack.callback(release)  # with one worker, this process itself has opened the file
         results = map_in_order(executor, find_block, tasks(), in_flight=lambda: 4 * executor.concurrency)
         blocks: list[FoundBlock] = []
         for found in results:
-            bar.update(found.counts.frames)
+            progress.update(found.counts.frames)
             start, stop = found.shard
             if found.damage and found.shard not in failed:
                 failed.add(found.shard)

@@ -80,9 +80,9 @@ class Learned:
         )
         lines = [
             f"detector: {where}",
-            f"  A = {d.A.mean:.1f} +- {d.A.std:.1f} counts; sigma = {d.sigma.mean / d.pitch:.2f} +- "
-            f"{d.sigma.std / d.pitch:.2f} pixels; rho = {d.rho.mean:.3f} +- {d.rho.std:.3f}",
-            f"  background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} per half screen; noise "
+            f"  one electron: A (height) = {d.A.mean:.1f} +- {d.A.std:.1f} counts; sigma = {d.sigma.mean / d.pitch:.2f} +- "
+            f"{d.sigma.std / d.pitch:.2f} pixels; rho (slant) = {d.rho.mean:.3f} +- {d.rho.std:.3f}",
+            f"  camera: background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} per half screen; noise "
             f"{d.noise:.2f} counts; hot pixels: {len(d.hot_pixels)}; clips at {d.saturation}",
         ]
         lines += [str(finding) for finding in self.findings if finding.clear or every]

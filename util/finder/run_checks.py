@@ -23,6 +23,7 @@ from util.finder.findings import AFTERGLOW, Finding, moves_beta_2, moves_sigma_R
 from util.finder.real_detector import learn_real_detector
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError
+from util.runtime.progress import over, working
 
 RUNS, RUN = 40, 5  # runs of frames that follow one another
 RINGS, SMOOTHED = 300, 2.0  # in which the density of hits is taken, and over how many
@@ -45,7 +46,8 @@ class _Sampled(NamedTuple):
 
 def check_frames(frames: FrameSource, recipe: PhosphorRecipe, settings: FinderSettings) -> Learned:
     """Learn a detector, and check the run as well; parameters and errors are those of `learn_real_detector`."""
-    learned = learn_real_detector(frames, recipe, settings)
+    with working("learning the detector"):
+        learned = learn_real_detector(frames, recipe, settings)
     return replace(learned, findings=(*learned.findings, *check_run(frames, learned.detector, settings)))
 
 
@@ -67,7 +69,7 @@ def check_run(frames: FrameSource, detector: Detector, settings: FinderSettings)
 def _sample(frames: FrameSource, finder: Finder) -> Iterator[_Sampled]:
     written = frames.written()
     rows = {start + step for start in frames.spread_out(RUNS) for step in range(RUN)}
-    for row in sorted(rows):
+    for row in over(sorted(rows), "checking the run", len(rows), "frame"):
         if any(start <= row < stop for start, stop in written):
             try:
                 image_id, image = frames.read_row(row)

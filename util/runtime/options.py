@@ -1,4 +1,4 @@
-"""Command-line options: ranged numbers, and the way from a parser to a frozen dataclass."""
+"""Command-line options: ranged numbers, how much is said, and the way from a parser to a frozen dataclass."""
 
 import argparse
 import dataclasses
@@ -7,7 +7,10 @@ import math
 import re
 import typing
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from util.runtime import console
+from util.runtime.console import Level
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -29,6 +32,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, script: str, description: str | None) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(prog=script, description=description, formatter_class=formatter)
+        console.choose(Level.USUAL)
+        said = self.add_argument_group("what is said").add_mutually_exclusive_group()
+        said.add_argument("--quiet", action=_Say, level=Level.QUIET, help="warnings and the last line alone")
+        said.add_argument("--verbose", action=_Say, level=Level.VERBOSE, help="every number and test")
 
     def error(self, message: str) -> NoReturn:
         """End with status 2 and a line."""
@@ -38,6 +45,17 @@ class Parser(argparse.ArgumentParser):
         line = " ".join(message.removeprefix("argument ").splitlines())
         hint = f"did you mean {meant[0]}? " if meant else ""
         self.exit(2, f"error: {line}; {hint}{self.prog} --help tells all options\n")
+
+
+class _Say(argparse.Action):
+    """Chooses how much the stage says; no option that travels."""
+
+    def __init__(self, *, level: Level, **settings: Any) -> None:
+        super().__init__(**settings | {"dest": argparse.SUPPRESS, "default": argparse.SUPPRESS, "nargs": 0})
+        self._level = level
+
+    def __call__(self, *_: object) -> None:
+        console.choose(self._level)
 
 
 def number(kind: type[int] | type[float], low: float, high: float = math.inf) -> Callable[[str], int | float]:

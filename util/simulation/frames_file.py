@@ -3,14 +3,13 @@
 import math
 from pathlib import Path
 
-from tqdm import tqdm
-
 from util.camera.exposure import counts_kind
 from util.camera.phosphor import PhosphorRecipe
 from util.frames.course_writer import writing_frames
 from util.physics.sphere import Experiment
 from util.runtime.executor import map_in_order, open_executor
 from util.runtime.facts import to_json
+from util.runtime.progress import Progress
 from util.simulation.frame_block import BLOCK, Block, simulate_block
 from util.simulation.provenance import attributes_of, check_room
 from util.simulation.simulated_detector import RECIPES_OWN, SimulatedDetector
@@ -44,7 +43,7 @@ def simulate(
     with (
         writing_frames(output, recipe.frame_shape, experiment.frames, attributes, kind) as writer,
         open_executor(workers, scheduler) as executor,
-        tqdm(total=experiment.frames, unit="frame", desc="simulating", smoothing=0.1) as progress,
+        Progress("simulating", experiment.frames, "frame") as progress,
     ):
         truth = truth_rows(experiment.spheres)
         writer.put(writer.create_table(TRUTH, truth.dtype, len(truth)), 0, truth)

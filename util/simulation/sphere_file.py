@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from util.physics.sampling import project, sample_sphere
 from util.runtime.errors import InputError
 from util.runtime.executor import map_in_order, open_executor
 from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
+from util.runtime.progress import Progress
 from util.simulation.provenance import attributes_of, check_room
 from util.simulation.training_tables import (
     DETECTED,
@@ -106,7 +106,7 @@ def simulate_spheres(output: Path, prior: Prior, spheres: int, *, seed: int, wor
     with (
         writing_tables(output, attributes_of(settings_text(prior, spheres), seed)) as writer,
         open_executor(workers, scheduler) as executor,
-        tqdm(total=total, unit="electron", unit_scale=True, desc="simulating") as progress,
+        Progress("simulating", total, "electron") as progress,
     ):
         writer.put(writer.create_table(DISTRIBUTIONS, rows.dtype, spheres), 0, rows)
         generated_table = writer.create_table(GENERATED, GENERATED_DTYPE, total)

@@ -20,6 +20,7 @@ from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.weighting import weight_hits
 from util.physics.sampling import project, sample_sphere
 from util.runtime.executor import WorkerPool, map_in_order
+from util.runtime.progress import over
 
 BLOCK = 50  # frames that share a random generator
 MOST_OBLIQUE = 1 - 1e-12  # a spot drawn at |rho| = 1 has no finite flux
@@ -111,7 +112,8 @@ class VirtualExperiment:
             _Block(scene, self.detector, self.finder, seed, number, min(BLOCK, frames - start))
             for number, start in enumerate(range(0, frames, BLOCK))
         )
-        parts = list(map_in_order(self.executor, _play_block, blocks, in_flight=lambda: 2 * self.executor.concurrency))
+        played = map_in_order(self.executor, _play_block, blocks, in_flight=lambda: 2 * self.executor.concurrency)
+        parts = list(over(played, "simulating the measurement", -(-frames // BLOCK), "block"))
         found = np.concatenate([np.zeros(0, EVENT), *(part.found for part in parts)])
         found["weight"] = weight_hits(found, self.detector.sigma.mean, self.detector.flux_spread)
         return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]), found)

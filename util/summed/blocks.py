@@ -13,6 +13,7 @@ from util.finder.finder import Finder, FinderSettings
 from util.frames.open import open_frames
 from util.runtime.errors import InputError
 from util.runtime.executor import WorkerPool, map_in_order
+from util.runtime.progress import over
 from util.summed.deconvolved_fit import FEWEST_BLOCKS
 from util.summed.restore import bin_frame, cell_of, restored
 from util.summed.spot import Spot, learn_spot
@@ -59,7 +60,8 @@ def sum_frames(
         ids = frames.image_ids()
     path, ranges = path.resolve(), itertools.pairwise(edges.tolist())
     tasks = (_Task(path, dataset, detector, settings, start, stop) for start, stop in ranges)
-    sums = np.stack(list(map_in_order(executor, _sum_block, tasks, in_flight=lambda: 2 * executor.concurrency)))
+    summed = map_in_order(executor, _sum_block, tasks, in_flight=lambda: 2 * executor.concurrency)
+    sums = np.stack(list(over(summed, "summing frames", blocks, "block")))
     size = 2 * cell_of(detector)
     rows, columns = (size * np.arange(bins) + (size - 1) / 2 for bins in sums.shape[1:])
     dark = size**2 * detector.background_at(rows[:, None], columns)

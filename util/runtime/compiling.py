@@ -1,0 +1,25 @@
+"""A word on the first run of compiled functions, which takes half a minute more than any other."""
+
+from numba.core import event
+
+from util.runtime import console
+
+
+class _Once(event.Listener):
+    """Says that something is compiled, the first time that it is."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def on_start(self, event: event.Event) -> None:  # noqa: ARG002 - numba's interface
+        if not self._told:
+            self._told = True
+            console.say("compiling, once (half a minute) ..")
+
+    def on_end(self, event: event.Event) -> None:
+        pass
+
+
+def announce() -> None:
+    """Say so where this process compiles what an earlier run did not leave compiled (Numba keeps it in its cache)."""
+    event.register("numba:compile", _Once())
