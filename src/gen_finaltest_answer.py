@@ -21,12 +21,15 @@ the mean distance of a fit to perfect hits of as many electrons.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from src.answer_steps import knowledge, network, summed_frames
-from src.answer_steps.bias_and_bootstrap import check_errors, events_of, finder_of, without_bias
+from src.answer_steps.bias_and_bootstrap import Unbiased, check_errors, events_of, finder_of, without_bias
 from src.answer_steps.command_line import add_options
 from src.answer_steps.detection import detection_of
 from src.answer_steps.drift import followed, tell_drift
@@ -34,24 +37,26 @@ from src.answer_steps.further_runs import read_further_runs, with_further_runs
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.logged_warnings import collect_warnings
 from src.answer_steps.options import Options
-from src.answer_steps.outcome import frame_with_hits, say, verdict
+from src.answer_steps.outcome import frame_with_hits, open_after_answer, say, verdict
 from src.answer_steps.posterior import answer_with_prior, used_network
 from src.answer_steps.step import Step, join
 from src.answer_steps.truth import betas_of, distance_to, electrons_in, truth_of
-from src.answer_steps.unseen import tell_unseen
+from src.answer_steps.unseen import Unseen, tell_unseen
 from util.answer.export import write_all
-from util.answer.final_h5 import answer_rows, answer_tables, table, write_answer, write_tables
+from util.answer.final_h5 import answer_rows, answer_tables, describe_fit, table, write_answer, write_tables
 from util.answer.posterior import known_spheres
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.hits import Hits, read_hits
 from util.finder.finder import FinderSettings
-from util.fit.result import with_gain_error
+from util.fit.result import FitResult, with_gain_error
+from util.physics.sphere import Sphere
 from util.report.answer_figures import draw_answer
 from util.report.diagnostic_figures import Measured, draw_all
 from util.report.frame_figure import ShownFrame
-from util.runtime import settings
+from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.options import Parser, as_options
+from util.runtime.progress import working
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -127,7 +132,7 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
         hits = followed(hits, fitted.answer, detection)
         fitted = fit_hits(hits, options.shards, options.model, detection, known=known, tries=tries)
     if truth is not None and len(truth) != fitted.answer.layout.spheres:
-        print(f"the truth has {len(truth)} spheres, the answer {fitted.answer.layout.spheres}: not compared")
+        console.say(f"the truth has {len(truth)} spheres, the answer {fitted.answer.layout.spheres}: not compared")
         truth = None
     if seen is None:  # which takes seconds, while other processes simulate
         shown = hits.x, hits.z, hits.weight
@@ -155,28 +160,57 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
     warnings, result = (*logged, *done.warnings), done.answer
     made_by = replace(options.made_by(hits.source, hits.checksums), **done.facts)
     write_answer(options.output, result, made_by, done.tables, warnings)
-    print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
-    bias = unbiased.bias
-    known_bias = None if bias is None else (bias.bias, bias.error)
-    print(table(result, truth, bias=known_bias, systematics=unseen.systematics))
-    if seen is None:
-        beside = network.compare(glanced.result(), answer_rows(result.R, result.beta)["beta"])
-    else:
-        beside = network.Comparison(network.describe(seen), {"network": seen.beta})
-    if beside:
-        print(beside.text)
+    tell_numbers(options, hits, unbiased, unseen, result, truth)
+    beside = tell_network(result, seen if seen is not None else glanced)
     say(done)
     spread = hits.variance.sum() / hits.weight.sum()
     if options.figure:
         draw_answer(options.figure, hits.distribution, spread, result, truth, detection, blurred=hits.blurred)
-        print(f"figure {options.figure}")
+        console.say(f"figure {options.figure}")
     if options.details:
         frame = shown_frame(finaltest, hits)
         measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection, hits.blurred)
-        draw_all(options.details, result, measured, truth=truth, others=beside.betas if beside else {})
+        with working("drawing"):
+            draw_all(options.details, result, measured, truth=truth, others=beside)
         write_all(options.details, result, warnings, unseen.systematics)
-        print(f"figures, CSV and JSON in {options.details}")
-    print(verdict(result, truth))
+        console.say(open_after_answer(options.output, options.details))
+    console.conclude(verdict(result, truth))
+
+
+def tell_numbers(
+    options: Options,
+    hits: Hits,
+    unbiased: Unbiased,
+    unseen: Unseen,
+    result: FitResult,
+    truth: Sequence[Sphere] | None,
+) -> None:
+    """Print the electrons, and the table of all parameters."""
+    spheres = ", ".join(f"{n:.0f} of sphere {s}" for s, n in enumerate(unbiased.answer.electrons, 1))
+    console.say(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons: {spheres}")
+    if console.chosen() is not console.Level.VERBOSE:
+        console.say(table(result, truth))
+        return
+    bias = None if unbiased.bias is None else (unbiased.bias.bias, unbiased.bias.error)
+    console.say(table(result, truth, bias=bias, systematics=unseen.systematics))
+    console.say(describe_fit(result))
+
+
+def tell_network(
+    result: FitResult, seen: network.Look | Future[network.Look | str | None]
+) -> dict[str, NDArray[np.float64]]:
+    """Print what the network saw, or will have seen, beside the answer; return its betas by its name, if any."""
+    if isinstance(seen, network.Look):
+        console.say(network.describe(seen))
+        return {"network": seen.beta}
+    with working("asking the network"):
+        beside = network.compare(seen.result(), answer_rows(result.R, result.beta)["beta"])
+    if beside is None:
+        return {}
+    console.say(beside.text)
+    if beside.details:
+        console.detail(beside.details)
+    return beside.betas
 
 
 def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
@@ -186,7 +220,7 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     frames, source, learned = summed_frames.learn_frames(
         options.finaltest, options.dataset, options.frame_axis, recipe, finder
     )
-    print(learned.report())
+    console.say(learned.report())
     truth = truth_of(options.finaltest, frames.dataset, source, options.few_spheres)
 
     fitted = summed_frames.fit(
@@ -197,14 +231,15 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     warnings, result = (*logged, *done.warnings), done.answer
     made_by = replace(options.made_by(source), **done.facts)
     write_answer(options.output, result, made_by, done.tables, warnings)
-    print(f"{options.output}: {result.hits} electrons in the summed frames")
-    print(table(result, truth))
+    console.say(f"{options.output}: {result.hits} electrons in the summed frames")
+    console.say(f"{table(result, truth)}\n{describe_fit(result)}")
     say(done)
     if options.details:
-        draw_all(options.details, result, truth=truth)
+        with working("drawing"):
+            draw_all(options.details, result, truth=truth)
         write_all(options.details, result, warnings)
-        print(f"figures, CSV and JSON in {options.details}")
-    print(verdict(result, truth))
+        console.say(open_after_answer(options.output, options.details))
+    console.conclude(verdict(result, truth))
 
 
 def read_by_network(options: Options, logged: Sequence[str]) -> None:
@@ -214,11 +249,13 @@ def read_by_network(options: Options, logged: Sequence[str]) -> None:
     seen = look(options, hits)
     made_by = replace(options.made_by(hits.source, hits.checksums), **used_network(seen))
     write_tables(options.output, answer_tables(seen.R, seen.beta), made_by, logged)
-    print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
-    print(network.describe(seen))
-    print(network.table(seen, truth=None if truth is None else betas_of(truth)))
-    if truth is not None:
-        print(f"distance {distance_to(truth, seen.R, seen.beta):.4f}")
+    console.say(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
+    console.say(network.describe(seen))
+    console.say(network.table(seen, truth=None if truth is None else betas_of(truth)))
+    if truth is None:
+        console.conclude(f"{options.output}: what the network alone reads, without errors")
+    else:
+        console.conclude(f"distance {distance_to(truth, seen.R, seen.beta):.4f}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,7 +12,6 @@ writes  spectrum.h5: `Spectrum` and `Peaks` with errors, what they consist of, a
 """
 
 import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from src.answer_steps.detection import detection_of
 from src.answer_steps.hit_options import add_detector, add_hits
 from src.answer_steps.logged_warnings import collect_warnings
 from src.answer_steps.options import Model
+from src.answer_steps.outcome import next_to_open
 from util.answer.final_h5 import write_tables
 from util.answer.made_by import SpectrumMadeBy, SpectrumSettings
 from util.answer.spectrum_h5 import (
@@ -38,9 +38,10 @@ from util.answer.spectrum_h5 import (
 from util.electrons.hits import Hits, HitWeights, read_hits
 from util.fit import map_data
 from util.report.spectrum_figure import draw_spectrum
-from util.runtime import settings
+from util.runtime import console, settings
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
+from util.runtime.progress import working
 from util.runtime.value_with_error import shorthand
 from util.spectrum.cautions import cautions
 from util.spectrum.energy import Calibration, CalibrationFile, read_calibration
@@ -49,6 +50,8 @@ from util.spectrum.merge import EnergySpectrum, MergedSpectrum, energy_spectrum,
 from util.spectrum.spectrum import Spectrum, with_gain_error
 
 _NEAR = 0.1  # height at the end of a peak over that at its top, from which on a neighbour is named
+
+_OF_PEAKS = "R, sigma_R: half screens; beta_l: of 1 + sum beta_l P_l; 0.501(17): 0.501 with a standard error of 0.017"
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ def peak_table(spectrum: Spectrum, calibration: Calibration | None) -> str:
         rows.append([*row, "overlaps" if peaks.overlap[i] > _NEAR else ""])
     if calibration is not None:
         head.append("energy [eV]")
-    return tabulate(rows, [*head, ""], disable_numparse=True, colalign=("right",) * len(head))
+    table = tabulate(rows, [*head, ""], disable_numparse=True, colalign=("right",) * len(head))
+    return f"{table}\n{_OF_PEAKS}"
 
 
 def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list[str]:
@@ -224,16 +228,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
         model = Model(mask=options.mask, efficiency=options.efficiency, plate=options.plate)
         detection, told = detection_of(hits, model)
-        spectrum = fit_spectrum(
-            map_data.Hits(hits.x, hits.z, hits.weight, hits.variance),
-            detection,
-            order=options.order,
-            odd=options.odd,
-            resolution=options.resolution,
-            pixel=0.0 if hits.pixels is None else 2 / max(hits.pixels),
-            is_round=options.round,
-            seed=options.seed,
-        )
+        with working("fitting"):
+            spectrum = fit_spectrum(
+                map_data.Hits(hits.x, hits.z, hits.weight, hits.variance),
+                detection,
+                order=options.order,
+                odd=options.odd,
+                resolution=options.resolution,
+                pixel=0.0 if hits.pixels is None else 2 / max(hits.pixels),
+                is_round=options.round,
+                seed=options.seed,
+            )
         spectrum = with_gain_error(spectrum, hits.gain_error)
         calibration = None
         if options.calibration is not None:
@@ -242,18 +247,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables = spectrum_tables(spectrum, calibration, merged)
         warnings = cautions(spectrum)
         write_tables(options.output, tables, _made_by(options, hits), (*logged, *warnings))
-    print(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons")
-    print(peak_table(spectrum, calibration))
+    console.say(peak_table(spectrum, calibration))
     for line in (*told, *say(spectrum, calibration, hits)):
-        print(line)
+        console.say(line)
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        console.warn(warning)
     if options.details is not None:
         comments = tuple(str(tables[name].units) for name in ("Spectrum", "Peaks"))
         write_csv(options.details / "spectrum.csv", curve_rows(spectrum, calibration), comments[:1])
         write_csv(options.details / "peaks.csv", peak_rows(spectrum, calibration), comments[1:])
         draw_spectrum(options.details, spectrum, calibration, merged)
-        print(f"figure and CSV in {options.details}: spectrum.png, spectrum.pdf, spectrum.csv, peaks.csv")
+        console.say(
+            next_to_open(
+                figure=f"{options.details / 'spectrum.png'}: curves, and the image against the fit",
+                numbers=f"{options.details / 'spectrum.csv'}, peaks.csv",
+            )
+        )
+    peaks = "1 peak" if spectrum.peaks.R.size == 1 else f"{spectrum.peaks.R.size} peaks"
+    console.conclude(f"{options.output}: {hits.count} hits, {hits.weight.sum():.0f} electrons, {peaks}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def tell_drift(answer: FitResult, hits: Hits, detection: Detection) -> Step:
     if not _ordered(hits):
         return Step(answer)
     drift = measure_drift(_in_order(hits), answer, detection)
-    return Step(answer, (drift.line,), drift.warnings)
+    return Step(answer, warnings=drift.warnings, details=(drift.line,))
 
 
 def followed(hits: Hits, answer: FitResult, detection: Detection) -> Hits:

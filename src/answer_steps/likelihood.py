@@ -16,6 +16,7 @@ from util.fit.goodness import Goodness, assess
 from util.fit.known_spheres import KnownSpheres
 from util.fit.selection import Wanted, fit_selected
 from util.runtime.errors import InputError
+from util.runtime.progress import working
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,8 @@ def fit_hits(
     spheres = None if model.spheres == "auto" else model.spheres
     wanted = Wanted(spheres, model.highest_order, model.start, model.pieces, model.optional, known, tries)
     try:
-        found, chosen = fit_selected(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), wanted, detection)
+        with working("fitting"):
+            found, chosen = fit_selected(map_data.Hits(hits.x, hits.z, hits.weight, hits.variance), wanted, detection)
     except InputError as error:
         raise InputError(f"{shards}: {error}") from None
     if not found.converged:
@@ -57,7 +59,8 @@ def fit_hits(
     goodness = assess(hits.x, hits.z, hits.weight, found, rng=rng, variance=hits.variance, detection=detection)
     return Fitted(
         found,
-        lines=(*chosen.said, goodness.table()),
+        lines=(*chosen.said, goodness.summary()),
+        details=(goodness.table(),),
         warnings=tuple(goodness.warnings),
         tables={"Tests": table_of_tests(goodness)},
         goodness=goodness,

@@ -57,9 +57,18 @@ class Look(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What to print of the network's answer beside another one, and its betas (S, m) by the network's name, if any."""
+    """The network's answer beside another one.
+
+    Attributes
+    ----------
+    text, details : str
+        What to print of it, and what besides where every number is asked for.
+    betas : dict of str to array (S, m)
+        By the network's name, if it reads any.
+    """
 
     text: str
+    details: str
     betas: dict[str, NDArray[np.float64]]
 
 
@@ -173,7 +182,8 @@ def look(
 def _remarks(net: "SphereNet", R: NDArray[np.float64], electrons: float) -> tuple[str, ...]:
     remarks = []
     if electrons < FEWEST * len(R):
-        remarks.append(f"only {electrons:.0f} electrons: the network was made for {FEWEST:.0f} per sphere or more")
+        each = electrons / len(R)
+        remarks.append(f"{each:.0f} electrons per sphere, fewer than the {FEWEST:.0f} that the network was made for")
     if len(R) > 1 and np.diff(R).min() < 2 * net.cut.apart * net.cut.width:
         remarks.append("the spheres overlap so much that its own reading is not to be trusted")
     return tuple(remarks)
@@ -216,8 +226,15 @@ def glance(
 def compare(seen: Look | str | None, likelihood: NDArray[np.float64]) -> Comparison | None:
     """Compare what a `glance` saw with the betas (S, 12) of the likelihood; None where there are no weights."""
     if not isinstance(seen, Look):
-        return Comparison(seen, {}) if seen else None
-    return Comparison(f"{describe(seen)}\n{table(seen, likelihood=likelihood)}", {"network": seen.beta})
+        return Comparison(seen, "", {}) if seen else None
+    told = table(seen, likelihood=likelihood)
+    return Comparison(f"{describe(seen)}\n{distances(seen, likelihood=likelihood)}", told, {"network": seen.beta})
+
+
+def distances(seen: Look, **others: NDArray[np.float64]) -> str:
+    """Say how far betas (S, m) of others, by their names, are from those that the network reads."""
+    lines = (f"distance network - {name} {pad.distance(seen.beta, values):.4f}" for name, values in others.items())
+    return "\n".join(lines)
 
 
 def table(
@@ -235,6 +252,4 @@ def table(
         "parameter": [layout.names[i] for i in layout.beta.ravel()],
         **{name: values.ravel() for name, values in betas.items()},
     }
-    lines = [tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".6f")]
-    lines += [f"distance network - {name} {pad.distance(seen.beta, values):.4f}" for name, values in others.items()]
-    return "\n".join(lines)
+    return tabulate(columns, headers="keys", tablefmt="plain", floatfmt=".6f")

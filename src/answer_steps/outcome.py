@@ -1,6 +1,6 @@
 """What the answer stage says and shows of an answer."""
 
-import sys
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,17 +14,36 @@ from util.electrons.hits import Hits
 from util.fit.result import FitResult, floor_distance
 from util.frames.open import open_frames
 from util.physics.sphere import Sphere
+from util.runtime import console
 from util.runtime.errors import FrameError
 
 FLOOR_DRAWS = 4000
 
 
 def say(step: Step) -> None:
-    """Print what a step has to say; warnings go to standard error."""
+    """Print what a step has to say, and where it is asked for all of that; warnings go to standard error."""
+    for text in step.details:
+        console.detail(text)
     for line in step.lines:
-        print(line)
+        console.say(line)
     for warning in step.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        console.warn(warning)
+
+
+def next_to_open(**things: str) -> str:
+    """Return a block that says what shows a result: files or commands, by what they are."""
+    width = max(map(len, things))
+    return "\n".join(["open next:", *(f"  {kind:<{width}}  {where}" for kind, where in things.items())])
+
+
+def open_after_answer(answer: Path, folder: Path) -> str:
+    """Return what shows an answer whose figures lie in a folder of this name."""
+    settings = f"DATA_DIR={shlex.quote(str(folder.parent))} ANSWER={shlex.quote(str(answer))}"
+    return next_to_open(
+        figures=f"{folder}: pads.png, distribution.png ..; answer.csv, covariance.csv, answer.json",
+        report=f"{settings} bash script/report.sh",
+        notebook="final.ipynb, with the same settings",
+    )
 
 
 def frame_with_hits(path: Path | None, hits: Hits) -> tuple[NDArray[np.unsignedinteger], NDArray[np.void]] | None:

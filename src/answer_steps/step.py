@@ -24,6 +24,8 @@ class Step:
     tables : mapping of a dataset's name to its table
         For final.h5.
     facts : mapping of a field of `util.answer.made_by.MadeBy` to its value
+    details : tuple of str
+        For standard output where every number and test is asked for.
     """
 
     answer: FitResult
@@ -31,6 +33,7 @@ class Step:
     warnings: tuple[str, ...] = ()
     tables: Mapping[str, Table] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    details: tuple[str, ...] = ()
 
 
 def join(steps: Sequence[Step]) -> Step:
@@ -41,4 +44,5 @@ def join(steps: Sequence[Step]) -> Step:
         tuple(itertools.chain.from_iterable(step.warnings for step in steps)),
         {name: table for step in steps for name, table in step.tables.items()},
         {name: fact for step in steps for name, fact in step.facts.items()},
+        tuple(itertools.chain.from_iterable(step.details for step in steps)),
     )

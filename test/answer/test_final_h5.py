@@ -66,8 +66,10 @@ def test_every_dataset_says_what_it_holds_and_its_axes_are_labelled(tmp_path):
         assert "SphereId 0 is sphere 1" in file["Answer"].attrs["SphereId"]
         assert file.attrs["method"] == "likelihood"
         assert file.attrs["program"] == version()
-    assert set(read_tables(tmp_path / "final.h5")) >= {"Answer", "Covariance", "Warnings"}
-    assert set(read_tables(tmp_path / "final.h5")) & {"parameter", "parameter_2", "sphere", "MadeBy"} == set()
+    tables = read_tables(tmp_path / "final.h5")
+    assert set(tables) >= {"Answer", "Covariance", "Warnings"}
+    assert set(tables) & {"parameter", "parameter_2", "sphere", "MadeBy"} == set()
+    assert set(tables["Covariance"].attributes) == {"description", "units", "axes"}
 
 
 def test_a_table_that_is_labelled_otherwise_has_an_axis_of_its_own(tmp_path):
@@ -106,7 +108,7 @@ def test_a_table_pulls_are_distances_from_the_truth_in_errors(betas):
     result = result_of(betas=betas)
     truth = [Sphere(R - 0.01, 0.02, 5, (0.05, 0.06)) for R in result.R]
     lines = table(result, truth).splitlines()
-    assert len(lines) == len(result.names) + 2
+    assert len(lines) == len(result.names) + 2  # head and legend
     words = {line.split()[0]: line.split() for line in lines}
     beta = result.names.index("beta_4_2")
     assert float(words["beta_4_2"][1]) == pytest.approx(result.values[beta], abs=1e-6)

@@ -93,7 +93,7 @@ def test_without_weights_or_with_others_a_sentence_tells(tmp_path):
 
 def test_few_electrons_are_remarked_on(weights):
     found = network.look(network.find_weights(weights), *measured(n=50_000), spheres=2)
-    assert "only 100000 electrons" in found.remarks[0]
+    assert "50000 electrons per sphere, fewer than the 100000" in found.remarks[0]
 
 
 @pytest.mark.slow

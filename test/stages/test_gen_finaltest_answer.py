@@ -1,13 +1,18 @@
 """The answer stage: from shards to final.h5, without a look at the truth."""
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import re
+import shlex
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from src import gen_finaltest_answer
 from src.answer_steps import outcome
 from support.answers import CENTRE, ELECTRONS, MADE_BY, answer, last_line, numbers, parameters, write_run
 from support.figures import check_answer_figure
@@ -139,12 +144,16 @@ def test_the_answer_says_what_it_was_made_from(answered, run_folder):
 def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answered):
     path, printed = answered
     first, head, *lines, figure, _ = printed.splitlines()
-    body, (deviance, *tests) = lines[: len(parameters(path))], lines[len(parameters(path)) :]
+    body, (legend, deviance, *tests) = lines[: len(parameters(path))], lines[len(parameters(path)) :]
     for line, name in zip(tests, ("deviance", "radial profile", "angular profile", "worst region"), strict=False):
         assert re.match(rf"{name} +p = ", line)
     total = sum(row["Value"] for name, row in parameters(path).items() if name.startswith("N_"))
-    electrons = re.fullmatch(rf"{path}: {2 * ELECTRONS} hits, (\d+) electrons", first)
+    electrons = re.fullmatch(
+        rf"{path}: {2 * ELECTRONS} hits, (\d+) electrons: (\d+) of sphere 1, (\d+) of sphere 2", first
+    )
     assert float(electrons[1]) == pytest.approx(total, rel=1e-3)
+    assert float(electrons[2]) + float(electrons[3]) == pytest.approx(float(electrons[1]), abs=1.1)
+    assert "floor: the error of as many perfect hits" in legend and "pull: (value - truth) / error" in legend
     assert head.split() == ["parameter", "value", "error", "floor", "1", "%", "uneven", "truth", "pull"]
     for line, (name, row) in zip(body, parameters(path).items(), strict=True):
         words = line.split()
@@ -156,6 +165,35 @@ def test_a_table_shows_value_error_floor_truth_and_pull_of_every_parameter(answe
     assert float(R[6]) == pytest.approx((float(R[1]) - 0.8) / float(R[2]), abs=0.02)
     assert re.fullmatch(r"deviance \d+ for \d+ degrees of freedom; condition \d+", deviance)
     assert figure == f"figure {path.parent / 'answer.png'}"
+
+
+def usual(run_folder, output, *options):
+    """Return what the stage says, unless it is asked for all, on both streams."""
+    words = ["--shards", run_folder / "shards", "--output", output, "--finaltest", run_folder / "finaltest.h5"]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        gen_finaltest_answer.main([str(word) for word in (*words, *options)])
+    return out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+def test_it_says_less_unless_all_is_asked_for_and_only_the_end_where_it_is_to_be_quiet(answered, run_folder, tmp_path):
+    everything = answered[1].splitlines()
+    lines, _ = usual(run_folder, tmp_path / "final.h5")
+    assert lines[0].partition(": ")[2] == everything[0].partition(": ")[2]
+    assert lines[1].split() == ["parameter", "value", "error", "floor", "truth", "pull"]
+    assert not [line for line in lines if re.match("(deviance|worst region|drift over) ", line)]
+    (summary,) = [line for line in lines if "tests of the fit" in line]
+    assert summary.startswith("11 tests of the fit, none failed (p < 0.001); lowest: ")
+    assert lines[-1] == everything[-1]
+    assert usual(run_folder, tmp_path / "final.h5", "--quiet") == ([everything[-1]], [])
+
+
+def test_what_to_open_next_is_named_as_a_shell_reads_it():
+    block = outcome.open_after_answer(Path("runs/of may/final.h5"), Path("runs/of may/figures"))
+    head, figures, report, _ = block.splitlines()
+    assert head == "open next:" and "runs/of may/figures: pads.png" in figures
+    words = shlex.split(report)
+    assert words == ["report", "DATA_DIR=runs/of may", "ANSWER=runs/of may/final.h5", "bash", "script/report.sh"]
 
 
 def test_a_figure_is_drawn(answered):
@@ -202,7 +240,7 @@ def test_the_distribution_alone_gives_nearly_the_events_answer(answered, run_fol
 
 def test_unit_weights_count_hits(run_folder, tmp_path):
     printed = answer(run_folder / "shards", tmp_path / "final.h5", "--hit-weights", "unit")
-    assert printed.splitlines()[0].endswith(f"{2 * ELECTRONS} hits, {2 * ELECTRONS} electrons")
+    assert printed.splitlines()[0].partition(": ")[2].startswith(f"{2 * ELECTRONS} hits, {2 * ELECTRONS} electrons: ")
     for name, row in parameters(tmp_path / "final.h5").items():
         assert row["Error"] == pytest.approx(row["Floor"], rel=0.03), name
     assert datasets(tmp_path / "final.h5")["Answer"]["R"] == pytest.approx([0.5, 0.8], abs=1e-4)

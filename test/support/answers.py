@@ -92,10 +92,12 @@ def write_run(folder, spheres, seed):
 
 
 def answer(shards, output, *options):
-    """Run the stage in this process; give what it printed."""
+    """Run the stage in this process; give all that it can print."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        gen_finaltest_answer.main([str(word) for word in ["--shards", shards, "--output", output, *options]])
+        gen_finaltest_answer.main(
+            [str(word) for word in ["--shards", shards, "--output", output, "--verbose", *options]]
+        )
     return printed.getvalue()
 
 

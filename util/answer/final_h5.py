@@ -34,6 +34,16 @@ from util.runtime.hdf5_stored import content_of
 
 _REMEDY = "make it with script/gen_finaltest_answer.sh"
 BETAS = 12  # of each sphere in `Answer`
+# What the columns of a printed table are.
+_COLUMNS = {
+    "error": "one standard deviation",
+    "floor": "the error of as many perfect hits",
+    "finder": "what finding adds",
+    "known to": "error of that",
+    "1 % uneven": "what 1 % of quadrupole efficiency would add",
+    "truth": "what was simulated",
+    "pull": "(value - truth) / error",
+}
 ANSWER_DTYPE = np.dtype([("SphereId", "u1"), ("R", "<f8"), ("beta", "<f8", (BETAS,))])
 
 
@@ -261,6 +271,8 @@ def table(
 ) -> str:
     """Return every parameter with its error, the error that perfect hits would have left, and the truth if known.
 
+    The last line says what the columns are.
+
     Parameters
     ----------
     result : FitResult
@@ -293,11 +305,13 @@ def table(
         columns["pull"] = _texts((result.values - known) / errors, np.full(layout.size, 2))
     align = ("left", *["right"] * (len(columns) - 1))
     text = tabulate(columns, headers="keys", tablefmt="plain", colalign=align, disable_numparse=True)
-    if result.dof > 0:
-        text += (
-            f"\ndeviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
-        )
-    return text
+    legend = "; ".join(f"{name}: {what}" for name, what in _COLUMNS.items() if name in columns)
+    return f"{text}\n{legend}"
+
+
+def describe_fit(result: FitResult) -> str:
+    """Say how well the fit describes its bins, and how well these tell its parameters apart."""
+    return f"deviance {result.deviance:.0f} for {result.dof} degrees of freedom; condition {result.condition:.0f}"
 
 
 def _texts(values: NDArray[np.float64], digits: NDArray[np.int64], missing: str = "") -> list[str]:

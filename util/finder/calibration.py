@@ -80,10 +80,11 @@ class Learned:
         )
         lines = [
             f"detector: {where}",
-            f"  one electron: A (height) = {d.A.mean:.1f} +- {d.A.std:.1f} counts; sigma = {d.sigma.mean / d.pitch:.2f} +- "
-            f"{d.sigma.std / d.pitch:.2f} pixels; rho (slant) = {d.rho.mean:.3f} +- {d.rho.std:.3f}",
-            f"  camera: background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} per half screen; noise "
-            f"{d.noise:.2f} counts; hot pixels: {len(d.hot_pixels)}; clips at {d.saturation}",
+            f"  one electron: A (height) = {d.A.mean:.1f} +- {d.A.std:.1f} counts; sigma (width) = "
+            f"{d.sigma.mean / d.pitch:.2f} +- {d.sigma.std / d.pitch:.2f} pixels; rho (correlation) = "
+            f"{d.rho.mean:.3f} +- {d.rho.std:.3f}",
+            f"  camera: background {constant:.2f} counts, slopes {along_x:.2f} and {along_z:.2f} per half screen; "
+            f"noise {d.noise:.2f} counts; hot pixels: {len(d.hot_pixels)}; clips at {d.saturation}",
         ]
         lines += [str(finding) for finding in self.findings if finding.clear or every]
         return "\n".join(lines)

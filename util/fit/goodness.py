@@ -23,6 +23,7 @@ from util.fit.parameters import PIECES, Layout, Piece
 from util.fit.region_scan import signed_root, sums_of, worst_region
 from util.fit.result import FitResult
 from util.fit.score_test import Lack, ScoreTest
+from util.runtime.progress import over
 from util.runtime.value_with_error import shorthand
 
 SIMULATIONS = 200
@@ -93,6 +94,13 @@ class Goodness:
         """Return the tests as a structured array, for final.h5."""
         kind = [("Name", "S16"), ("Value", "<f8"), ("Error", "<f8"), ("P", "<f8"), ("Text", "S160")]
         return np.array([(t.name.encode(), t.value, t.error, t.p, t.text.encode()) for t in self.tests], kind)
+
+    def summary(self) -> str:
+        """Say in a line whether the tests are passed."""
+        failed = sum(test.p < ALARM for test in self.tests)
+        verdict = f"{failed} of them failed" if failed else "none failed"
+        worst = min(self.tests, key=lambda test: test.p)
+        return f"{len(self.tests)} tests of the fit, {verdict} (p < {ALARM:g}); lowest: {worst.name}, p = {worst.p:.3g}"
 
     def table(self) -> str:
         """Return one line per test."""
@@ -232,7 +240,8 @@ def _of_regions(maps: _Maps) -> Test:
     mu, s = maps.mu, maps.s
     wanted = sums_of(mu / s)
     largest, where = worst_region(sums_of(maps.data / s), wanted)
-    null = np.array([worst_region(sums_of(values / s), wanted)[0] for values in maps.drawn])
+    drawn = over(maps.drawn, "testing the fit", len(maps.drawn), "map")
+    null = np.array([worst_region(sums_of(values / s), wanted)[0] for values in drawn])
     text = f"{where}: {largest:.1f} standard deviations"
     return Test("worst region", largest, float("nan"), _tail_of_largest(largest, null), text)
 
