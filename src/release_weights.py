@@ -23,6 +23,7 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
 from util.runtime.options import Parser, as_options, number
+from util.runtime.progress import working
 from util.training.released import Manifest, Piece, ReleasedWeights, read_manifest
 
 PART_BYTES = 15_000_000
@@ -74,7 +75,8 @@ def release(source: Path, target: Path, samples: int) -> None:
     if isinstance(net, SphereNet) and facts.prior is not None:
         console.say(f"{source.name}: compares its readings with fits to {samples} samples")
         try:
-            reference = measure_reference(net, facts.prior, facts.seed, samples)
+            with working("comparing"):
+                reference = measure_reference(net, facts.prior, facts.seed, samples)
         except ValueError as error:
             raise InputError(f"{source}: {error}; use a larger --reference, or 0 for none") from None
         write_checkpoint(target, half(net.state_dict()), replace(facts, reference=reference))

@@ -21,6 +21,7 @@ from util.fit.result import FitResult
 from util.frames.open import log_cautions, open_frames
 from util.runtime.errors import InputError
 from util.runtime.executor import open_executor
+from util.runtime.progress import working
 from util.summed.blocks import FrameSums, spot_of, sum_frames
 from util.summed.deconvolved_fit import SumFit, fit_sum
 
@@ -61,7 +62,8 @@ def learn_frames(
     with open_frames(path, dataset, frame_axis) as frames:
         log_cautions(frames)
         frames.check_written()
-        learned = learn_real_detector(frames, recipe, finder)
+        with working("learning the detector"):
+            learned = learn_real_detector(frames, recipe, finder)
         return Frames(path, frames.dataset, learned.detector, finder), frames.fingerprint(), learned
 
 

@@ -19,6 +19,7 @@ from src.spot_classifier.net import SpotFacts, SpotNet, losses
 from src.spot_classifier.patch_file import TaskName, read_patches
 from src.spot_classifier.patches import KINDS, POSITIVE, GaussSettings
 from util.runtime.facts import to_json
+from util.runtime.progress import over
 
 
 def tensors(rows: NDArray[np.void]) -> tuple[Tensor, Tensor]:
@@ -82,7 +83,8 @@ class SpotTask:
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and targets of an epoch, in an order that depends on seed and epoch alone."""
         order = seeded(self.seed, TRAINING, epoch).permutation(len(self.rows))
-        for start in range(0, len(order), self.settings.batch):
+        starts = range(0, len(order), self.settings.batch)
+        for start in over(starts, f"training, epoch {epoch + 1}", len(starts), "batch"):
             yield tensors(self.rows[order[start : start + self.settings.batch]])
 
     def validate(self, net: nn.Module) -> Validation:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 
 import pytest
 
 from support import ROOT
+from support.processes import wait_until
 from util.runtime import console, progress
 from util.runtime.progress import Progress, over, working
 
@@ -33,10 +35,28 @@ def test_a_bar_on_a_terminal_says_what_is_done_and_how_long_it_takes(monkeypatch
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     monkeypatch.setattr(progress, "_SHOWN_AFTER_S", 0)
     monkeypatch.setattr(progress.tqdm, "format_interval", staticmethod(lambda _: "00:07"))
-    assert list(over("abcd", "searching", 4, "frame")) == list("abcd")
-    shown = terminal.getvalue()
-    assert "searching:   0%" in shown and "0/4" in shown
-    assert shown.endswith("\r")
+    with Progress("searching", 4, "frame") as shown:
+        time.sleep(0.15)  # tqdm draws no oftener
+        shown.update(3)
+    assert "searching:   0%|" in terminal.getvalue() and "| 0/4 frames, ? to go" in terminal.getvalue()
+    assert "searching:  75%|" in terminal.getvalue() and "| 3/4 frames, 00:07 to go" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r")
+
+
+def test_items_are_counted_as_they_are_used(clock, capsys):
+    for item in over("abcd", "searching", 4, "frame"):
+        clock.now += 61 * (item == "d")
+    assert capsys.readouterr().err == "searching: 4 of 4 frames, 00:00 to go\n"
+
+
+def test_the_time_that_passes_is_shown_and_taken_away_at_the_end(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(progress, "_SHOWN_AFTER_S", 0.01)
+    monkeypatch.setattr(progress, "_TICK_S", 0.001)
+    with working("fitting"):
+        wait_until(lambda: terminal.getvalue().count("fitting: 00:0") > 1)
+    last = terminal.getvalue().split("\r")[-2:]
+    assert [part.strip() for part in last] == ["", ""]
 
 
 def test_what_is_done_at_once_shows_nothing(monkeypatch):

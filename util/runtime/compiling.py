@@ -14,7 +14,7 @@ class _Once(event.Listener):
     def on_start(self, event: event.Event) -> None:  # noqa: ARG002 - numba's interface
         if not self._told:
             self._told = True
-            console.say("compiling, once (half a minute) ..")
+            console.say("compiling the numerical functions, once (half a minute) ..")
 
     def on_end(self, event: event.Event) -> None:
         pass

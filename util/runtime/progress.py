@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 _SHOWN_AFTER_S = 1.0
 _BETWEEN_LINES_S = 60.0
 _TICK_S = 1.0
+_BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} {unit}, {remaining} to go{postfix}"
 _OF_UNKNOWN_LENGTH = "{desc}: {elapsed}"
 
 
@@ -60,13 +61,13 @@ class Progress:
             desc=label,
             total=total,
             initial=done,
-            unit=f" {unit}s",
+            unit=f"{unit}s",
             unit_scale=total is not None and total >= 10**5,
             delay=_SHOWN_AFTER_S,
             leave=False,
             dynamic_ncols=True,
             smoothing=0.1,
-            bar_format=_OF_UNKNOWN_LENGTH if total is None else None,
+            bar_format=_OF_UNKNOWN_LENGTH if total is None else _BAR,
             disable=None if shown else True,  # None: where standard error is no terminal
         )
         self._prints = shown and lines and self._bar.disable
@@ -89,9 +90,7 @@ class Progress:
 
     def tick(self) -> None:
         """Show the time that has passed."""
-        if not self._bar.disable and time.monotonic() - self._begun > _SHOWN_AFTER_S:
-            self._bar.refresh()
-        self._tell()
+        self.update(0)  # tqdm's own refresh would not know, at the end, that there is something to take away
 
     def close(self) -> None:
         """Take the bar away."""

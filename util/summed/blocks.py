@@ -83,4 +83,5 @@ def spot_of(path: Path, dataset: str | None, finder: Finder) -> Spot:
     with open_frames(path, dataset) as frames:
         rows = np.unique(np.linspace(0, frames.count - 1, _SPOT_FRAMES).round().astype(int))
         linear = corrected(frames, finder.detector)
-        return learn_spot((linear.read(int(row)) for row in rows), finder)
+        read = over(rows.tolist(), "learning the spot", len(rows), "frame")
+        return learn_spot((linear.read(row) for row in read), finder)
