@@ -12,7 +12,7 @@ from util.camera.exposure import take_frame
 from util.camera.imperfections import IDEAL, Imperfections
 from util.camera.phosphor import Normal, PhosphorRecipe
 from util.finder.finder import Finder, FinderSettings
-from util.finder.linearity import FEWEST, learn_gamma
+from util.finder.linearity import FEWEST, Gamma, learn_gamma
 from util.finder.real_detector import learn_real_detector
 from util.runtime import settings
 
@@ -47,6 +47,16 @@ def test_the_power_of_a_bent_response_is_learnt(gamma, A):
     found = learn_gamma(frames_of(gamma), finder)
     assert found.value == pytest.approx(gamma, abs=0.02)
     assert found.clear
+
+
+def test_a_power_that_some_pairs_leave_in_doubt_is_known_from_more():
+    finder = Finder(seen_as(0.0301, 101.0), FINDER)
+    frames = frames_of(0.99, count=240)
+    some, more = (learn_gamma(frames, finder, enough=enough) for enough in (40, 400))
+    assert some.doubtful and not some.clear
+    assert more.clear and not more.doubtful
+    assert more.value == pytest.approx(0.99, abs=0.003)
+    assert not Gamma(1.004, 0.001, 200).doubtful
 
 
 def test_few_pairs_tell_nothing():

@@ -26,9 +26,11 @@ from util.finder.finder import Finder
 
 NEAREST, FARTHEST, APART = 1.8, 3.6, 6.0  # spot sizes between a pair, and from it to all others
 ENOUGH, FEWEST = 200, 40  # pairs
+MANY = 5  # times as many are asked where these leave it in doubt
 # The edge at which the published recipe cuts spots off feigns a gamma of up to 1.004 (seeds of 60 frames). What is
 # smaller than LEAST moves an answer from 50,000 frames by less than 0.8 of its errors.
 SIGNIFICANT, LEAST = 5.0, 0.008
+_DOUBTFUL = 2.5  # errors
 _LIT = 0.05  # of a spot's height: fainter pixels tell nothing, and end where the recipe cuts spots off
 _KEPT = 0.7  # of the pairs: the worst fitted are triples
 _MOST_STEPS, _LONGEST = 8, 0.15  # of gamma
@@ -46,6 +48,11 @@ class Gamma:
     def clear(self) -> bool:
         """Whether it differs from 1 by more than chance and by more than is negligible."""
         return self.pairs >= FEWEST and abs(self.value - 1) > max(SIGNIFICANT * self.error, LEAST)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether more pairs should be asked: it may differ from 1, and is not known well enough."""
+        return not self.clear and abs(self.value - 1) > max(_DOUBTFUL * self.error, LEAST)
 
 
 class _Pair(NamedTuple):
@@ -65,13 +72,13 @@ class _Fitted(NamedTuple):
     slope: NDArray[np.float64]
 
 
-def learn_gamma(images: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -> Gamma:
+def learn_gamma(images: Iterable[NDArray[np.unsignedinteger]], finder: Finder, *, enough: int = ENOUGH) -> Gamma:
     """Learn the power of the light with which counts rise.
 
     Parameters
     ----------
     images : iterable of (H, W) arrays
-        Frames, their afterglow subtracted; those after the first `ENOUGH` pairs are not looked at.
+        Frames, their afterglow subtracted; those after the first `enough` pairs are not looked at.
     finder : Finder
         With the detector as it was learnt from these frames.
 
@@ -81,7 +88,7 @@ def learn_gamma(images: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -
         1 with an infinite error where there are too few pairs.
     """
     detector = finder.detector
-    pairs = _pairs(images, finder)
+    pairs = _pairs(images, finder, enough)
     if len(pairs) < FEWEST:
         return Gamma(1.0, math.inf, len(pairs))
     spots = [pair.spots.copy() for pair in pairs]
@@ -103,13 +110,13 @@ def learn_gamma(images: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -
     return Gamma(gamma, error, len(pairs))
 
 
-def _pairs(images: Iterable[NDArray[np.unsignedinteger]], finder: Finder) -> list[_Pair]:
+def _pairs(images: Iterable[NDArray[np.unsignedinteger]], finder: Finder, enough: int) -> list[_Pair]:
     pairs: list[_Pair] = []
     for image in images:
         hits = finder.find(image)
         if hits is not None:
             pairs.extend(_pairs_of(image, hits, finder.detector))
-        if len(pairs) >= ENOUGH:
+        if len(pairs) >= enough:
             break
     return pairs
 

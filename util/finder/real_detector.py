@@ -22,7 +22,7 @@ from util.finder.camera_calibration import learn_camera
 from util.finder.corrected_frames import corrected
 from util.finder.finder import Finder, FinderSettings
 from util.finder.findings import of_afterglow, of_response
-from util.finder.linearity import Gamma, learn_gamma
+from util.finder.linearity import ENOUGH, MANY, Gamma, learn_gamma
 from util.frames.source import FrameSource
 from util.runtime.errors import FrameError
 
@@ -83,9 +83,13 @@ def _with(detector: Detector, imperfections: Imperfections) -> Detector:
 def _gamma_left(linear: FrameSource, detector: Detector, settings: FinderSettings) -> Gamma:
     """Return the power that is left in corrected frames spread over the file; those not to be read are left out."""
 
-    def images() -> Iterator[NDArray[np.unsignedinteger]]:
-        for index in linear.spread_out(GAMMA_FRAMES):
+    def images(most: int) -> Iterator[NDArray[np.unsignedinteger]]:
+        for index in linear.spread_out(most):
             with suppress(FrameError):
                 yield linear.read(index)
 
-    return learn_gamma(images(), Finder(detector, settings))
+    finder = Finder(detector, settings)
+    gamma = learn_gamma(images(GAMMA_FRAMES), finder)
+    if gamma.doubtful:
+        gamma = learn_gamma(images(MANY * GAMMA_FRAMES), finder, enough=MANY * ENOUGH)
+    return gamma
