@@ -93,7 +93,17 @@ def metadata_of(path: str | os.PathLike[str], remedy: str = "copy or make it aga
     """Turn what h5py raises on damaged headers, in any of its ways, into one InputError."""
     try:
         yield
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+    # An attribute is lacking where a name leads to something else than a dataset.
+    except (
+        AttributeError,
+        KeyError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         reason = (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: HDF5 cannot make out what is in it ({reason}); {remedy}") from None
 
