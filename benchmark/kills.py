@@ -57,7 +57,8 @@ class Options:
 
 def begin(stage: str, folder: Path) -> subprocess.Popen[str]:
     """Call a stage's script, in a session of its own."""
-    settings = {"DATA_DIR": str(folder), "ANSWER": str(folder / "final.h5"), "WORKERS": "2", "NGPU": "0"}
+    files = {"FINALTEST": str(folder / "finaltest.h5"), "ANSWER": str(folder / "final.h5")}
+    settings = {"DATA_DIR": str(folder), **files, "WORKERS": "2", "NGPU": "0"}
     script, *options = STAGES[stage]
     return subprocess.Popen(
         ["bash", f"script/{script}", *options],

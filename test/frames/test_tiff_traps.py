@@ -224,3 +224,18 @@ def test_a_damaged_file_is_refused_in_one_line_or_read(tmp_path, seed):
     rng = np.random.default_rng(seed)
     damage(path, rng.integers(4, path.stat().st_size, 40), rng)
     refused_or_read(path)
+
+
+def test_a_page_whose_strips_have_no_rows_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "frames.tif"
+    tifffile.imwrite(path, frames(), photometric="minisblack", compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].tags["RowsPerStrip"].valueoffset
+    content = bytearray(path.read_bytes())
+    content[place : place + 2] = b"\0\0"
+    path.write_bytes(content)
+    with (
+        open_frames(path) as file,
+        pytest.raises(FrameError, match=r"frame 0\): expected a whole TIFF page, found one"),
+    ):
+        file.read(0)

@@ -28,7 +28,7 @@ SUFFIXES = (".tif", ".tiff")
 # What tifffile raises on files that are damaged, or whose compression needs further packages.
 _DAMAGE = (
     *(tifffile.TiffFileError, OSError, ValueError, TypeError, RuntimeError, LookupError),
-    *(struct.error, zlib.error, EOFError, MemoryError),
+    *(struct.error, zlib.error, EOFError, MemoryError, ArithmeticError, AttributeError),
 )
 _TAG_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 # What tifffile logs, a damaged file makes it raise too, or is found here.
