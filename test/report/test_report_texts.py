@@ -29,9 +29,7 @@ def checks_of(*p):
 def test_the_verdict_names_the_least_p_beside_the_one_that_chance_makes():
     sound, text = html.verdict_of(checks_of(0.4, 0.07, 0.9))
     assert sound
-    assert text.startswith(
-        "Nothing speaks against this answer: of 3 checks of the fit the smallest p is 0.07 (check 1)"
-    )
+    assert text.startswith("Nothing speaks against this answer: of 3 tests of the fit the smallest p is 0.07 (check 1)")
     assert text.endswith("chance alone makes about 0.25.")
 
 
@@ -39,7 +37,7 @@ def test_the_verdict_counts_what_speaks_against_an_answer():
     tables = checks_of(0.4) | {"Warnings": Table(np.array([b"one", b"two"], object))}
     assert html.verdict_of(tables) == (False, "2 findings speak against this answer:")
     assert html.verdict_of({}).text == (
-        "Nothing is known to speak against this answer, but no checks of the fit were made."
+        "Nothing is known to speak against this answer, but no tests of the fit were made."
     )
 
 

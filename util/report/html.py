@@ -11,6 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from util.answer.final_h5 import BETAS, read_answer, read_made_by, read_parameters, read_tables
 from util.answer.tables import Table
+from util.fit.agreement import DISAGREE
+from util.fit.goodness import ALARM
 from util.fit.parameters import Layout
 from util.physics import pad
 from util.report.captions import CAPTIONS
@@ -49,11 +51,11 @@ def verdict_of(tables: Mapping[str, Table]) -> Verdict:
         number = "One finding speaks" if len(warnings) == 1 else f"{len(warnings)} findings speak"
         return Verdict(False, f"{number} against this answer:")
     if not len(tests):
-        return Verdict(True, "Nothing is known to speak against this answer, but no checks of the fit were made.")
+        return Verdict(True, "Nothing is known to speak against this answer, but no tests of the fit were made.")
     least = min(tests, key=lambda row: row["P"])
     return Verdict(
         True,
-        f"Nothing speaks against this answer: of {len(tests)} checks of the fit the smallest p is {told(least['P'])} "
+        f"Nothing speaks against this answer: of {len(tests)} tests of the fit the smallest p is {told(least['P'])} "
         f"({least['Name'].decode()}), where chance alone makes about {told(1 / (len(tests) + 1))}.",
     )
 
@@ -62,10 +64,10 @@ def opening(answer: Path, data: Path, finaltest: Path) -> Html:
     """Return what was measured, and whether anything speaks against the answer; arguments as of `origin_of`."""
     tables = read_tables(answer)
     layout, values, _ = read_parameters(answer)
-    told_first = origin_of(answer, data, finaltest)
+    origin = origin_of(answer, data, finaltest)
     electrons = ("electrons", f"{values[layout.N].sum():,.0f} in {layout.spheres} sphere{'s' * (layout.spheres > 1)}")
     warnings = [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
-    return _render("opening", facts=[*told_first, electrons], verdict=verdict_of(tables), warnings=warnings)
+    return _render("opening", facts=[*origin, electrons], verdict=verdict_of(tables), warnings=warnings)
 
 
 def headline(path: Path) -> Html:
@@ -121,22 +123,32 @@ def checks(path: Path) -> Html:
     tables = read_tables(path)
     rows = []
     if "Tests" in tables:
-        rows += [[row["Name"].decode(), f"{row['P']:.3g}", row["Text"].decode()] for row in tables["Tests"].array]
+        rows += [
+            [row["Name"].decode(), "passed" if row["P"] >= ALARM else "failed", told(row["P"]), row["Text"].decode()]
+            for row in tables["Tests"].array
+        ]
     if "FinderBias" in tables:
         bias, facts = tables["FinderBias"].array, tables["FinderBias"].attributes
         known = bias["Error"] > 0
         _, _, errors = read_parameters(path)
         worst = np.abs(bias["Bias"][known] / errors[known]).max()
         done = "subtracted" if facts["subtracted"] else "not subtracted"
-        rows.append(["finder's bias", f"{facts['p']:.3g}", f"at most {worst:.2f} standard errors; {done}"])
+        rows.append(["finder's bias", done, told(_p_of(tables["FinderBias"])), f"at most {worst:.2f} standard errors"])
     if "Systematics" in tables:
         rows += [
-            ["what no image tells", "", text] for text in str(tables["Systematics"].attributes["text"]).splitlines()
+            ["what no image tells", "not in the errors", "", text.removeprefix("not in the errors: ")]
+            for text in str(tables["Systematics"].attributes["text"]).splitlines()
         ]
     if "Integrated" in tables:
         facts = tables["Integrated"].attributes
-        rows.append(["summed frames, without hits", f"{facts['p']:.3g}", f"chi-square {facts['chi2']:.1f}"])
+        p = _p_of(tables["Integrated"])
+        verdict = "agree" if p >= DISAGREE else "disagree"
+        rows.append(["summed frames, without hits", verdict, told(p), f"chi-square {facts['chi2']:.1f}"])
     return _render("checks", rows=rows)
+
+
+def _p_of(table: Table) -> float:
+    return float(str(table.attributes["p"]))
 
 
 def figures(folder: Path, answer: Path) -> Html:
@@ -156,13 +168,13 @@ def spectrum(folder: Path) -> Html:
         return Html("")
     rows = read_tables(path)["Peaks"].array
     names = rows.dtype.names or ()
-    told = [name for name in names if f"{name}_error" in names]
+    shown = [name for name in names if f"{name}_error" in names]
     table = [
-        [str(number), *("" if np.isnan(row[name]) else shorthand(row[name], row[f"{name}_error"]) for name in told)]
+        [str(number), *("" if np.isnan(row[name]) else shorthand(row[name], row[f"{name}_error"]) for name in shown)]
         for number, row in enumerate(rows, 1)
     ]
     image = base64.b64encode(drawn.read_bytes()).decode() if drawn.is_file() else None
-    return _render("spectrum", head=["peak", *told], rows=table, image=image)
+    return _render("spectrum", head=["peak", *shown], rows=table, image=image)
 
 
 def _render(template: str, **content: object) -> Html:
