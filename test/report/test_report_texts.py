@@ -96,7 +96,7 @@ def test_both_answers_stand_side_by_side_with_their_difference_in_errors():
     one, two = (read_answer(SAMPLE / name)["beta"][0, 1] for name in ("final.h5", "final_resnet.h5"))
     row = next(row for row in read_tables(SAMPLE / "final.h5")["Parameters"].array if row["Name"] == b"beta_4_1")
     assert f"<td>beta_4_1</td><td>0.6382(31)</td><td>{two:.5f}</td><td>{(two - one) / row['Error']:+.1f}</td>" in text
-    assert "No answer of the network" in html.comparison(SAMPLE / "final.h5", SAMPLE / "none.h5")
+    assert "No second answer, of the network" in html.comparison(SAMPLE / "final.h5", SAMPLE / "none.h5")
 
 
 def test_pixels_spread_over_points_leave_the_mean_square_to_expect():
