@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from src.answer_steps.bias_and_bootstrap import Unbiased, without_bias
 from src.answer_steps.detection import detection_of
+from src.answer_steps.drift import followed, tell_drift
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.options import Options
 from src.answer_steps.step import Step
@@ -21,6 +22,7 @@ from util.fit.result import FitResult
 from util.fit.systematics import PERCENT, systematics
 from util.runtime.errors import InputError
 
+LINEAR = 0.15  # quadrupole efficiency up to which the answer moves in proportion; at 0.3 betas are off by 3 errors
 RUN = np.dtype([("Shards", "S256"), ("Hits", "<i8"), ("Electrons", "<f8"), ("TurnedDegrees", "<i4")])
 
 
@@ -44,8 +46,12 @@ def read_further_runs(options: Options, first: Hits) -> list[Hits]:
     runs = [first]
     for folder in options.further:
         hits = read_hits(folder, hit_weights=options.hit_weights, partial=options.partial)
-        if any(hits.checksums.items() & run.checksums.items() for run in runs):
-            raise InputError(f"--with {folder}: expected shards of another run, found some that were read already")
+        # Not by their checksums: the same frames may have been searched otherwise.
+        if any(hits.source == run.source for run in runs):
+            raise InputError(
+                f"--with {folder}: expected shards of another run, found some of frames or events that were read "
+                "already; name each run once"
+            )
         if hits.search is not None:
             runs.append(hits.turned() if options.turned else hits)
             continue
@@ -85,6 +91,11 @@ def with_further_runs(
         )
         attributes |= {"quadrupole_percent": q, "quadrupole_error_percent": error}
     warnings = [warning for each in runs for warning in each.warnings]
+    if joined.quadrupole is not None and abs(joined.quadrupole[0]) > LINEAR:
+        warnings.append(
+            f"the detector's quadrupole efficiency, {100 * joined.quadrupole[0]:.0f} %, is too large to be taken out "
+            "in first order; measure it (--efficiency FILE)"
+        )
     if joined.p < DISAGREE:
         warnings.append(
             f"the runs disagree (p = {joined.p:.1g}), most in {joined.worst}: they are not of one experiment"
@@ -112,11 +123,16 @@ def _table_of_runs(rows: NDArray[np.void], attributes: Mapping[str, object]) -> 
 def _answer(folder: Path, hits: Hits, options: Options, spheres: int) -> _Answered:
     """Answer a run as the first one is."""
     detection, _ = detection_of(hits, options.model)
-    fitted = fit_hits(hits, folder, replace(options.model, spheres=spheres), detection)
+    model = replace(options.model, spheres=spheres)
+    fitted = fit_hits(hits, folder, model, detection)
+    if options.follow_drift:
+        hits = followed(hits, fitted.answer, detection)
+        fitted = fit_hits(hits, folder, model, detection)
     unbiased = without_bias(
         fitted.answer, hits, options.simulation, hit_weights=options.hit_weights, workers=options.workers
     )
-    warnings = tuple(f"{folder}: {warning}" for warning in (*fitted.warnings, *unbiased.warnings))
+    drift = tell_drift(fitted.answer, hits, detection)
+    warnings = tuple(f"{folder}: {warning}" for warning in (*fitted.warnings, *drift.warnings, *unbiased.warnings))
     return _Answered(_run(str(folder), unbiased.answer, detection, turned=options.turned == 90), hits, warnings)
 
 

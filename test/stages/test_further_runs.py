@@ -8,6 +8,7 @@ from support import truth
 from support.answers import answer, parameters
 from support.shards import events_at, shard_of, write
 from util.electrons.shard_facts import ImportSettings
+from util.electrons.shards import read_shard
 from util.runtime.errors import InputError
 
 PIXELS = (400, 400)
@@ -21,7 +22,9 @@ def imported(folder, seed, uneven=0.0, axis=1):
     x, z = truth.hits(truth.DESIGN, (40_000, 40_000), rng=rng)
     kept = rng.random(x.size) < (1 + uneven * (x**2 - z**2)) / (1 + abs(uneven))
     folder.mkdir()
-    write(folder, shard_of(events_at(x[kept], z[kept]), settings=ImportSettings("events", PIXELS, axis)))
+    write(
+        folder, shard_of(events_at(x[kept], z[kept]), settings=ImportSettings("events", PIXELS, axis), source=str(seed))
+    )
     return folder
 
 
@@ -60,7 +63,7 @@ def test_another_run_of_the_same_setting_makes_the_errors_smaller(first, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "expected shards of another run, found some that were read already"),
+        ((), "expected shards of another run, found some of frames or events that were read already"),
         (("--turned", 90), "expected data imported with --axis 0 for --turned 90, found --axis 1; tell"),
     ],
 )
@@ -69,6 +72,19 @@ def test_what_is_no_further_run_is_refused(first, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         answer(first, tmp_path / "final.h5", "--with", another, *options, *SMALL)
     assert not (tmp_path / "final.h5").exists()
+
+
+def test_the_same_events_cut_otherwise_are_no_further_run(first, tmp_path):
+    some = read_shard(next(first.iterdir())).events[::2]
+    write(tmp_path / "some", shard_of(some, settings=ImportSettings("events", PIXELS, 1), source="170"))
+    with pytest.raises(InputError, match="expected shards of another run"):
+        answer(first, tmp_path / "final.h5", "--with", tmp_path / "some", *SMALL)
+
+
+def test_a_quadrupole_too_large_for_first_order_is_warned_of(first, tmp_path, capsys):
+    turned = imported(tmp_path / "turned", 174, -0.5, axis=0)
+    answer(first, tmp_path / "final.h5", "--with", turned, "--turned", 90, *SMALL)
+    assert "is too large to be taken out in first order; measure it" in capsys.readouterr().err
 
 
 def test_turned_without_further_runs_is_refused(first, tmp_path, capsys):
