@@ -201,9 +201,10 @@ def _by_flux(run: Played, detector: Detector) -> list[NDArray[np.float64]]:
     Of a narrow law these are fluxes; of a broad one, by which hits are counted, whether that is bright enough.
     """
     found, true = run.found["flux"].astype(float), run.true["flux"].astype(float)
-    if detector.flux_spread <= BROADEST or not run.found["weight"].any():
+    if detector.flux_spread <= BROADEST or not np.any(counted := run.found["weight"] > 0):
         return [found, true]
-    counted = run.found["weight"] > 0
+    if counted.all():  # too few lone hits to count by: they weigh as their flux, as those of the answer do
+        return [found, true]
     # Fluxes are in means of what was found when the detector was learnt, true ones in the law's.
     true *= mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights) / detector.flux.mean
     return [counted.astype(float), (true > found[counted].min()).astype(float)]

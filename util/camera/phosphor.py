@@ -301,7 +301,7 @@ def light(
     smooth = (sigma_px >= smooth_px) & (np.abs(spots[4]) < 1)
     for drawn, once in ((lit & ~smooth, False), (lit & smooth, True)):
         A, sigma, rho, ratio = spots[2][drawn], sigma_px[drawn], spots[4][drawn], np.full(drawn.sum(), aspect)
-        reach = sigma * np.sqrt(2 * np.log(A / faintest))
+        reach = sigma * np.sqrt(2 * np.log(A / faintest)) * np.stack((np.sqrt(ratio), 1 / np.sqrt(ratio)))
         samples, first = (1, recipe.sample_centre) if once else (recipe.subsamples, 0.0)
         if once:
             A, sigma, rho, ratio = blurred(A, sigma, rho, ratio, (1 - recipe.subsamples**-2) / 12)

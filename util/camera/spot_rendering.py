@@ -18,7 +18,8 @@ def add_spots(image, subsamples, first, x_px, z_px, A, sigma_px, rho, reach_px, 
     """Add spots, arrays (n,), to `image`; positions in pixels from the frame's corner, sigma in pixels.
 
     A pixel's first sample lies `first` from its corner along both axes, the others 1 / `subsamples` apart. A spot
-    is `aspect` times as wide along x as along z; the square of a round one reaches `reach_px` from its middle.
+    is `aspect` times as wide along x as along z; its rectangle reaches `reach_px` (2, n) from its
+    middle along x and z.
 
     The exponential of a sample factors into ``ex[j] ez[k] exp(-rho dx_j dz_k / sigma^2)``, and along x the last
     factor is a geometric progression, ``ratio[k]**j``. The samples of one pixel along x are therefore a polynomial in
@@ -29,12 +30,12 @@ def add_spots(image, subsamples, first, x_px, z_px, A, sigma_px, rho, reach_px, 
     step = 1.0 / subsamples
     share = step * step
     for spot in range(x_px.size):
-        reach, wide = reach_px[spot], math.sqrt(aspect[spot])
+        reach_x, reach_z = reach_px[0, spot], reach_px[1, spot]
         # Clipped as floats: a far electron must not overflow the integers.
-        i0 = int(max(math.floor(x_px[spot] - reach * wide), 0.0))
-        i1 = int(min(math.floor(x_px[spot] + reach * wide), height - 1.0)) + 1
-        k0 = int(max(math.floor(z_px[spot] - reach / wide), 0.0))
-        k1 = int(min(math.floor(z_px[spot] + reach / wide), width - 1.0)) + 1
+        i0 = int(max(math.floor(x_px[spot] - reach_x), 0.0))
+        i1 = int(min(math.floor(x_px[spot] + reach_x), height - 1.0)) + 1
+        k0 = int(max(math.floor(z_px[spot] - reach_z), 0.0))
+        k1 = int(min(math.floor(z_px[spot] + reach_z), width - 1.0)) + 1
         if i1 <= i0 or k1 <= k0:
             continue
         n = k1 - k0

@@ -30,7 +30,7 @@ MANY = 5  # times as many are asked where these leave it in doubt
 # The edge at which the published recipe cuts spots off feigns a gamma of up to 1.004 (seeds of 60 frames). What is
 # smaller than LEAST moves an answer from 50,000 frames by less than 0.8 of its errors.
 SIGNIFICANT, LEAST = 5.0, 0.008
-_DOUBTFUL = 2.5  # errors
+_DOUBTFUL, _MUCH = 2.5, 0.05  # errors; what may not go unseen
 _LIT = 0.05  # of a spot's height: fainter pixels tell nothing, and end where the recipe cuts spots off
 _KEPT = 0.7  # of the pairs: the worst fitted are triples
 _MOST_STEPS, _LONGEST = 8, 0.15  # of gamma
@@ -51,8 +51,9 @@ class Gamma:
 
     @property
     def doubtful(self) -> bool:
-        """Whether more pairs should be asked: it may differ from 1, and is not known well enough."""
-        return not self.clear and abs(self.value - 1) > max(_DOUBTFUL * self.error, LEAST)
+        """Whether more pairs should be asked: it may differ from 1, or by much without being seen."""
+        unlike = abs(self.value - 1) > max(_DOUBTFUL * self.error, LEAST)
+        return not self.clear and (unlike or SIGNIFICANT * self.error > _MUCH)
 
 
 class _Pair(NamedTuple):
