@@ -9,6 +9,7 @@ from support.answers import answer, parameters
 from support.shards import events_at, shard_of, write
 from util.electrons.shard_facts import ImportSettings
 from util.electrons.shards import read_shard
+from util.report import html
 from util.runtime.errors import InputError
 
 PIXELS = (400, 400)
@@ -45,6 +46,7 @@ def test_a_turned_run_tells_the_efficiency_which_final_h5_keeps(first, tmp_path)
         error = runs.attrs["quadrupole_error_percent"]
         assert runs.attrs["quadrupole_percent"] == pytest.approx(100 * UNEVEN, abs=3.5 * error)
         alone = {row["Name"].decode(): row for row in file["Run_1"][()]}
+    assert "<dd>2, answered together: " in html.opening(output, tmp_path, tmp_path / "none.h5")
     joined = parameters(output)
     assert joined["R_1"]["Error"] < 0.8 * alone["R_1"]["Error"]
     assert abs(alone["beta_2_2"]["Value"] - joined["beta_2_2"]["Value"]) > 5 * joined["beta_2_2"]["Error"]

@@ -75,6 +75,8 @@ def test_shards_of_another_file_or_other_settings_are_refused_and_replaced_where
         before = contents(folder)
         with pytest.raises(InputError, match=rf"final_0_13\.npz: expected a shard {what}, found another; remove it"):
             run(finaltest, folder, *first, *options)
+        with pytest.raises(InputError, match=rf"final_0_13\.npz: expected a shard {what}, found another"):
+            run(finaltest, folder, "--range", 13, 20, *options)  # they would not belong together
         assert contents(folder) == before
         run(finaltest, folder, *first, *options, "--overwrite")
         assert contents(folder) != before

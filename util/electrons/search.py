@@ -52,22 +52,20 @@ def wanted_shards(
     Raises
     ------
     InputError
-        There is a shard of such a range already, made from another file or with other settings.
+        There is a shard already, made from another file or with other settings.
     """
     if overwrite:
         return list(ranges)
     there = []
     for path in folder.glob("final_*_*.npz"):
         facts = read_facts(path)
-        asked = (facts.start, facts.stop) in ranges
         for same, what in ((facts.source == source, "file of frames"), (facts.settings == settings, "settings")):
-            if not same and asked:
+            if not same:
                 raise InputError(
-                    f"{path}: expected a shard of the same {what}, found another; remove it, choose another "
-                    "--output, or replace it with --overwrite"
+                    f"{path}: expected a shard of the same {what}, found another; remove it, choose another folder "
+                    "(DATA_DIR), or replace it with --overwrite"
                 )
-        if facts.source == source and facts.settings == settings:
-            there.append((facts.start, facts.stop))
+        there.append((facts.start, facts.stop))
     return [piece for start, stop in ranges for piece in gaps(merged(there), start, stop)]
 
 

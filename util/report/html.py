@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 
 def verdict_of(tables: Mapping[str, Table]) -> Verdict:
     """Return the verdict of the checks of an answer, read from its tables."""
-    warnings = [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
+    warnings = _warnings(tables)
     tests = tables["Tests"].array if "Tests" in tables else ()
     if warnings:
         number = "One finding speaks" if len(warnings) == 1 else f"{len(warnings)} findings speak"
@@ -66,8 +66,17 @@ def opening(answer: Path, data: Path, finaltest: Path) -> Html:
     layout, values, _ = read_parameters(answer)
     origin = origin_of(answer, data, finaltest)
     electrons = ("electrons", f"{values[layout.N].sum():,.0f} in {layout.spheres} sphere{'s' * (layout.spheres > 1)}")
-    warnings = [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
-    return _render("opening", facts=[*origin, electrons], verdict=verdict_of(tables), warnings=warnings)
+    warnings = _warnings(tables)
+    runs = []
+    if "Runs" in tables:
+        rows = tables["Runs"].array
+        of_both = (
+            f"{len(rows)}, answered together: {rows['Electrons'].sum():,.0f} electrons, their answers agree with p = "
+        )
+        runs = [
+            ("runs", f"{of_both}{told(_p_of(tables['Runs']))}; what follows of electrons and figures is of the first")
+        ]
+    return _render("opening", facts=[*origin, electrons, *runs], verdict=verdict_of(tables), warnings=warnings)
 
 
 def headline(path: Path) -> Html:
@@ -147,6 +156,10 @@ def checks(path: Path) -> Html:
     return _render("checks", rows=rows)
 
 
+def _warnings(tables: Mapping[str, Table]) -> list[str]:
+    return [text.decode() for text in tables["Warnings"].array] if "Warnings" in tables else []
+
+
 def _p_of(table: Table) -> float:
     return float(str(table.attributes["p"]))
 
@@ -166,7 +179,8 @@ def spectrum(folder: Path) -> Html:
     path, drawn = folder / "spectrum.h5", folder / "figures" / "spectrum.png"
     if not path.exists():
         return Html("")
-    rows = read_tables(path)["Peaks"].array
+    tables = read_tables(path)
+    rows = tables["Peaks"].array
     names = rows.dtype.names or ()
     shown = [name for name in names if f"{name}_error" in names]
     table = [
@@ -174,7 +188,7 @@ def spectrum(folder: Path) -> Html:
         for number, row in enumerate(rows, 1)
     ]
     image = base64.b64encode(drawn.read_bytes()).decode() if drawn.is_file() else None
-    return _render("spectrum", head=["peak", *shown], rows=table, image=image)
+    return _render("spectrum", head=["peak", *shown], rows=table, image=image, warnings=_warnings(tables))
 
 
 def _render(template: str, **content: object) -> Html:
