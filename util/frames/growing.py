@@ -1,9 +1,10 @@
 """Frames of a file or a folder that is still written to: those that are there by now.
 
 A camera's program leaves what is not whole: half a PNG or TIFF, rows of a dataset that are declared and not written
-yet, which HDF5 reads as zeros. Frames are counted up to the last that is there; `look` counts anew. An HDF5 file is
-opened anew each time, which shows all that its writer has flushed, as a refresh in SWMR mode does, and serves every
-format. That nobody is kept from writing it is script/watch.sh's care, which turns HDF5's locks off.
+yet, which HDF5 reads as zeros, and of the newest row a part. Frames are counted up to the last that is there and seems
+whole; `look` counts anew. An HDF5 file is opened anew each time, which shows all that its writer has flushed, as a
+refresh in SWMR mode does, and serves every format. That nobody is kept from writing it is script/watch.sh's care, which
+turns HDF5's locks off.
 """
 
 import fcntl
@@ -18,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.frames.open import check_format, frame_files, open_frames
-from util.frames.source import FrameSource
+from util.frames.source import FrameSource, digest_of
 from util.runtime.errors import FrameError, InputError
 from util.runtime.input_file import check_file
 
-SETTLED_S = 0.4  # for which a file keeps size and time before it is taken to be whole
+SETTLED_S = 0.4  # for which a file keeps size and time, or a row what is in it, before it is taken to be whole
 _RECENT_NS = 2_000_000_000
 _IN_A_ROW = 4  # frames without any light, after which rows are taken not to be written yet
 
@@ -62,15 +63,28 @@ class GrowingFrames(FrameSource):
 class GrowingFile(GrowingFrames):
     """Frames of a file that grows, as `util.frames.open.open_frames` reads it.
 
+    A row counts once there is light in a later one, or once it has stayed the same for a while.
+
     Parameters
     ----------
     path : Path
     dataset, frame_axis
         As `open_frames` takes them.
+    clock : function
+        Returns the time in seconds.
     """
 
-    def __init__(self, path: Path, dataset: str | None = None, frame_axis: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dataset: str | None = None,
+        frame_axis: int | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(path)
+        self._clock = clock
+        self._newest: tuple[int, bytes, float] | None = None  # row, what is in it, and since when
         self.dataset, self._axis = dataset, frame_axis
         self._frames: FrameSource | None = None
         self._stamp: _Stamp | None = None
@@ -91,17 +105,28 @@ class GrowingFile(GrowingFrames):
             self.close()  # a file that is open here is not read anew
             self._frames = open_frames(self.path, self.dataset, None if self.dataset else self._axis)
         except (InputError, OSError) as error:
-            self.fault = str(error)
+            self.fault, self._stamp = str(error), None
             return before
         frames = self._frames
-        # Of two changes at about the same time the first may be all that was seen.
-        self._stamp = stamp if time.time_ns() - stamp[1] > _RECENT_NS else None
         self.fault, self.dataset = "", frames.dataset
         self._like(frames)
         written = frames.written()
         end = written[-1][1] if written else 0
-        self.count = self._last_with_light(min(before, end), end)
+        lit = self._last_with_light(min(before, end), end)
+        whole = lit <= before or self._is_settled(lit - 1)
+        self.count = lit if whole else lit - 1
+        # Of two changes at about the same time the first may be all that was seen.
+        self._stamp = stamp if whole and time.time_ns() - stamp[1] > _RECENT_NS else None
         return min(before, end)
+
+    def _is_settled(self, index: int) -> bool:
+        try:
+            digest = digest_of(*self.read_row(index))
+        except FrameError:
+            digest = b""
+        if self._newest is None or self._newest[:2] != (index, digest):
+            self._newest = index, digest, self._clock()
+        return self._clock() - self._newest[2] >= SETTLED_S
 
     def _last_with_light(self, low: int, high: int) -> int:
         """Return how many frames there are, of `low` that were there before and at most `high`."""

@@ -51,6 +51,13 @@ def check_frame_shape(where: Path | str, shape: tuple[int, int]) -> None:
         raise InputError(f"{where}: {error}; give the camera's own frames") from None
 
 
+def digest_of(image_id: int, frame: NDArray[np.unsignedinteger]) -> bytes:
+    """Return the SHA-256 of one frame and its number, as they were read."""
+    digest = hashlib.sha256(json.dumps([int(image_id), *frame.shape, str(frame.dtype)]).encode())
+    digest.update(frame.data)
+    return digest.digest()
+
+
 class FrameSource(ABC):
     """Frames of one camera, opened for reading.
 
