@@ -182,7 +182,7 @@ class Watch:
     def _begin(self) -> None:
         """Begin to search once there are frames enough to know the detector."""
         count, options = self.frames.count, self._options
-        if not count:
+        if not count or self.frames.fault:
             return
         asked = SearchSettings(self._recipe, self._finder, self.frames.dataset, options.spots)
         parts, detector = kept_parts(options.parts, self.frames, asked)

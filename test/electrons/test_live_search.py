@@ -10,6 +10,7 @@ from support.processes import contents
 from support.searches import RECIPE, write_frames
 from support.shards import SETTINGS
 from util.camera.detector import Detector
+from util.camera.imperfections import Imperfections
 from util.camera.phosphor import render
 from util.electrons.live_search import LiveSearch
 from util.electrons.parts import check_output, hand_over, kept_parts
@@ -54,11 +55,13 @@ class Growing(MemoryFrames, GrowingFrames):
 class Bench:
     """A search of such frames, with a clock that stands still."""
 
-    def __init__(self, folder, there, parts=()):
+    def __init__(self, folder, there, parts=(), settings=FOUND):
         self.now, self.folder = 0.0, folder
         self.frames = Growing(images(), there)
         self.frames.look()
-        self.search = LiveSearch(folder, self.frames, FOUND, list(parts), patience_s=PATIENCE, clock=lambda: self.now)
+        self.search = LiveSearch(
+            folder, self.frames, settings, list(parts), patience_s=PATIENCE, clock=lambda: self.now
+        )
 
     def go_on(self):
         """Look, and search what is there; give how many frames that were."""
@@ -153,7 +156,7 @@ def test_a_search_goes_on_where_it_was_stopped(bench):
     assert min(other.frames.read) == 100
 
 
-def test_parts_of_frames_that_are_others_now_are_removed_and_the_first_is_refused(bench):
+def test_parts_of_frames_that_are_others_now_are_removed_and_refused_where_all_are(bench):
     bench.frames.there = COUNT
     bench.go_on()
     bench.search.close_part()
@@ -165,13 +168,57 @@ def test_parts_of_frames_that_are_others_now_are_removed_and_the_first_is_refuse
     assert names(bench.folder) == ["final_0_100.npz", "final_200_250.npz"]
     other = Bench(bench.folder, COUNT, parts)
     assert other.go_on() == 100
-    changed.images[0] = changed.images[1]
+    changed.images = [frame + 1 for frame in images()]
     with pytest.raises(
         InputError, match=r"final_0_100\.npz: expected a part of the same frames, found another; remove"
     ):
         kept_parts(bench.folder, changed, ASKED)
     with pytest.raises(InputError, match=r"final_0_100\.npz: expected a part of the same settings, found another"):
         kept_parts(bench.folder, bench.frames, dataclasses.replace(ASKED, spots="learn"))
+
+
+@pytest.mark.parametrize("row", [0, 37, 98])
+def test_a_frame_that_was_not_whole_when_it_was_searched_is_searched_again(bench, row):
+    whole = bench.frames.images[row]
+    bench.frames.images[row] = whole // 2
+    bench.frames.there = 99
+    bench.go_on()
+    bench.frames.images[row], bench.frames.there = whole, COUNT  # before its part is kept
+    bench.go_on()
+    bench.search.close_part()
+    parts, _ = kept_parts(bench.folder, bench.frames, ASKED)
+    assert [(part.start, part.stop) for part in parts] == [(100, 200), (200, 250)]
+
+
+def test_what_was_left_of_a_frame_in_those_after_it_is_part_of_how_they_were_searched(tmp_path):
+    camera = dataclasses.replace(FOUND.detector, imperfections=Imperfections(afterglow=(0.2,)))
+    bench = Bench(tmp_path / "parts", 250, settings=dataclasses.replace(FOUND, detector=camera))
+    whole = bench.frames.images[99]
+    bench.frames.images[99] = np.zeros_like(whole)
+    bench.go_on()
+    bench.search.close_part()
+    bench.frames.images[99] = whole
+    parts, _ = kept_parts(bench.folder, bench.frames, ASKED)
+    assert [(part.start, part.stop) for part in parts] == [(200, 250)]
+
+
+def test_what_was_found_is_kept_though_the_file_cannot_be_read_by_then(bench):
+    bench.go_on()
+    bench.frames.damaged = set(range(120))
+    bench.search.close_part()
+    bench.frames.damaged = set()
+    parts, _ = kept_parts(bench.folder, bench.frames, ASKED)
+    assert [(part.start, part.stop) for part in parts] == [(0, 100), (100, 120)]
+
+
+def test_a_frame_that_takes_the_place_of_one_not_searched_yet_is_waited_for_as_long(bench):
+    bench.frames.damaged = {50}
+    bench.go_on()
+    bench.now += PATIENCE
+    bench.frames.same = 50
+    assert bench.go_on() == 0 and not bench.search.left_out
+    bench.now += PATIENCE
+    assert bench.go_on() == 69
 
 
 @pytest.fixture
@@ -200,6 +247,18 @@ def test_parts_become_the_shards_that_a_search_of_the_finished_file_makes(bench,
         assert hand_over(bench.folder, file, output, FOUND, shards=3) == []
         assert {path.name: path.stat().st_mtime_ns for path in output.iterdir()} == shards
         assert wanted_shards(output, [(0, 25), (25, 250)], file.fingerprint(), FOUND, overwrite=False) == []
+
+
+def test_parts_beside_a_shard_that_is_there_already_are_handed_over_too(bench, finished):
+    path, searched, output = finished
+    output.mkdir()
+    with FrameFile(path) as file:
+        hand_over(bench.folder, file, output, FOUND, shards=3)
+        (output / "final_100_200.npz").unlink()
+        (output / "final_200_250.npz").unlink()
+        assert hand_over(bench.folder, file, output, FOUND, shards=1) == []
+    assert names(output) == ["final_0_100.npz", "final_100_250.npz"]
+    assert contents(output) == contents(searched)
 
 
 def test_only_frames_that_are_in_the_finished_file_as_they_were_searched_are_handed_over(bench, finished, tmp_path):

@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from util.electrons.parts import Part, keep_part
+from util.electrons.parts import Part, fingerprint, write_part
 from util.electrons.search import add_counts
 from util.electrons.shard_facts import FrameCounts, SearchSettings
 from util.electrons.shards import empty_events, shard_path
 from util.finder.corrected_frames import corrected
 from util.finder.finder import Finder
 from util.frames.growing import GrowingFrames
-from util.frames.source import FrameSource
+from util.frames.source import FrameSource, digest_of
 from util.runtime.errors import FrameError
 from util.runtime.hdf5_stored import gaps, merged
 
@@ -24,9 +24,13 @@ FRAMES_EACH = 100  # in a part: what a kill costs at most
 
 
 class _Found(NamedTuple):
-    """One frame's electrons, None where it is too bright, and whether all of its pixels are zero."""
+    """One frame's electrons, None where it is too bright, and whether all of its pixels are zero.
+
+    `digest` is of the frame as it was searched: it may not have been whole, and be another by the time it is kept.
+    """
 
     row: int
+    digest: bytes
     events: NDArray[np.void] | None
     dark: bool
 
@@ -79,17 +83,22 @@ class LiveSearch:
     def look(self) -> None:
         """Look for new frames; forget what was found in those that are not the same any more."""
         same = self._frames.look()
-        if same < max((part.stop for part in [*self.parts, *self._opened()]), default=0):
+        if same < self._most():
             self._forget(same)
-        if self._frames.count > max((count for count, _ in self._arrivals[-1:]), default=0):
+        if self._frames.count > self._most():
             self._arrivals.append((self._frames.count, self._clock()))
+
+    def _most(self) -> int:
+        """Return how many frames there were at most."""
+        return self._arrivals[-1][0] if self._arrivals else 0
 
     def _forget(self, same: int) -> None:
         for part in self.parts:
             if part.stop > same:
                 shard_path(self._folder, part.start, part.stop).unlink(missing_ok=True)
         self.parts = [part for part in self.parts if part.stop <= same]
-        self._open, self.left_out = [], {row: why for row, why in self.left_out.items() if row < same}
+        self._open = [frame for frame in self._open if frame.row < same]
+        self.left_out = {row: why for row, why in self.left_out.items() if row < same}
         self._arrivals = [(count, at) for count, at in self._arrivals if count <= same]
         self._corrected = corrected(self._frames, self._detector)
 
@@ -121,17 +130,18 @@ class LiveSearch:
     def _take(self, row: int, image_id: int, frame: NDArray[np.unsignedinteger]) -> None:
         if self._open and self._open[-1].row != row - 1:
             self.close_part()
+        digest = digest_of(image_id, frame)
         events = self._finder.find(frame)
         if events is not None:
             events["ImageId"] = image_id
-        self._open.append(_Found(row, events, not frame.any()))
+        self._open.append(_Found(row, digest, events, not frame.any()))
         if (row + 1) % FRAMES_EACH == 0:
             self.close_part()
 
     def close_part(self) -> None:
         """Keep the frames that are in no part yet, if there are any, as one."""
         for part in self._opened():
-            keep_part(self._folder, part, self._frames, self.settings)
+            write_part(self._folder, part, part.stop, self.settings)
             self.parts.append(part)
             self._open = []
 
@@ -145,7 +155,9 @@ class LiveSearch:
             sum(events.size == 0 for events in found),
             len(self._open) - len(found),
         )
-        return [Part(self._open[0].row, self._open[-1].row + 1, np.concatenate([empty_events(), *found]), counts)]
+        source = fingerprint(frame.digest for frame in self._open)
+        events = np.concatenate([empty_events(), *found])
+        return [Part(self._open[0].row, self._open[-1].row + 1, source, events, counts)]
 
     def _all(self) -> list[Part]:
         return sorted([*self.parts, *self._opened()], key=lambda part: part.start)

@@ -2,16 +2,17 @@
 
 A shard names the file of frames that it is of by a fingerprint of that file, size included, and all shards of an
 answer must name the same one. A file that grows has another fingerprint with every frame. So the shards that are made
-meanwhile, called parts here, are kept apart; each has for its source a fingerprint of its own frames
-(`util.frames.source.FrameSource.fingerprint_of`), which growing leaves as it is. A watch that goes on compares these,
-and so does its end: parts whose frames are in the file as they were searched are put together into shards of that file,
-the same that script/gen_finaltest_npy.sh would make of these ranges, and that script searches what is lacking. Nothing
-is taken on trust, such as that frames were only added at the end.
+meanwhile, called parts here, are kept apart; each has for its source a fingerprint of its own frames, every one of
+them as the finder was given it, which growing leaves as it is. A watch that goes on reads them again and compares, and
+so does its end: parts whose frames are in the file as they were searched are put together into shards of that file, the
+same that script/gen_finaltest_npy.sh would make of these ranges, and that script searches what is lacking. Nothing is
+taken on trust, such as that a frame was whole when it was searched, or that frames were only added at the end.
 """
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from util.camera.detector import Detector
 from util.electrons.search import add_counts, wanted_shards
 from util.electrons.shard_facts import FrameCounts, SearchSettings, ShardFacts
 from util.electrons.shards import Shard, distribution_of, list_shards, read_facts, read_shard, shard_path, write_shard
-from util.frames.source import FrameSource
+from util.finder.corrected_frames import corrected
+from util.frames.source import FrameSource, digest_of
 from util.runtime.atomic_file import replacing
-from util.runtime.errors import InputError
+from util.runtime.errors import FrameError, InputError
 
 _RECORD = "handed_over.txt"  # in the folder of the parts: the source of the shards that were made of them the last time
 
@@ -33,23 +35,28 @@ Range = tuple[int, int]  # of frames, the first and the one after the last
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What was found in frames `start` .. `stop` - 1 of a source that grows; events of dtype EVENT."""
+    """What was found in frames `start` .. `stop` - 1 of a source that grows; events of dtype EVENT.
+
+    `source` is the `fingerprint` of these frames, as they were when they were searched.
+    """
 
     start: int
     stop: int
+    source: str
     events: NDArray[np.void]
     counts: FrameCounts
 
 
-def _shard(part: Part, source: str, frames: int, settings: SearchSettings) -> Shard:
+def fingerprint(digests: Iterable[bytes]) -> str:
+    """Return the SHA-256, as hex digits, of the digests (`util.frames.source.digest_of`) of all frames of a part."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def write_part(folder: Path, part: Part, frames: int, settings: SearchSettings) -> None:
+    """Write a part as a shard of a source of so many frames."""
     squares = float(np.sum(part.events["weight"].astype(float) ** 2))
-    facts = ShardFacts(part.start, part.stop, source, frames, settings, part.counts, squares)
-    return Shard(facts, part.events, *distribution_of(part.events))
-
-
-def keep_part(folder: Path, part: Part, frames: FrameSource, settings: SearchSettings) -> None:
-    """Write a part of the frames that are there by now."""
-    shard = _shard(part, frames.fingerprint_of(part.start, part.stop), part.stop, settings)
+    facts = ShardFacts(part.start, part.stop, part.source, frames, settings, part.counts, squares)
+    shard = Shard(facts, part.events, *distribution_of(part.events))
     write_shard(shard_path(folder, part.start, part.stop), shard)
 
 
@@ -66,38 +73,41 @@ def kept_parts(folder: Path, frames: FrameSource, asked: SearchSettings) -> tupl
     Raises
     ------
     InputError
-        The first part is of other frames, or was made with other settings.
+        No part is of these frames, or one was made with other settings.
     """
     if not folder.is_dir() or not any(folder.glob("final_*.npz")):
         return [], None
-    paths = list_shards(folder)
-    settings = read_facts(paths[0]).search
-    detector = settings.detector if settings else None
+    facts_of = {path: read_facts(path) for path in list_shards(folder)}
+    first, facts = next(iter(facts_of.items()))
+    detector = facts.search.detector if facts.search else None
+    as_searched = _as_searched(frames, detector)
+    for path, facts in facts_of.items():
+        if facts.search != dataclasses.replace(asked, detector=detector):
+            raise _of_other(path, "settings")
+    sound = {path for path, facts in facts_of.items() if facts.stop <= frames.count and _is_of(facts, as_searched)}
+    if not sound:
+        raise _of_other(first, "frames")
     parts: list[Part] = []
-    for path in paths:
-        facts = read_facts(path)
-        of_same = facts.stop <= frames.count and frames.fingerprint_of(facts.start, facts.stop) == facts.source
-        for same, what in (
-            (facts.search == dataclasses.replace(asked, detector=detector), "settings"),
-            (of_same or parts, "frames"),
-        ):
-            if not same:
-                raise InputError(
-                    f"{path}: expected a part of the same {what}, found another; remove the folder, or watch into "
-                    "another DATA_DIR"
-                )
-        if of_same and facts.start >= (parts[-1].stop if parts else 0):
+    for path, facts in facts_of.items():
+        if path in sound and facts.start >= (parts[-1].stop if parts else 0):
             parts.append(_part_of(path))
         else:
             path.unlink()
     return parts, detector
 
 
+def _of_other(path: Path, what: str) -> InputError:
+    return InputError(
+        f"{path}: expected a part of the same {what}, found another; remove the folder, or watch into another DATA_DIR"
+    )
+
+
 def _part_of(path: Path) -> Part:
     shard = read_shard(path)
     if shard.events is None:
         raise InputError(f"{path}: expected events, found none; remove it")
-    return Part(shard.facts.start, shard.facts.stop, shard.events, shard.facts.counts_of_frames)
+    facts = shard.facts
+    return Part(facts.start, facts.stop, facts.source, shard.events, facts.counts_of_frames)
 
 
 def check_output(folder: Path, output: Path) -> None:
@@ -118,6 +128,8 @@ def check_output(folder: Path, output: Path) -> None:
 
 def hand_over(folder: Path, frames: FrameSource, output: Path, settings: SearchSettings, *, shards: int) -> list[Range]:
     """Put parts together into shards of a finished file, and return the ranges of frames that then have none.
+
+    Reads the frames of these parts again.
 
     Parameters
     ----------
@@ -144,22 +156,37 @@ def hand_over(folder: Path, frames: FrameSource, output: Path, settings: SearchS
             path.unlink()
         with replacing(folder / _RECORD) as temporary:
             temporary.write_text(f"{source}\n", encoding="utf-8")
-    sound = [path for path in list_shards(folder) if _is_of(path, frames)]
+    lacking = wanted_shards(output, [(0, frames.count)], source, settings, overwrite=False)
+    as_searched = _as_searched(frames, settings.detector)
+    sound = []
+    for path in list_shards(folder):
+        facts = read_facts(path)
+        if any(start <= facts.start and facts.stop <= stop for start, stop in lacking) and _is_of(facts, as_searched):
+            sound.append(path)
     for group in _groups(sound, -(-frames.count // shards)):
         parts = [_part_of(path) for path in group]
-        span = parts[0].start, parts[-1].stop
-        if wanted_shards(output, [span], source, settings, overwrite=False) == [span]:
-            events, counts = (
-                np.concatenate([part.events for part in parts]),
-                add_counts([part.counts for part in parts]),
-            )
-            write_shard(shard_path(output, *span), _shard(Part(*span, events, counts), source, frames.count, settings))
+        events, counts = np.concatenate([part.events for part in parts]), add_counts([part.counts for part in parts])
+        whole = Part(parts[0].start, parts[-1].stop, source, events, counts)
+        write_part(output, whole, frames.count, settings)
     return wanted_shards(output, [(0, frames.count)], source, settings, overwrite=False)
 
 
-def _is_of(path: Path, frames: FrameSource) -> bool:
-    facts = read_facts(path)
-    return facts.stop <= frames.count and frames.fingerprint_of(facts.start, facts.stop) == facts.source
+def _as_searched(frames: FrameSource, detector: Detector | None) -> FrameSource | None:
+    """Return the frames as a finder is given them; None where they are not of the detector's camera."""
+    if detector is None or detector.frame_shape != frames.frame_shape:
+        return None
+    return corrected(frames, detector)
+
+
+def _is_of(facts: ShardFacts, as_searched: FrameSource | None) -> bool:
+    """Return whether all frames of a part are, and are the same as when they were searched."""
+    if as_searched is None:
+        return False
+    try:
+        found = [digest_of(*as_searched.read_row(row)) for row in range(facts.start, facts.stop)]
+    except FrameError:
+        return False
+    return fingerprint(found) == facts.source
 
 
 def _groups(paths: Sequence[Path], size: int) -> Iterator[list[Path]]:

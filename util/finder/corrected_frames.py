@@ -179,7 +179,3 @@ class CorrectedFrames(FrameSource):
     def fingerprint(self) -> str:
         """Return the fingerprint of the frames as they are in the file."""
         return self._frames.fingerprint()
-
-    def fingerprint_of(self, start: int, stop: int) -> str:
-        """Return the fingerprint of some of the frames as they are in the file."""
-        return self._frames.fingerprint_of(start, stop)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -180,19 +180,8 @@ class FrameSource(ABC):
         It tells one run's file from another's in milliseconds, and a file of packed frames from the same with another
         frame in it, whose size differs as a rule; it does not prove that nobody has tampered with one.
         """
-        return self._digest(self._layout(), self.spread_out(FINGERPRINT_FRAMES))
-
-    def fingerprint_of(self, start: int, stop: int) -> str:
-        """Return the SHA-256, as hex digits, of up to 4 of frames `start` .. `stop` - 1, which growing leaves as it is.
-
-        It tells whether these frames are still those that were searched while others came after them.
-        """
-        chosen = np.unique(np.linspace(start, stop - 1, FINGERPRINT_FRAMES // 4).round().astype(int)).tolist()
-        return self._digest([start, stop, *self.frame_shape, str(self.dtype)], chosen)
-
-    def _digest(self, about: list[object], rows: Iterable[int]) -> str:
-        digest = hashlib.sha256(json.dumps(about).encode())
-        for index in rows:
+        digest = hashlib.sha256(json.dumps(self._layout()).encode())
+        for index in self.spread_out(FINGERPRINT_FRAMES):
             try:
                 image_id, frame = self.read_row(index)
             except FrameError:
