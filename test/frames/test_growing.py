@@ -174,6 +174,18 @@ def test_a_file_that_was_replaced_by_a_shorter_one_is_noticed(growing, clock):
     assert (growing.look(), growing.count) == (2, 2)
 
 
+def test_a_file_that_was_away_and_is_back_as_it_was_is_read_again(growing, clock):
+    grow(growing.path, frames(2))
+    os.utime(growing.path, (1, 1))
+    settle(growing, clock)
+    away = growing.path.rename(growing.path.with_suffix(".away"))
+    growing.look()
+    assert "no such file" in growing.fault
+    away.rename(growing.path)
+    growing.look()
+    assert (growing.count, growing.fault) == (2, "")
+
+
 def test_the_newest_row_counts_once_one_after_it_is_lit_or_it_stays_the_same(growing, clock):
     images = frames(4)
     with h5py.File(growing.path, "w") as file:
