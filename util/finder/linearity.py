@@ -171,7 +171,10 @@ def _fit(pair: _Pair, spots: NDArray[np.float64], gamma: float, detector: Detect
     model, by_spots, by_gamma = _counts(spots, pair, gamma, detector)
     variance = detector.noise**2 + 1 / 12
     expected, precision = _expected(detector)
-    residual = pair.counts - model
+    # What is left of the background is unknown: half a count would pass for 0.04 of gamma.
+    residual, by_spots, by_gamma = (
+        part - part.mean(-1, keepdims=True) for part in (pair.counts - model, by_spots, by_gamma)
+    )
     matrix = by_spots @ by_spots.T / variance + np.diag(precision)
     right = by_spots @ residual / variance - precision * (spots - expected)
     step, slope = np.linalg.solve(matrix, np.stack((right, by_spots @ by_gamma / variance), axis=1)).T
