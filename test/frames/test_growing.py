@@ -82,6 +82,19 @@ def test_a_file_whose_name_comes_before_others_moves_these_up_and_is_noticed(tmp
     assert [source.read_row(row)[1].max() for row in range(source.count)] == [5, 9, 5, 5]
 
 
+def test_a_folder_that_is_out_of_reach_for_a_moment_has_lost_no_frames(tmp_path, clock):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    save(folder, "a.tif", "b.tif")
+    source = GrowingFolder(folder, clock=clock)
+    settle(source, clock)
+    assert source.count == 2
+    folder.rename(tmp_path / "away")
+    assert source.look() == 2 and source.fault
+    (tmp_path / "away").rename(folder)
+    assert (settle(source, clock), source.count, source.fault) == (2, 2, "")
+
+
 def test_frames_of_another_size_are_refused_one_by_one(tmp_path, clock):
     save(tmp_path, "1.png")
     Image.fromarray(np.zeros((30, 20), np.uint8)).save(tmp_path / "2.png")

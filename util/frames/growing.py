@@ -190,8 +190,9 @@ class GrowingFolder(GrowingFrames):
         before, self.fault = self._files, ""
         try:
             files = frame_files(self.path)
-        except (InputError, OSError) as error:
-            self.fault, files = str(error), []
+        except (InputError, OSError) as error:  # the frames that were there are not gone for that
+            self.fault = str(error)
+            return len(before)
         same = len(before) if files[: len(before)] == before else _alike(before, files)
         new = files[same:]
         settled = [self._is_settled(file) for file in new]
