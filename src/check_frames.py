@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         learned = check_frames(frames, recipe, finder)
     console.say(learned.report(every=True))
     clear = sum(finding.clear for finding in learned.findings)
-    console.conclude(f"{options.finaltest}: {len(learned.findings)} checks, {clear} of them clear (!)")
+    found = f"{clear} found something (!)" if clear else "none found anything"
+    console.conclude(f"{options.finaltest}: {len(learned.findings)} checks, {found}")
 
 
 if __name__ == "__main__":

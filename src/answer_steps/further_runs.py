@@ -98,7 +98,8 @@ def with_further_runs(
         )
     if joined.p < DISAGREE:
         warnings.append(
-            f"the runs disagree (p = {joined.p:.1g}), most in {joined.worst}: they are not of one experiment"
+            f"the runs disagree (p = {joined.p:.1g}), most in {joined.worst}: they are not of one experiment, or their "
+            f"polarisations do not lie as --turned {options.turned} says"
         )
     rows = [
         (str(folder).encode()[-256:], each.hits.count, float(each.hits.weight.sum()), 90 * each.run.turned)
