@@ -12,7 +12,7 @@ from util.camera.exposure import take_frame
 from util.camera.imperfections import IDEAL, Imperfections
 from util.camera.phosphor import Normal, PhosphorRecipe
 from util.finder.finder import Finder, FinderSettings
-from util.finder.linearity import FEWEST, Gamma, _counts, _Pair, learn_gamma
+from util.finder.linearity import FEWEST, Gamma, learn_gamma
 from util.finder.real_detector import learn_real_detector
 from util.runtime import settings
 
@@ -47,29 +47,6 @@ def test_the_power_of_a_bent_response_is_learnt(gamma, A):
     found = learn_gamma(frames_of(gamma), finder)
     assert found.value == pytest.approx(gamma, abs=0.02)
     assert found.clear
-
-
-@pytest.mark.parametrize(("gamma", "sigma", "A"), [(0.9, 0.0207, 105.8), (1.0, 0.02, 100.0), (1.05, 0.0197, 97.0)])
-def test_the_power_is_learnt_on_a_background_known_to_half_a_count(gamma, sigma, A):
-    camera = {"noise": 1.0, "background": (10.0, 0.0, 0.0), "sigma": Normal(0.02, 0.001)}
-    dark = 255 * (10 / 255) ** gamma
-    seen = dataclasses.replace(seen_as(sigma, A), noise=1.0, background=(dark - 0.5, 0.0, 0.0))
-    found = learn_gamma(frames_of(gamma, count=150, electrons=60, **camera), Finder(seen, FINDER), enough=400)
-    assert found.value == pytest.approx(gamma, abs=0.008)
-
-
-@pytest.mark.parametrize("gamma", [0.9, 1.0, 1.2])
-@pytest.mark.parametrize("wings", [0.0, 0.4])
-def test_counts_of_a_pair_have_the_derivatives_that_differences_give(gamma, wings):
-    imperfections = Imperfections(wings=wings, aspect=1.1)
-    detector = dataclasses.replace(Detector.of_recipe(RECIPE), background=(10.0, 0.0, 0.0), imperfections=imperfections)
-    at = np.array([100, 104, 103, 4, 0.1, 80, 112, 108, 3.5, -0.1, gamma])
-    x, z = (part.ravel() for part in np.mgrid[90:125, 90:125])
-    pair = _Pair(at[:-1], x, z, np.zeros(x.size))
-    _, by_spots, by_gamma = _counts(at[:-1], pair, gamma, detector)
-    for by, unit in zip((*by_spots, by_gamma), 1e-6 * np.eye(11), strict=True):
-        above, below = (_counts(spots[:-1], pair, spots[-1], detector)[0] for spots in (at + unit, at - unit))
-        assert by == pytest.approx((above - below) / 2e-6, abs=1e-5)
 
 
 def test_a_power_that_some_pairs_leave_in_doubt_is_known_from_more():

@@ -1,17 +1,14 @@
 """Whether the camera's counts rise with the light: learnt from pairs of spots that overlap.
 
-Alone, a spot hardly tells. A power of a Gaussian is a Gaussian, one of a Moffat profile another, and its height may be
+Alone, a spot cannot tell. A power of a Gaussian is a Gaussian, one of a Moffat profile another, and its height may be
 anything. But light adds and its power does not: where two spots overlap, counts that rise with the power gamma of the
 light are
 
-    C = F ((L + l_1 + l_2) / F)^gamma - B,    L = F (B / F)^(1/gamma)
+    C = ((B + g_1)^(1/gamma) + (B + g_2)^(1/gamma) - B^(1/gamma))^gamma - B
 
-above the background B, with F the full scale (as `util.camera.exposure.counts` has it), L the light of the background
-and l_1, l_2 that of the spots. Theirs are the Gaussians or Moffat profiles: on a background, a power of one is none.
-Pairs apart from all others are fitted with this, five parameters a spot and one gamma for all (Gauss-Newton; the
-spots' parameters are eliminated pair by pair, so that the common one is a sum over pairs, and its error follows from
-their scatter). What is known beforehand of heights and sizes is known of counts, so these are the parameters; two
-factors that follow from gamma make them heights and sizes of light.
+above the background B, with g_1 and g_2 the counts that each would have alone. Pairs apart from all others are fitted
+with this, five parameters a spot and one gamma for all (Gauss-Newton; the spots' parameters are eliminated pair by
+pair, so that the common one is a sum over pairs, and its error follows from their scatter).
 """
 
 import math
@@ -21,7 +18,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import boxcox
 
 from util.camera.detector import Detector
 from util.camera.imperfections import Imperfections
@@ -154,7 +150,7 @@ def _pairs_of(image: NDArray[np.unsignedinteger], hits: NDArray[np.void], detect
 def _spot(
     spot: NDArray[np.float64], x: NDArray[np.int64], z: NDArray[np.int64], look: Imperfections
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a spot's light (n,) at pixels, and their derivatives (5, n) by A, x, z, s, rho."""
+    """Return a spot's counts (n,) at pixels, and their derivatives (5, n) by A, x, z, s, rho."""
     A, at_x, at_z, s, rho = spot
     stretch = math.sqrt(look.aspect)
     dx, dz = (x - at_x) / stretch, (z - at_z) * stretch
@@ -171,10 +167,7 @@ def _fit(pair: _Pair, spots: NDArray[np.float64], gamma: float, detector: Detect
     model, by_spots, by_gamma = _counts(spots, pair, gamma, detector)
     variance = detector.noise**2 + 1 / 12
     expected, precision = _expected(detector)
-    # What is left of the background is unknown: half a count would pass for 0.04 of gamma.
-    residual, by_spots, by_gamma = (
-        part - part.mean(-1, keepdims=True) for part in (pair.counts - model, by_spots, by_gamma)
-    )
+    residual = pair.counts - model
     matrix = by_spots @ by_spots.T / variance + np.diag(precision)
     right = by_spots @ residual / variance - precision * (spots - expected)
     step, slope = np.linalg.solve(matrix, np.stack((right, by_spots @ by_gamma / variance), axis=1)).T
@@ -192,48 +185,19 @@ def _counts(
     spots: NDArray[np.float64], pair: _Pair, gamma: float, detector: Detector
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the counts (n,) of a pair above the background, and derivatives by its spots (10, n) and by gamma (n,)."""
-    full, dark = detector.saturation, _dark(detector)
-    factors, by = _factors(gamma, detector)
-    in_counts = spots.reshape(2, -1)
-    profiles, slopes = zip(
-        *(_spot(spot, pair.x, pair.z, detector.imperfections) for spot in in_counts * factors), strict=True
+    dark = max(detector.background[0], 0.0) + 1e-6  # a logarithm of 0 has no value, and 0 times it is 0
+    alone, slopes = zip(
+        *(_spot(spot, pair.x, pair.z, detector.imperfections) for spot in spots.reshape(2, -1)), strict=True
     )
-    dark_light, light_by_gamma = _light(dark, gamma, full)
-    light = dark_light + profiles[0] + profiles[1]
-    light_by_gamma = light_by_gamma + (in_counts * by).ravel() @ np.concatenate(slopes)
-    counts = full * (light / full) ** gamma
-    steepness = gamma * counts / light
-    by_spots = np.concatenate([steepness * slope * factors[:, None] for slope in slopes])
-    return counts - dark, by_spots, counts * np.log(light / full) + steepness * light_by_gamma
-
-
-def _factors(gamma: float, detector: Detector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what A, x, z, s, rho (5,) of a spot's light are over those of its counts, and derivatives by gamma.
-
-    Those of the mean spot: its height, and its width at half the counts' height.
-    """
-    A, wings = detector.A.mean, detector.imperfections.wings
-    (none, half, top), (none_by, half_by, top_by) = _light(
-        _dark(detector) + A * np.array([0.0, 0.5, 1.0]), gamma, detector.saturation
-    )
-    ratio = (top - none) / (half - none)
-    falls = boxcox(ratio, wings)  # (ratio^wings - 1) / wings: where the profile has fallen by this ratio
-    falls_by = ratio**wings * ((top_by - none_by) / (top - none) - (half_by - none_by) / (half - none))
-    height, width = (top - none) / A, math.sqrt(boxcox(2.0, wings) / falls)
-    return (
-        np.array([height, 1.0, 1.0, width, 1.0]),
-        np.array([(top_by - none_by) / A, 0.0, 0.0, -0.5 * width * falls_by / falls, 0.0]),
-    )
-
-
-def _light(counts: NDArray[np.float64], gamma: float, full: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the light that counts stand for, and its derivative by gamma."""
-    light = full * (counts / full) ** (1 / gamma)
-    return light, -light * np.log(counts / full) / gamma**2
-
-
-def _dark(detector: Detector) -> NDArray[np.float64]:
-    return np.array(max(detector.background[0], 0.0) + 1e-6)  # a logarithm of 0 has no value, and 0 times it is 0
+    counts = [dark + values for values in alone]
+    lights = [values ** (1 / gamma) for values in counts]
+    dark_light = dark ** (1 / gamma)
+    light = lights[0] + lights[1] - dark_light
+    total = light**gamma
+    by_spots = [light ** (gamma - 1) * c ** (1 / gamma - 1) * slope for c, slope in zip(counts, slopes, strict=True)]
+    logs = sum(part * np.log(c) for part, c in zip(lights, counts, strict=True)) - dark_light * math.log(dark)
+    by_gamma = total * (np.log(light) - logs / (gamma * light))
+    return total - dark, np.concatenate(by_spots), by_gamma
 
 
 def _expected(detector: Detector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
