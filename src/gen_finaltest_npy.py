@@ -21,7 +21,7 @@ from typing import Literal
 
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
-from util.electrons.search import add_counts, detector_of_shards, find_shards, ranges_over, wanted_shards
+from util.electrons.search import SHARDS, add_counts, detector_of_shards, find_shards, ranges_over, wanted_shards
 from util.electrons.shard_facts import FrameCounts, SearchSettings
 from util.electrons.shards import Shard, shard_path, write_shard
 from util.finder.calibration import learn_detector
@@ -34,7 +34,6 @@ from util.runtime.errors import FrameError, InputError, run_program
 from util.runtime.executor import available_cores
 from util.runtime.options import Parser, add_scheduler, as_options, number
 
-SHARDS = 10  # over a whole file
 RANGES_NAMED = 8  # at most, in a message
 
 Range = tuple[int, int]  # of frames, the first and the one after the last

@@ -30,6 +30,7 @@ from util.camera.phosphor import PhosphorRecipe
 from util.electrons.hits import HitWeights
 from util.electrons.live_search import LiveSearch
 from util.electrons.parts import check_output, hand_over, kept_parts
+from util.electrons.search import SHARDS
 from util.electrons.shard_facts import FrameCounts, SearchSettings
 from util.finder.finder import FinderSettings
 from util.finder.run_checks import check_frames
@@ -43,7 +44,6 @@ from util.runtime.local_page import LocalPage, serving
 from util.runtime.options import Parser, as_options, number
 from util.runtime.pace import Pace
 
-SHARDS = 10  # over a whole file, as script/gen_finaltest_npy.sh makes them
 SEARCH_S = 1.0  # at a stretch
 PAUSE_S = 0.25  # where nothing came
 QUIET_S = 3.0  # without a frame, after which the page says so

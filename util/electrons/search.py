@@ -19,6 +19,8 @@ from util.runtime.executor import map_in_order, open_executor
 from util.runtime.hdf5_stored import gaps, merged
 from util.runtime.progress import Progress
 
+SHARDS = 10  # over a whole file
+
 
 def add_counts(parts: Sequence[FrameCounts]) -> FrameCounts:
     """Add up the counts of blocks or shards."""
