@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,32 @@ def test_a_killed_worker_ends_the_program_in_one_line_and_leaves_no_process(caps
     status, _, stderr = refusal_of(main, capsys=capsys)
     assert status == 2 and stderr.count("\n") == 1
     assert "a worker process was killed" in stderr and "fewer WORKERS" in stderr
+
+
+@pytest.mark.parametrize(("number", "status"), [(None, 2), (signal.SIGTERM, 128 + signal.SIGTERM)])
+def test_a_kill_while_workers_start_ends_the_program_in_one_line(monkeypatch, capsys, number, status):
+    """The server that starts them dies first, the more so where the signal goes to all processes."""
+
+    def connect(fds):
+        server = forkserver._forkserver
+        server.ensure_running()
+        os.kill(server._forkserver_pid, signal.SIGSTOP)
+        try:
+            return connect_as_usual(fds)
+        finally:
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+            if number is not None:
+                signal.raise_signal(number)
+
+    def main(_):
+        with open_executor(2):
+            pass
+
+    connect_as_usual = forkserver.connect_to_new_process
+    monkeypatch.setattr(forkserver, "connect_to_new_process", connect)
+    found, _, stderr = refusal_of(main, capsys=capsys)
+    assert found == status and stderr.count("\n") == 1
+    assert ("a worker process was killed" in stderr) == (number is None)
 
 
 @pytest.mark.parametrize("name", entry.THREADS)

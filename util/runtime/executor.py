@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -146,14 +147,18 @@ class _Pool(ProcessPoolExecutor, WorkerPool):
         return self._workers
 
     def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
-        return super().submit(_work, fn, args, kwargs)
+        try:
+            return super().submit(_work, fn, args, kwargs)
+        except (EOFError, ConnectionError) as error:
+            raise BrokenProcessPool("the process that starts the workers was killed") from error
 
 
 @contextmanager
 def _interrupt_postponed() -> Iterator[None]:
     """Start processes undisturbed by signals to end, of which Ctrl-C reaches every process of the terminal.
 
-    Here they are raised at the end, when the pool is complete and can be closed. Processes started meanwhile begin with
+    Here they are raised at the end, when the pool is complete and can be closed, or in place of the error that they
+    caused by ending the process that starts the others. Processes started meanwhile begin with
     those of a terminal blocked: no worker ends in a traceback before it is ready, and Python's tracker of semaphores,
     which knows nothing of a terminal that is closed, ends after all others.
     """
@@ -170,8 +175,8 @@ def _interrupt_postponed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in usual.items():
             signal.signal(number, handler)
-    if came:
-        raise Ended(came[0])
+        if came:
+            raise Ended(came[0])
 
 
 # State of a worker process.
