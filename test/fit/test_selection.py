@@ -179,6 +179,20 @@ def test_as_many_spheres_are_found_as_there_are(five_rings):
         assert (np.abs(beta - wanted) < 4 * result.errors[index]).all()
 
 
+def test_a_ring_of_one_electron_in_200_is_kept_though_its_width_is_hardly_known():
+    """Its number of electrons is then known to a fifth only."""
+    faint = replace(RINGS[0], R=0.68, beta=(0.3,))
+    numbers = (30_000, 60_000, 80_000, 50_000, 60_000, 1_400)
+    hits = seen(truth.hits((*RINGS, faint), numbers, rng=np.random.default_rng(427)))
+    assert np.isclose([R for R, _ in select(hits, Wanted(None, 4), Detection()).start], faint.R, atol=0.004).any()
+
+
+def test_a_few_electrons_at_one_place_are_no_sphere():
+    at = truth.hits(RINGS, (3_000, 6_000, 4_000, 2_000, 5_000), rng=np.random.default_rng(422))
+    at = np.concatenate((at, np.random.default_rng(423).normal(0.001, 0.0005, (2, 6))), axis=1)
+    assert len(select(seen(at), Wanted(None, 4), Detection()).start) == 5
+
+
 @pytest.mark.slow
 def test_a_number_of_spheres_is_kept_and_radii_may_be_told(five_rings):
     radii = tuple(ring.R + 0.004 for ring in RINGS)

@@ -100,6 +100,30 @@ def _evidence(
     return Evidence(weighed @ score, weighed @ (information + own))
 
 
+def clearness(layout: Layout, q: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far, in squared errors (S,), each sphere is from none: its coefficients of P_0, P_2 and P_4.
+
+    Its own R and sigma_R are held. Of spheres that lie on each other neither is clear. Of a faint one by itself R and
+    sigma_R are hardly known, and with them its number of electrons, though beyond doubt there are some.
+
+    Parameters
+    ----------
+    layout : Layout
+    q : array (P,)
+        Internal parameters.
+    covariance : array (P, P)
+    """
+    clear = np.empty(layout.spheres)
+    for index, block in enumerate(layout.blocks):
+        shape = [layout.R[index], layout.sigma_R[index]]
+        linear = np.setdiff1d(block, shape)[:3]
+        across = covariance[np.ix_(shape, linear)]
+        held = np.linalg.lstsq(covariance[np.ix_(shape, shape)], across)[0]
+        left = covariance[np.ix_(linear, linear)] - across.T @ held
+        clear[index] = q[linear] @ np.linalg.lstsq(left, q[linear])[0]
+    return clear
+
+
 def alike(layout: Layout) -> InputError:
     """Return the error of spheres that hits do not tell apart."""
     return InputError(f"{layout.spheres} spheres cannot be told apart in these hits; ask for --spheres auto or fewer")

@@ -21,7 +21,7 @@ from util.fit.fisher_scoring import (
     score_map,
     solve_linear,
 )
-from util.fit.fit_errors import FEWEST_PER_BLOCK, alike, errors_of
+from util.fit.fit_errors import FEWEST_PER_BLOCK, alike, clearness, errors_of
 from util.fit.known_spheres import KnownSpheres
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
@@ -39,6 +39,7 @@ _SETTLED = 1e-3  # squared errors that folding anew may still move the geometry
 _MERGE = (4, 4)
 START_SIGMA = 0.008
 _FEWEST_HITS = 1000
+_CLEAR = 5.0**2  # squared errors of the electrons of a sphere that can be told apart
 
 
 def find_spheres(data: MapData, layout: Layout) -> list[tuple[float, float]]:
@@ -261,12 +262,11 @@ def result_of(settled: Settled, hits: int) -> FitResult:
     model, data, q, _, iterations, converged = settled
     layout, mu = model.layout, data.expected(model.counts(q))
     errors = errors_of(model, data, q, mu)
-    uncertain = np.sqrt(np.diag(errors.covariance))[layout.N]
     width = q[layout.sigma_R]
     close = np.diff(q[layout.R]) < np.minimum(width[:-1], width[1:]) / 2
     collapsed = width <= narrowest_in(model.bins)
     # What is known before tells even spheres that lie on each other.
-    if collapsed.any() or (q[layout.N] < 5 * uncertain).any() or (close.any() and not model.known):
+    if collapsed.any() or (clearness(layout, q, errors.covariance) < _CLEAR).any() or (close.any() and not model.known):
         raise alike(layout)
     values, turn = layout.to_public(q)
     deviance, dof = _deviance(data, mu, layout.size - 2)

@@ -14,6 +14,8 @@ import numpy as np
 from util.fit import radial_spectrum
 from util.fit.chi_square import tail
 from util.fit.detection import Detection
+from util.fit.fisher_scoring import narrowest_in
+from util.fit.fit_errors import clearness
 from util.fit.further_sphere import BINS, WIDTHS, best_sphere
 from util.fit.known_spheres import KnownSpheres
 from util.fit.likelihood import Settled, check_hits, find_spheres, fit, settle
@@ -32,7 +34,7 @@ _ORDER = 12  # of the PADs of a selection
 _TOLERANCE, _DECREMENT = 0.1, 0.01  # squared errors that folding anew, and a further step of the fit, may still move it
 _MERGED, _MERGED_FOR_ELLIPSE = 1024, 512  # pixels along an axis, where there are more hits than that
 # By chance a sphere (P_0, P_2, P_4; some hundred independent radii and widths) gains as much in one of 5,000 images.
-_CLEAR_SPHERE = 32.0
+_CLEAR_SPHERE = 28.0
 _CLEAR_PIECE = 1e-4  # p
 # Of all spheres that are asked for, the clearest peaks are taken at once: those with this part of the clearest's.
 _STRONG = 0.1
@@ -285,8 +287,8 @@ def _prune(state: _State, found: Settled, wanted: Wanted) -> Settled:
         layout = found.model.layout
         test = ScoreTest(found.model, found.data, found.q, dispersed=True)
         shapes, geometry = shapes_of(found), layout.geometry_of(found.q)
-        covariance = test.inverse / test.scale
-        clear = found.q[layout.N] ** 2 / np.diag(covariance)[layout.N]
+        clear = clearness(layout, found.q, test.inverse / test.scale)
+        clear[found.q[layout.sigma_R] <= narrowest_in(BINS)] = 0  # no fit would tell its errors
         least = int(clear.argmin())
         if wanted.spheres is None and not wanted.start and layout.spheres > 1 and clear[least] < _CLEAR_SPHERE:
             fewer = state.fit(shapes[:least] + shapes[least + 1 :], layout.pieces, geometry)
