@@ -47,14 +47,13 @@ class Influence:
         variance = expected_variance(self.expected + detection.pedestal(bins, self.geometry))
         slopes = model.slopes(q)
         inverse, _ = inverse_of_free(slopes.gram(exposure**2 / variance), is_free(model, q))
-        # What a hit in a bin of a quadrant adds to each score: (P, 4, n_rho, n_angle).
-        score = slopes.quadrants() * exposure / variance
-        self._bins = bins
-        self._moved = (layout.to_public(q)[1] @ inverse) @ score.reshape(layout.size, -1)
+        # A hit adds the slopes in its bin times this to the scores, which move the parameters.
+        self._bins, self._slopes, self._share = bins, slopes, exposure / variance
+        self._moved = layout.to_public(q)[1] @ inverse
 
     def of(self, more: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return by how much so many more electrons in the bins (4, n_rho, n_angle) move the parameters (P,)."""
-        return self._moved @ more.ravel()
+        return self._moved @ self._slopes.score(self._share * more.reshape(self._share.shape))
 
     def by_group(
         self,
@@ -81,4 +80,4 @@ class Influence:
         place = places(x, z, self.geometry, self._bins)
         inside = place >= 0
         place, group, weight = place[inside], group[inside], weight[inside]
-        return np.stack([np.bincount(group, moved[place] * weight, groups) for moved in self._moved], axis=1)
+        return self._slopes.scores(place, self._share.ravel()[place] * weight, group, groups).T @ self._moved.T

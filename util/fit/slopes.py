@@ -81,6 +81,19 @@ class Slopes:
         """Return the derivatives (P, 4, n_rho, n_angle) in the bins of each quadrant."""
         return self._by_owner(SIGNS[self.parity][:, :, None, None] * self.maps[:, None] / 4)
 
+    def scores(
+        self, place: NDArray[np.int64], residual: NDArray[np.float64], group: NDArray[np.integer], groups: int
+    ) -> NDArray[np.float64]:
+        """Return the sums (P, groups) over groups of hits, of derivatives times residuals (n,).
+
+        `place` (n,) as `util.physics.polar_map.places` returns it, none -1; `group` (n,) from 0 to `groups` - 1.
+        """
+        quadrant, place = np.divmod(place, self.flat.shape[1])
+        signed = {p: SIGNS[p, quadrant] * residual / 4 for p in np.unique(self.parity).tolist()}
+        parts = zip(self.flat, self.parity.tolist(), strict=True)
+        sums = [np.bincount(group, row[place] * signed[parity], groups) for row, parity in parts]
+        return self._by_owner(np.stack(sums))
+
     def _by_owner(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum the rows of each parameter."""
         if len(rows) == self.size:
