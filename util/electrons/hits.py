@@ -1,6 +1,8 @@
 """The electrons of all shards together."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,10 +16,12 @@ from util.electrons.shard_arrays import MAP_SIZE
 from util.electrons.shard_facts import SearchSettings, ShardFacts, reach_of
 from util.electrons.shards import Shard, check_together, distribution_of, list_shards, read_facts, read_shard
 from util.finder.weighting import weight_hits
+from util.runtime.executor import available_cores, map_in_order
 
 HitWeights = Literal["flux", "unit"]
 
 _LATTICES = ((13, 8), (8, 5), (5, 3), (3, 2))  # points in a pixel, and the step between neighbours
+_AHEAD = 4  # shards read before they are wanted
 _MOST_POINTS = 8e6  # that the pixels of an image are spread over, if they can be
 
 
@@ -123,36 +127,35 @@ def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
     paths = list_shards(folder)
     facts = [read_facts(path) for path in paths]
     check_together(paths, facts, partial=partial)
-    checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    if facts[0].imported and facts[0].imported.kind == "image":
-        return _hits_of_image(read_shard(paths[0]), checksums)
-    columns: list[NDArray[np.float64]] = [np.zeros((4, 0))]
+    checksums: dict[str, str] = {}
     events: list[NDArray[np.void]] = []
     total, without_events = np.zeros((2, MAP_SIZE, MAP_SIZE))
     squares, count, frames = 0.0, 0, 0
-    for path in paths:
-        shard = read_shard(path)
+    for path, (shard, checksum) in zip(paths, _read_all(paths), strict=True):
+        checksums[path.name] = checksum
+        if shard.image is not None:
+            return _hits_of_image(shard, checksums)
         matrix = shard.distribution if hit_weights == "flux" else shard.counts
         total += matrix
         count += int(shard.counts.sum()) if shard.events is None else len(shard.events)
         frames += shard.facts.counts_of_frames.frames - shard.facts.counts_of_frames.saturated
         if shard.events is not None:
-            x, z = shard.events["x"].astype(float), shard.events["z"].astype(float)
-            weight = shard.events["weight"].astype(float) if hit_weights == "flux" else np.ones(len(x))
-            columns.append(np.stack((x, z, weight, weight**2)))
             events.append(shard.events)
         else:
             without_events += matrix
             squares += shard.facts.squared_weights if hit_weights == "flux" else float(matrix.sum())
-    if without_events.any():
-        columns.append(hits_of_pixels(without_events, squares / without_events.sum(), 0.0))
-    x, z, weight, variance = np.concatenate(columns, axis=1)
     all_events = np.concatenate(events) if len(events) == len(paths) else None
     search = facts[0].search
     detector = search.detector if search else None
-    if hit_weights == "flux" and detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
+    x, z, weight = (_column(events, name) for name in ("x", "z", "weight"))
+    if hit_weights == "unit":
+        weight = np.ones(x.size)
+    elif detector and all_events is not None and "flux" in (all_events.dtype.names or ()):
         weight = _weighed(all_events, detector)
-        variance = weight**2
+    variance = weight**2
+    if without_events.any():
+        of_pixels = hits_of_pixels(without_events, squares / without_events.sum(), 0.0)
+        x, z, weight, variance = np.concatenate((np.stack((x, z, weight, variance)), of_pixels), axis=1)
     source, pixels = facts[0].source, _pixels(facts[0])
     return Hits(
         count,
@@ -170,6 +173,20 @@ def read_hits(folder: Path, *, hit_weights: HitWeights, partial: bool) -> Hits:
         pixels=pixels,
         axis=facts[0].imported.axis if facts[0].imported else 1,
     )
+
+
+def _read_all(paths: Sequence[Path]) -> Iterator[tuple[Shard, str]]:
+    """Read shards, and the SHA-256 of each; threads unpack them side by side."""
+    with ThreadPoolExecutor(available_cores()) as threads:
+        yield from map_in_order(threads, _read, paths, in_flight=_AHEAD)
+
+
+def _read(path: Path) -> tuple[Shard, str]:
+    return read_shard(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _column(events: Sequence[NDArray[np.void]], name: str) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *(part[name] for part in events)], dtype=float)
 
 
 def hits_of_events(

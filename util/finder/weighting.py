@@ -101,16 +101,17 @@ def weight_hits(events: NDArray[np.void], sigma: float, spread: float) -> NDArra
         (`util.finder.gain_map`): 2,000 learnt spots give it to 0.4 %, and an error of 0.2 % changes the weight of
         crowded electrons so much that an answer from 50,000 frames moves by 0.2 statistical floors.
     """
-    x, z, flux = (events[name].astype(float) for name in ("x", "z", "flux"))
+    flux = events["flux"].astype(float)
     lump = lumps(events["ImageId"], events["x"], events["z"], LUMP * sigma)
     alone = np.bincount(lump, minlength=flux.size)[lump] == 1
     broad = spread > BROADEST
     if broad and np.count_nonzero(alone) < FEWEST_LONE:
         return flux
     least = all_found_from(flux[alone]) if broad else 0.0
-    gain = fit_gain(x[alone], z[alone], flux[alone], spread, fewest=FEWEST_LONE, least=least)
+    x, z = (events[name][alone].astype(float) for name in ("x", "z"))
+    gain = fit_gain(x, z, flux[alone], spread, fewest=FEWEST_LONE, least=least)
     if gain.terms:
-        flux /= smooth_map(gain.terms, x, z)
+        flux /= smooth_map(gain.terms, events["x"].astype(float), events["z"].astype(float))
     if broad:
         return _counted(flux, alone)
     light = np.bincount(lump, flux, flux.size)[lump]
