@@ -21,8 +21,8 @@ from util.runtime.progress import over
 from util.simulation.virtual_experiment import VirtualExperiment
 
 NO_FRAMES = "imported data have no frames, which could be simulated and searched"
-# Frames searched per frame simulated; the bias is then known to about a third of the statistical error, or better.
-_SHARE = 10
+# Frames searched per frame simulated; the bias is then known to a sixth of the statistical error, or better.
+_SHARE = 20
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,8 +98,8 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
         "--bias",
         type=_bias_frames,
         metavar="FRAMES",
-        help=f"simulated frames that measure the finder's bias, at least {FEWEST_FRAMES} (default: a tenth of those "
-        "searched; 0: none)",
+        help=f"simulated frames that measure the finder's bias, at least {FEWEST_FRAMES} (default: a twentieth of "
+        "those searched; 0: none)",
     )
     add(
         "--subtract-bias",

@@ -47,7 +47,7 @@ class Simulation:
     Attributes
     ----------
     bias : int or None
-        Simulated frames that measure the finder's bias; 0: none; None: a tenth of those searched.
+        Simulated frames that measure the finder's bias; 0: none; None: a twentieth of those searched.
     subtract_bias : {"clear", "always", "never"}
     bootstrap : int or None
         How often to repeat the measurement.

@@ -162,6 +162,16 @@ def test_what_is_too_faint_to_be_found_adds_no_noise_to_the_bias(answer, run):
     assert np.max(np.abs(bias.bias[index]) / bias.error[index]) < 4
 
 
+def test_an_error_far_smaller_than_a_bin_is_as_small_in_the_answer(run, answer):
+    seen = seen_in(run.found, FRAMES)
+    large, small = (
+        measure_bias(answer, seen, 300, Painted(blur, weight_spread=0.0), seed=1).error for blur in (1e-4, 1e-5)
+    )
+    moved = large > 0
+    # In proportion; counted by bins, as the root of it.
+    assert small[moved] / large[moved] == pytest.approx(0.1, abs=0.03)
+
+
 def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is_not(run, answer):
     seen = seen_in(run.found, FRAMES)
     merging = Painted(0.001, merged=0.2)

@@ -8,7 +8,7 @@ from util.fit.influence_functions import Influence
 from util.fit.likelihood import fit
 from util.physics.polar_map import PolarBins
 
-BINS = PolarBins(250, 48)
+BINS = PolarBins(500, 96)  # coarser ones move an answer by what an interpolated influence does not see
 START = [(s.R, s.sigma_R) for s in truth.DESIGN]
 GROUPS = 400
 

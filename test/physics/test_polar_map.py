@@ -15,6 +15,7 @@ from util.physics.polar_map import (
     coarsen,
     expected,
     fold,
+    neighbours,
     places,
     radial_factors,
 )
@@ -134,3 +135,19 @@ def test_expected_counts_and_their_slopes_are_integrals_of_the_density(row, colu
     ]
     scale = np.array([1, 1 / sigma, 1 / sigma, 1 / sigma, 1 / sigma])
     assert np.allclose(ours, wanted, rtol=1e-5, atol=1e-6 * scale)
+
+
+def test_a_map_is_interpolated_between_the_middles_of_its_bins():
+    rng = np.random.default_rng(33)
+    x, z = rng.uniform(-1, 1, (2, 500))
+    bins = PolarBins(20, 6, 0.8)
+    rho_of, angle_of = ((edges[:-1] + edges[1:]) / 2 for edges in (bins.rho, bins.angle_rad))
+    plane = np.arange(4)[:, None, None] + 2 * rho_of[:, None] - 3 * angle_of  # linear in rho and angle
+    place, part = neighbours(x, z, ImageGeometry(0.01, -0.02), bins)
+    found = (plane.ravel()[place] * part).sum(axis=1)
+    dx, dz = x - 0.01, z + 0.02
+    rho, angle = np.hypot(dx, dz), np.arctan2(np.abs(dx), np.abs(dz))
+    wanted = (dx < 0) + 2 * (dz < 0) + 2 * rho.clip(rho_of[0], rho_of[-1]) - 3 * angle.clip(angle_of[0], angle_of[-1])
+    inside = rho < 0.8
+    assert found[inside] == pytest.approx(wanted[inside], abs=1e-12)
+    assert not part[~inside].any() and (~inside).any()

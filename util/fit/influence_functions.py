@@ -11,7 +11,9 @@ from util.fit.detection import Detection
 from util.fit.fisher_scoring import inverse_of_free, is_free
 from util.fit.map_model import MapModel, expected_variance
 from util.fit.result import FitResult
-from util.physics.polar_map import PolarBins, places
+from util.physics.polar_map import PolarBins, neighbours
+
+_AT_A_TIME = 1_000_000  # hits, which take 100 bytes each
 
 
 class Influence:
@@ -63,7 +65,10 @@ class Influence:
         group: NDArray[np.integer],
         groups: int,
     ) -> NDArray[np.float64]:
-        """Sum over the hits of each group.
+        """Sum over the hits of each group, their influence interpolated between the middles of the bins.
+
+        So that of two positions of one electron, true and found, the difference is that of the influence alone: where
+        one lies beyond the edge of a bin, a step would be counted in its place.
 
         Parameters
         ----------
@@ -77,7 +82,10 @@ class Influence:
         array (groups, P)
             In the order of `FitResult.names`.
         """
-        place = places(x, z, self.geometry, self._bins)
-        inside = place >= 0
-        place, group, weight = place[inside], group[inside], weight[inside]
-        return self._slopes.scores(place, self._share.ravel()[place] * weight, group, groups).T @ self._moved.T
+        scores = np.zeros((len(self._moved), groups))
+        for first in range(0, x.size, _AT_A_TIME):
+            some = slice(first, first + _AT_A_TIME)
+            place, part = neighbours(x[some], z[some], self.geometry, self._bins)
+            added = self._share.ravel()[place] * part * weight[some, None]
+            scores += self._slopes.scores(place, added, group[some], groups)
+        return scores.T @ self._moved.T

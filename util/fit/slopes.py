@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
 
 from util.physics.polar_map import SIGNS
 
@@ -84,15 +85,25 @@ class Slopes:
     def scores(
         self, place: NDArray[np.int64], residual: NDArray[np.float64], group: NDArray[np.integer], groups: int
     ) -> NDArray[np.float64]:
-        """Return the sums (P, groups) over groups of hits, of derivatives times residuals (n,).
+        """Return the sums (P, groups) over groups of hits, of derivatives times residuals.
 
-        `place` (n,) as `util.physics.polar_map.places` returns it, none -1; `group` (n,) from 0 to `groups` - 1.
+        Parameters
+        ----------
+        place, residual : arrays (n, m)
+            Bins of the quadrants, made flat, that a hit is spread over, and what it adds to each.
+        group : int array (n,)
+            From 0 to `groups` - 1.
+        groups : int
         """
         quadrant, place = np.divmod(place, self.flat.shape[1])
-        signed = {p: SIGNS[p, quadrant] * residual / 4 for p in np.unique(self.parity).tolist()}
-        parts = zip(self.flat, self.parity.tolist(), strict=True)
-        sums = [np.bincount(group, row[place] * signed[parity], groups) for row, parity in parts]
-        return self._by_owner(np.stack(sums))
+        group = np.repeat(group, place.shape[1])
+        out = np.zeros((len(self.maps), groups))
+        for parity in np.unique(self.parity).tolist():
+            rows = self.parity == parity
+            signed = SIGNS[parity, quadrant] * residual / 4
+            summed = coo_array((signed.ravel(), (group, place.ravel())), (groups, self.flat.shape[1])).tocsr()
+            out[rows] = (summed @ self.flat[rows].T).T
+        return self._by_owner(out)
 
     def _by_owner(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sum the rows of each parameter."""

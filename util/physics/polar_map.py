@@ -88,6 +88,19 @@ class PolarMap:
 
 
 @njit(cache=True)
+def _polar(
+    x: float, z: float, geometry: NDArray[np.float64], distorted: bool, per_rho: float, per_angle: float
+) -> tuple[float, float, int]:
+    # A hit's rho and angle, in bins, and its quadrant.
+    dx = x - geometry[0]
+    dz = z - geometry[1]
+    if distorted:
+        dx, dz = undistorted(dx, dz, geometry)
+    angle = math.atan2(abs(dx), abs(dz))
+    return math.sqrt(dx * dx + dz * dz) * per_rho, angle * per_angle, (1 if dx < 0 else 0) + (2 if dz < 0 else 0)
+
+
+@njit(cache=True)
 def _places(
     x: NDArray[np.float64],
     z: NDArray[np.float64],
@@ -99,21 +112,10 @@ def _places(
 ) -> NDArray[np.int64]:
     # Of each hit: bin of its quadrant, in rows of rho; -1 beyond rho_max.
     out = np.empty(x.size, np.int64)
-    per_rho = n_rho / rho_max
-    per_angle = n_angle / (math.pi / 2)
     for i in range(x.size):
-        dx = x[i] - geometry[0]
-        dz = z[i] - geometry[1]
-        if distorted:
-            dx, dz = undistorted(dx, dz, geometry)
-        rho = math.sqrt(dx * dx + dz * dz) * per_rho
+        rho, angle, quadrant = _polar(x[i], z[i], geometry, distorted, n_rho / rho_max, n_angle / (math.pi / 2))
         # False for nan too
-        if not rho < n_rho:
-            out[i] = -1
-            continue
-        column = min(int(math.atan2(abs(dx), abs(dz)) * per_angle), n_angle - 1)
-        quadrant = (1 if dx < 0 else 0) + (2 if dz < 0 else 0)
-        out[i] = (quadrant * n_rho + int(rho)) * n_angle + column
+        out[i] = (quadrant * n_rho + int(rho)) * n_angle + min(int(angle), n_angle - 1) if rho < n_rho else -1
     return out
 
 
@@ -123,6 +125,42 @@ def places(
     """Return in which bin of `PolarMap.quadrants`, made flat, each hit (n,) falls: -1 for none."""
     shape = bins.n_rho, bins.n_angle, bins.rho_max
     return _places(x.astype(float), z.astype(float), geometry.as_array(), not geometry.is_shift, *shape)
+
+
+@njit(cache=True)
+def _neighbours(
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+    geometry: NDArray[np.float64],
+    distorted: bool,
+    n_rho: int,
+    n_angle: int,
+    rho_max: float,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    place, part = np.zeros((x.size, 4), np.int64), np.zeros((x.size, 4))
+    for i in range(x.size):
+        rho, angle, quadrant = _polar(x[i], z[i], geometry, distorted, n_rho / rho_max, n_angle / (math.pi / 2))
+        if not rho < n_rho:
+            continue
+        # From the middle of one bin to that of the next; at the edges of a quadrant, the bin itself.
+        row, column = max(int(rho - 0.5), 0), max(int(angle - 0.5), 0)
+        u, v = min(max(rho - 0.5 - row, 0.0), 1.0), min(max(angle - 0.5 - column, 0.0), 1.0)
+        for k in range(4):
+            at = min(row + (k & 1), n_rho - 1), min(column + (k >> 1), n_angle - 1)
+            place[i, k] = (quadrant * n_rho + at[0]) * n_angle + at[1]
+            part[i, k] = (u if k & 1 else 1 - u) * (v if k >> 1 else 1 - v)
+    return place, part
+
+
+def neighbours(
+    x: NDArray[np.float64], z: NDArray[np.float64], geometry: ImageGeometry, bins: PolarBins
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the four bins (n, 4) between whose middles each hit lies, and the parts that interpolate them linearly.
+
+    As `places`; a hit that falls into no bin has parts of 0.
+    """
+    shape = bins.n_rho, bins.n_angle, bins.rho_max
+    return _neighbours(x.astype(float), z.astype(float), geometry.as_array(), not geometry.is_shift, *shape)
 
 
 @njit(cache=True)
