@@ -31,7 +31,7 @@ from util.fit.result import floor_distance
 from util.physics import pad
 from util.physics.sphere import Experiment, Sphere
 from util.runtime.errors import run_program
-from util.runtime.executor import available_cores
+from util.runtime.executor import available_cores, open_executor
 from util.runtime.options import Parser, as_options, number
 from util.runtime.settings import load
 from util.simulation.frames_file import simulate
@@ -94,7 +94,8 @@ def measure(experiment: Experiment, recipe: PhosphorRecipe, seed: int, folder: P
     hits = read_hits(shards, hit_weights="flux", partial=False)
     ours = fit(hits.x, hits.z, hits.weight, variance=hits.variance)
     unit = fit(hits.x, hits.z)
-    final = without_bias(ours, hits, Simulation(seed=seed), hit_weights="flux", workers=workers).answer
+    with open_executor(workers) as executor:
+        final = without_bias(ours, hits, Simulation(seed=seed), hit_weights="flux", executor=executor).answer
     electrons = true_electrons(path)
     best = fit(electrons["x"], electrons["z"])
     floor = floor_distance(best.beta_covariance(floor=True), 4000, np.random.default_rng(0))

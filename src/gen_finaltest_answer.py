@@ -21,7 +21,8 @@ the mean distance of a fit to perfect hits of as many electrons.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,16 +48,19 @@ from util.answer.final_h5 import answer_rows, answer_tables, describe_fit, table
 from util.answer.posterior import known_spheres
 from util.camera.phosphor import PhosphorRecipe
 from util.electrons.hits import Hits, read_hits
+from util.electrons.shards import list_shards
 from util.finder.finder import FinderSettings
 from util.fit.result import FitResult, with_gain_error
 from util.physics.sphere import Sphere
 from util.report.answer_figures import draw_answer
-from util.report.diagnostic_figures import Measured, draw_all
+from util.report.diagnostic_figures import Measured, draw_all, load_figures
 from util.report.frame_figure import ShownFrame
 from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
+from util.runtime.executor import WorkerPool, open_executor, open_helper, prepare
 from util.runtime.options import Parser, as_options
 from util.runtime.progress import working
+from util.simulation.virtual_experiment import load_simulation
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -112,14 +116,14 @@ def shown_frame(path: Path | None, hits: Hits) -> ShownFrame | None:
     return ShownFrame(image, in_it, electrons_in(path, int(in_it["ImageId"][0])))
 
 
-def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExecutor) -> None:
-    """Answer by the fit to the hits, with all that the options ask for; what it shows beside it is prepared aside."""
+def answer_by_hits(options: Options, logged: Sequence[str], executor: WorkerPool, aside: Executor | None) -> None:
+    """Answer by the fit to the hits, with all that the options ask for; the network looks aside, where there is one."""
     hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
     finaltest = options.finaltest if hits.search else None  # imported data have no frames
     spheres = None if options.model.spheres == "auto" else options.model.spheres
     truth = truth_of(finaltest, hits.dataset, hits.source, spheres)
     detection, told = detection_of(hits, options.model)
-    simulation, weights, workers = options.simulation, options.hit_weights, options.workers
+    simulation, weights = options.simulation, options.hit_weights
     check_possible(options, hits)
     further = read_further_runs(options, hits)
     frames = summed_frames.frames_of(hits, options.finaltest) if options.check_integrated else None
@@ -134,18 +138,21 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
     if truth is not None and len(truth) != fitted.answer.layout.spheres:
         console.say(f"the truth has {len(truth)} spheres, the answer {fitted.answer.layout.spheres}: not compared")
         truth = None
-    if seen is None:  # which takes seconds, while other processes simulate
+    glanced = None
+    if aside is not None:
         shown = hits.x, hits.z, hits.weight
         glanced = aside.submit(network.glance, options.network, *shown, spheres=fitted.answer.layout.spheres)
-    unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, workers=workers)
+    unbiased = without_bias(fitted.answer, hits, simulation, hit_weights=weights, executor=executor)
+    if options.details:
+        prepare(executor, load_figures)
     drift = tell_drift(fitted.answer, hits, detection)
     steps: list[Step] = [replace(fitted, lines=(*told, *fitted.lines)), drift, unbiased]
     if frames is not None:
-        steps.append(summed_frames.check(unbiased.answer, hits, frames, unbiased.further, workers=workers))
+        steps.append(summed_frames.check(unbiased.answer, hits, frames, unbiased.further, executor))
     if simulation.bootstrap:
-        steps.append(check_errors(unbiased.answer, hits, simulation, hit_weights=weights, workers=workers))
+        steps.append(check_errors(unbiased.answer, hits, simulation, hit_weights=weights, executor=executor))
     if options.further:
-        steps.append(with_further_runs(options, hits, further, detection, unbiased))
+        steps.append(with_further_runs(options, hits, further, detection, unbiased, executor))
     if seen is not None and known is not None:
         steps.append(answer_with_prior(fitted, seen, known, unbiased, seed=simulation.seed, force=options.force))
     else:
@@ -161,7 +168,7 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
     made_by = replace(options.made_by(hits.source, hits.checksums), **done.facts)
     write_answer(options.output, result, made_by, done.tables, warnings)
     tell_numbers(options, hits, unbiased, unseen, result, truth)
-    beside = tell_network(result, seen if seen is not None else glanced)
+    beside = tell_network(result, seen or glanced)
     say(done)
     spread = hits.variance.sum() / hits.weight.sum()
     if options.figure:
@@ -171,7 +178,7 @@ def answer_by_hits(options: Options, logged: Sequence[str], aside: ThreadPoolExe
         frame = shown_frame(finaltest, hits)
         measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection, hits.blurred)
         with working("drawing"):
-            draw_all(options.details, result, measured, truth=truth, others=beside)
+            draw_all(options.details, result, measured, truth=truth, others=beside, executor=executor)
         write_all(options.details, result, warnings, unseen.systematics)
         console.say(open_after_answer(options.output, options.details))
     console.conclude(verdict(result, truth))
@@ -197,9 +204,11 @@ def tell_numbers(
 
 
 def tell_network(
-    result: FitResult, seen: network.Look | Future[network.Look | str | None]
+    result: FitResult, seen: network.Look | Future[network.Look | str | None] | None
 ) -> dict[str, NDArray[np.float64]]:
     """Print what the network saw, or will have seen, beside the answer; return its betas by its name, if any."""
+    if seen is None:
+        return {}
     if isinstance(seen, network.Look):
         console.say(network.describe(seen))
         return {"network": seen.beta}
@@ -213,7 +222,7 @@ def tell_network(
     return beside.betas
 
 
-def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
+def answer_by_sum(options: Options, logged: Sequence[str], executor: WorkerPool) -> None:
     """Answer from the summed frames alone."""
     recipe = settings.load(PhosphorRecipe, options.phosphor)
     finder = settings.load(FinderSettings, options.finder)
@@ -224,7 +233,7 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     truth = truth_of(options.finaltest, frames.dataset, source, options.few_spheres)
 
     fitted = summed_frames.fit(
-        frames, spheres=options.few_spheres, order=options.model.highest_order, workers=options.workers
+        frames, spheres=options.few_spheres, order=options.model.highest_order, executor=executor
     )
     done = knowledge.apply(fitted, options.knowledge)
 
@@ -236,7 +245,7 @@ def answer_by_sum(options: Options, logged: Sequence[str]) -> None:
     say(done)
     if options.details:
         with working("drawing"):
-            draw_all(options.details, result, truth=truth)
+            draw_all(options.details, result, truth=truth, executor=executor)
         write_all(options.details, result, warnings)
         console.say(open_after_answer(options.output, options.details))
     console.conclude(verdict(result, truth))
@@ -263,13 +272,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     if options.method == "resnet" and options.network is None:
         raise InputError("--method resnet: expected weights, found none; name them, or their folder, with --network")
-    with collect_warnings() as logged, ThreadPoolExecutor(1) as aside:
-        if options.method == "integrated":
-            answer_by_sum(options, logged)
-        elif options.raw:
+    if options.method != "integrated":
+        list_shards(options.shards)  # before processes are started for nothing
+    with collect_warnings() as logged, ExitStack() as processes:
+        if options.raw:
             read_by_network(options, logged)
-        else:
-            answer_by_hits(options, logged, aside)
+            return
+        executor = processes.enter_context(open_executor(options.workers))
+        if options.method == "integrated":
+            answer_by_sum(options, logged, executor)
+            return
+        aside, weights = None, network.find_weights(options.network)
+        if weights and options.method == "likelihood":
+            aside = processes.enter_context(open_helper())
+            aside.submit(network.load, weights, spheres=options.few_spheres)
+        if options.simulation.bias != 0:
+            prepare(executor, load_simulation)
+        answer_by_hits(options, logged, executor, aside)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """The measurement simulated at the answer: the finder's bias, and a bootstrap of the errors."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +14,7 @@ from util.electrons.hits import Hits, HitWeights
 from util.finder.finder import FinderSettings
 from util.fit.result import FitResult
 from util.runtime.errors import InputError
-from util.runtime.executor import open_executor
+from util.runtime.executor import WorkerPool
 from util.runtime.progress import over
 from util.simulation.virtual_experiment import VirtualExperiment
 
@@ -72,15 +70,8 @@ def events_of(hits: Hits) -> NDArray[np.void]:
     return hits.events
 
 
-@contextmanager
-def _virtual_experiment(hits: Hits, workers: int) -> Iterator[VirtualExperiment]:
-    detector, finder = finder_of(hits)
-    with open_executor(workers) as executor:
-        yield VirtualExperiment(detector, finder, executor)
-
-
 def without_bias(
-    result: FitResult, hits: Hits, options: Simulation, *, hit_weights: HitWeights, workers: int
+    result: FitResult, hits: Hits, options: Simulation, *, hit_weights: HitWeights, executor: WorkerPool
 ) -> Unbiased:
     """Measure the finder's bias and, where it is to be, subtract it.
 
@@ -93,10 +84,9 @@ def without_bias(
         return Unbiased(result)
     frames = options.bias or max(hits.frames // _SHARE, FEWEST_FRAMES)
     try:
-        finder_of(hits)  # imported events would otherwise be counted for nothing
+        experiment = VirtualExperiment(*finder_of(hits), executor)
         seen = seen_in(events_of(hits), hits.frames)
-        with _virtual_experiment(hits, workers) as experiment:
-            bias = measure_bias(result, seen, frames, experiment, seed=1 + options.seed, hit_weights=hit_weights)
+        bias = measure_bias(result, seen, frames, experiment, seed=1 + options.seed, hit_weights=hit_weights)
     except InputError as error:
         if options.bias is not None:
             raise
@@ -120,7 +110,9 @@ def without_bias(
     )
 
 
-def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weights: HitWeights, workers: int) -> Step:
+def check_errors(
+    result: FitResult, hits: Hits, options: Simulation, *, hit_weights: HitWeights, executor: WorkerPool
+) -> Step:
     """Compare the errors with the scatter of a parametric bootstrap through frames and finder.
 
     Raises
@@ -128,20 +120,19 @@ def check_errors(result: FitResult, hits: Hits, options: Simulation, *, hit_weig
     InputError
         Shards without events, or without what their hits were found with.
     """
-    finder_of(hits)
+    experiment = VirtualExperiment(*finder_of(hits), executor)
     repetitions, spheres = options.bootstrap or 0, result.of_spheres()
     seen = seen_in(events_of(hits), hits.frames)
-    with _virtual_experiment(hits, workers) as experiment:
-        drawn = bootstrap(
-            spheres,
-            seen,
-            hits.frames,
-            repetitions,
-            experiment,
-            seed=1 + options.seed,
-            hit_weights=hit_weights,
-            progress=lambda runs: over(runs, "bootstrap", repetitions, "measurement"),
-        )
+    drawn = bootstrap(
+        spheres,
+        seen,
+        hits.frames,
+        repetitions,
+        experiment,
+        seed=1 + options.seed,
+        hit_weights=hit_weights,
+        progress=lambda runs: over(runs, "bootstrap", repetitions, "measurement"),
+    )
     shape = spheres.layout.shape
     ratio = drawn.std(axis=0, ddof=1)[shape] / spheres.errors[shape]
     # Parameters are correlated: the scatter of N numbers alone would know each to 1 / sqrt(2 N - 2).

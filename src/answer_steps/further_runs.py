@@ -21,6 +21,7 @@ from util.fit.joint_runs import Run, join_runs
 from util.fit.result import FitResult
 from util.fit.systematics import PERCENT, systematics
 from util.runtime.errors import InputError
+from util.runtime.executor import WorkerPool
 
 LINEAR = 0.15  # quadrupole efficiency up to which the answer moves in proportion; at 0.3 betas are off by 3 errors
 RUN = np.dtype([("Shards", "S256"), ("Hits", "<i8"), ("Electrons", "<f8"), ("TurnedDegrees", "<i4")])
@@ -67,7 +68,12 @@ def read_further_runs(options: Options, first: Hits) -> list[Hits]:
 
 
 def with_further_runs(
-    options: Options, hits: Hits, further: Sequence[Hits], detection: Detection, unbiased: Unbiased
+    options: Options,
+    hits: Hits,
+    further: Sequence[Hits],
+    detection: Detection,
+    unbiased: Unbiased,
+    executor: WorkerPool,
 ) -> Step:
     """Join the answer of the first run's hits with those of further runs.
 
@@ -78,7 +84,7 @@ def with_further_runs(
     """
     runs = [_Answered(_run("the first run", unbiased.answer, detection, turned=False), hits)]
     for folder, more in zip(options.further, further, strict=True):
-        runs.append(_answer(folder, more, options, unbiased.answer.layout.spheres))
+        runs.append(_answer(folder, more, options, unbiased.answer.layout.spheres, executor))
     joined = join_runs([each.run for each in runs])
     electrons = sum(float(each.hits.weight.sum()) for each in runs)
     lines = [f"{len(runs)} runs, {electrons:.0f} electrons: {joined.text()}"]
@@ -121,7 +127,7 @@ def _table_of_runs(rows: NDArray[np.void], attributes: Mapping[str, object]) -> 
     return Table(rows, text, "Electrons: electrons; TurnedDegrees: degrees", (axis,), attributes)
 
 
-def _answer(folder: Path, hits: Hits, options: Options, spheres: int) -> _Answered:
+def _answer(folder: Path, hits: Hits, options: Options, spheres: int, executor: WorkerPool) -> _Answered:
     """Answer a run as the first one is."""
     detection, _ = detection_of(hits, options.model)
     model = replace(options.model, spheres=spheres)
@@ -129,9 +135,7 @@ def _answer(folder: Path, hits: Hits, options: Options, spheres: int) -> _Answer
     if options.follow_drift:
         hits = followed(hits, fitted.answer, detection)
         fitted = fit_hits(hits, folder, model, detection)
-    unbiased = without_bias(
-        fitted.answer, hits, options.simulation, hit_weights=options.hit_weights, workers=options.workers
-    )
+    unbiased = without_bias(fitted.answer, hits, options.simulation, hit_weights=options.hit_weights, executor=executor)
     drift = tell_drift(fitted.answer, hits, detection)
     warnings = tuple(f"{folder}: {warning}" for warning in (*fitted.warnings, *drift.warnings, *unbiased.warnings))
     return _Answered(_run(str(folder), unbiased.answer, detection, turned=options.turned == 90), hits, warnings)

@@ -1,6 +1,8 @@
 """The network's look at the electrons found: which weights read them, and what they read."""
 
+import functools
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -139,16 +141,7 @@ def look(
     """
     import torch  # takes seconds, which an answer without a network does not need
 
-    from src.network.model import SphereNet
-    from src.network.weights import read_facts, read_weights
-
-    trained = [(path, read_facts(path)) for path in paths]
-    known = [
-        (path, facts, facts.prior)
-        for path, facts in trained
-        # Not the published network: it reads matrices, and does not see radii.
-        if not isinstance(facts.input, MatrixInput) and facts.prior and facts.spheres == spheres
-    ]
+    known = _trained_for(spheres, paths)
     if not known:
         raise InputError(
             f"no weights for {spheres} sphere(s); fetch them with script/download_params.sh, train them with "
@@ -157,9 +150,8 @@ def look(
     coarse = PolarBins(*COARSE)
     searched = candidates(fold_hits(coarse, x, z, weight), coarse, spheres, best=1)
     tried = []
-    for path, facts, prior in sorted(known, key=lambda item: _width(item[2])):
-        net, _ = read_weights(path)  # takes a second or two: only those that are asked
-        assert isinstance(net, SphereNet)
+    for path, facts, prior in known:
+        net = _read(path)
         maps = torch.from_numpy(fold_hits(net.input_settings.bins, x, z, weight))[None]
         net.eval()
         with torch.no_grad():
@@ -177,6 +169,37 @@ def look(
         f"(by a search over all radii {searched_for}); "
         "answer with METHOD=likelihood, or train for these radii"
     )
+
+
+def _trained_for(spheres: int, paths: Sequence[Path]) -> list[tuple[Path, TrainingFacts, Prior]]:
+    """List weights for so many spheres, that of the narrowest prior first."""
+    from src.network.weights import read_facts
+
+    trained = [(path, read_facts(path)) for path in paths]
+    known = [
+        (path, facts, facts.prior)
+        for path, facts in trained
+        # Not the published network: it reads matrices, and does not see radii.
+        if not isinstance(facts.input, MatrixInput) and facts.prior and facts.spheres == spheres
+    ]
+    return sorted(known, key=lambda item: _width(item[2]))
+
+
+@functools.lru_cache(maxsize=1)  # takes seconds: only those that are asked, and once
+def _read(path: Path) -> "SphereNet":
+    from src.network.model import SphereNet
+    from src.network.weights import read_weights
+
+    net, _ = read_weights(path)
+    assert isinstance(net, SphereNet)
+    return net
+
+
+def load(paths: Sequence[Path], *, spheres: int) -> None:
+    """Read the weights that a `look` in this process will ask first; it says what is wrong with them, if anything."""
+    with suppress(InputError):
+        for path, _, _ in _trained_for(spheres, paths)[:1]:
+            _read(path)
 
 
 def _remarks(net: "SphereNet", R: NDArray[np.float64], electrons: float) -> tuple[str, ...]:

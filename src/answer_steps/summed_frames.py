@@ -20,7 +20,7 @@ from util.fit.influence_functions import Influence
 from util.fit.result import FitResult
 from util.frames.open import log_cautions, open_frames
 from util.runtime.errors import InputError
-from util.runtime.executor import open_executor
+from util.runtime.executor import WorkerPool
 from util.runtime.progress import working
 from util.summed.blocks import FrameSums, spot_of, sum_frames
 from util.summed.deconvolved_fit import SumFit, fit_sum
@@ -67,7 +67,7 @@ def learn_frames(
         return Frames(path, frames.dataset, learned.detector, finder), frames.fingerprint(), learned
 
 
-def fit(frames: Frames, *, spheres: int, order: int, workers: int) -> FitResult:
+def fit(frames: Frames, *, spheres: int, order: int, executor: WorkerPool) -> FitResult:
     """Answer from the frames alone.
 
     Raises
@@ -75,14 +75,13 @@ def fit(frames: Frames, *, spheres: int, order: int, workers: int) -> FitResult:
     InputError
         Too few frames, no spheres.
     """
-    return _fit(frames, spheres, order, workers, None)[0].result
+    return _fit(frames, spheres, order, executor, None)[0].result
 
 
 def _fit(
-    frames: Frames, spheres: int, order: int, workers: int, start: list[tuple[float, float]] | None
+    frames: Frames, spheres: int, order: int, executor: WorkerPool, start: list[tuple[float, float]] | None
 ) -> tuple[SumFit, FrameSums]:
-    with open_executor(workers) as executor:
-        summed = sum_frames(frames.path, frames.dataset, frames.detector, frames.finder, executor)
+    summed = sum_frames(frames.path, frames.dataset, frames.detector, frames.finder, executor)
     spot = spot_of(frames.path, frames.dataset, Finder(frames.detector, frames.finder))
     return fit_sum(summed.sums, spot, frames.detector, spheres=spheres, order=order, start=start), summed
 
@@ -104,7 +103,9 @@ def frames_of(hits: Hits, path: Path | None) -> Frames:
     return Frames(path, hits.dataset, *finder_of(hits))
 
 
-def check(result: FitResult, hits: Hits, frames: Frames, further: NDArray[np.float64] | None, *, workers: int) -> Step:
+def check(
+    result: FitResult, hits: Hits, frames: Frames, further: NDArray[np.float64] | None, executor: WorkerPool
+) -> Step:
     """Compare the answer of the hits with that of the summed frames; where there is none, a warning says so.
 
     Parameters
@@ -117,13 +118,14 @@ def check(result: FitResult, hits: Hits, frames: Frames, further: NDArray[np.flo
         In which the hits were found.
     further : array (P, P) or None
         Covariance that subtracting the finder's bias added.
-    workers : int
+    executor : WorkerPool
+        Sums the frames.
     """
     assert hits.events is not None  # as `frames_of` made sure
     start = list(zip(result.R.tolist(), result.sigma_R.tolist(), strict=True))
     spheres, n = result.beta.shape
     try:
-        found, summed = _fit(frames, spheres, 2 * n, workers, start)
+        found, summed = _fit(frames, spheres, 2 * n, executor, start)
     except InputError as error:
         return Step(result, warnings=(f"the summed frames could not check the answer: {error}",))
     block = np.array([summed.block_of[image_id] for image_id in hits.events["ImageId"].tolist()])

@@ -14,6 +14,7 @@ from util.physics.polar_map import PolarBins
 from util.report.diagnostic_figures import Measured, draw_all
 from util.report.frame_figure import ShownFrame
 from util.report.maps import PULLED, summed
+from util.runtime.executor import open_executor
 
 pytestmark = pytest.mark.slow
 
@@ -73,8 +74,8 @@ def test_every_figure_is_drawn(tmp_path, spheres):
     measured = Measured(goodness, matrix, 1.0, frame)
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "frame.png").write_text("of an earlier answer")
-    with saved_figures() as figures:
-        paths = draw_all(tmp_path / "figures", result, measured, **extra)
+    with saved_figures() as figures, open_executor(1) as executor:
+        paths = draw_all(tmp_path / "figures", result, measured, executor=executor, **extra)
     assert {path.stem for path in paths} == NAMES | ({"frame"} if spheres == 2 else set())
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
@@ -82,6 +83,7 @@ def test_every_figure_is_drawn(tmp_path, spheres):
     assert figures.keys() == {path.stem for path in paths}
     check_artists(figures, result, goodness, **extra)
     # An answer without hits has fewer, and leaves none of those that had some.
-    few = draw_all(tmp_path / "figures", result)
+    with open_executor(1) as executor:
+        few = draw_all(tmp_path / "figures", result, executor=executor)
     assert {path.stem for path in few} == {"pads", "correlations", "betas"}
     assert set((tmp_path / "figures").iterdir()) == set(few)

@@ -18,6 +18,7 @@ from util.electrons.shards import list_shards, read_shard
 from util.frames.course_file import FrameFile
 from util.physics import pad
 from util.runtime.errors import InputError
+from util.runtime.executor import open_executor
 from util.simulation.truth_tables import read_detected_electrons
 
 FRAMES = 150
@@ -140,7 +141,8 @@ def test_a_bias_is_subtracted_where_it_is_clear_or_as_told(searched, monkeypatch
     monkeypatch.setattr(bias_and_bootstrap, "subtract", lambda result, measured: (result, "less", measured))
     hits = read_hits(searched / "shards", hit_weights="flux", partial=False)
     options = Simulation(subtract_bias=subtract_bias)
-    done = bias_and_bootstrap.without_bias(result, hits, options, hit_weights="flux", workers=1)
+    with open_executor(1) as executor:
+        done = bias_and_bootstrap.without_bias(result, hits, options, hit_weights="flux", executor=executor)
     assert done.answer == ((result, "less", bias) if wanted else result)
     assert (done.further is not None) == wanted == done.tables["FinderBias"].attributes["subtracted"]
 

@@ -50,9 +50,12 @@ class Seen:
 
 
 def seen_in(events: NDArray[np.void], frames: int) -> Seen:
-    """Summarise what was seen in `frames` frames; `events` has dtype `util.finder.finder.EVENT` and is not empty."""
-    _, index = np.unique(events["ImageId"], return_inverse=True)
-    hits = np.bincount(index)
+    """Summarise what was seen in `frames` frames.
+
+    `events` has dtype `util.finder.finder.EVENT`, is not empty, and holds one frame after another.
+    """
+    frame = events["ImageId"]
+    hits = np.diff(np.flatnonzero(frame[1:] != frame[:-1]) + 1, prepend=0, append=frame.size)
     electrons = (hits * max(float(events["weight"].mean()), 0)).round().astype(int)
     empty = frames - electrons.size
     return Seen((*electrons.tolist(), *(0,) * empty), _spots(events))

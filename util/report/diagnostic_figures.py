@@ -1,8 +1,11 @@
 """Figures that show how far to trust an answer, each as PNG and as PDF."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -27,8 +30,10 @@ from util.report.maps import bar, draw_maps
 from util.report.pads_figure import Compared, draw_pads, rows_of
 from util.report.saving import save
 from util.report.style import ANSWER, DIFFERENCE, PAGE, SMALLEST, SPHERES, STYLE, pull_axis
+from util.runtime.executor import WorkerPool, map_in_order
 
 _FINE = PolarBins(1000, 24)
+_SUFFIXES = (".png", ".pdf")
 _LEADING = (1, 3, 2, 4, 0)  # of a sphere's parameters: R, beta_2, sigma_R, beta_4, N
 _NUMBERS = 10  # leading parameters whose correlations are written as numbers
 
@@ -67,6 +72,7 @@ def draw_all(
     *,
     truth: Sequence[Sphere] | None = None,
     others: Mapping[str, NDArray[np.float64]] | None = None,
+    executor: WorkerPool,
 ) -> list[Path]:
     """Draw every figure for which there is something to show, and remove those of an earlier answer.
 
@@ -79,6 +85,8 @@ def draw_all(
     truth : sequence of Sphere or None
     others : mapping of a method's name to its betas (S, m)
         Other answers to show beside this one, with as many betas as each has.
+    executor : WorkerPool
+        Draws the figures side by side.
 
     Returns
     -------
@@ -88,37 +96,55 @@ def draw_all(
     height = rows_of(len(result.R))
     known = betas_of(truth, result.beta.shape[1])
     compared = Compared(result.layout, result.values, result.covariance, known, others or {})
-    drawings: dict[str, tuple[tuple[float, float], Callable[[Figure], None]]] = {
-        "pads": ((PAGE, 2.5 * height), lambda f: draw_pads(f, compared)),
-        "correlations": ((PAGE, 3.4), lambda f: _correlations(f, result)),
-        "betas": ((PAGE, 3.0 * height + 0.2), lambda f: draw_betas(f, compared)),
-    }
+    drawings = [
+        _Drawing("correlations", (PAGE, 3.4), partial(_correlations, result=result)),
+        _Drawing("pads", (PAGE, 2.5 * height), partial(draw_pads, compared=compared)),
+        _Drawing("betas", (PAGE, 3.0 * height + 0.2), partial(draw_betas, compared=compared)),
+    ]
     if measured is not None:
         goodness, matrix, spread = measured.goodness, measured.distribution, measured.mean_square_weight
-        seen, blurred = measured.detection, measured.blurred
-        drawings |= {
-            "distribution": (
-                (PAGE, 2.1),
-                lambda f: draw_maps(f, matrix, spread, result, seen, blurred=blurred),
-            ),
-            "radial_spectrum": ((PAGE, 3.2), lambda f: _radial(f, result, goodness)),
-            "angular_pulls": ((PAGE, 1.9), lambda f: _angular(f, goodness)),
-        }
+        maps = partial(
+            draw_maps,
+            distribution=matrix,
+            mean_square_weight=spread,
+            result=result,
+            detection=measured.detection,
+            blurred=measured.blurred,
+        )
+        drawings += [
+            _Drawing("distribution", (PAGE, 2.1), maps),
+            _Drawing("radial_spectrum", (PAGE, 3.2), partial(_radial, result=result, goodness=goodness)),
+            _Drawing("angular_pulls", (PAGE, 1.9), partial(_angular, goodness=goodness)),
+        ]
         if measured.frame is not None:
-            frame = measured.frame
-            drawings["frame"] = ((PAGE, 3.5), lambda f: draw_frame(f, frame))
-    written = []
-    with matplotlib.rc_context(STYLE):
-        for name, (size, draw) in drawings.items():
-            figure = Figure(figsize=size, layout="constrained")
-            draw(figure)
-            files = [folder / f"{name}{suffix}" for suffix in (".png", ".pdf")]
-            save(figure, *files)
-            written += files
-    for name in CAPTIONS.keys() - drawings.keys():
-        for suffix in (".png", ".pdf"):
+            drawings.append(_Drawing("frame", (PAGE, 3.5), partial(draw_frame, shown=measured.frame)))
+    written = list(map_in_order(executor, partial(_draw, folder), drawings, in_flight=len(drawings)))
+    for name in CAPTIONS.keys() - {drawing.name for drawing in drawings}:
+        for suffix in _SUFFIXES:
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
-    return written
+    return list(itertools.chain.from_iterable(written))
+
+
+class _Drawing(NamedTuple):
+    """A figure to draw; travels to the workers."""
+
+    name: str
+    size: tuple[float, float]  # inches
+    draw: Callable[[Figure], None]
+
+
+def _draw(folder: Path, drawing: _Drawing) -> list[Path]:
+    """Draw a figure; return the files written."""
+    files = [folder / f"{drawing.name}{suffix}" for suffix in _SUFFIXES]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=drawing.size, layout="constrained")
+        drawing.draw(figure)
+        save(figure, *files)
+    return files
+
+
+def load_figures() -> None:
+    """Do nothing: a worker that was asked to has loaded what draws, which takes half a second."""
 
 
 def _told(goodness: Goodness, name: str) -> str:

@@ -69,6 +69,19 @@ def open_executor(workers: int, scheduler: str = "", *, files: Sequence[Path] = 
     if workers == 1:
         yield _InProcess()
         return
+    with _processes(workers) as executor:
+        yield executor
+
+
+@contextmanager
+def open_helper() -> Iterator[WorkerPool]:
+    """Start one process that works beside this one, on one call after another; otherwise as `open_executor`."""
+    with _processes(1) as executor:
+        yield executor
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[WorkerPool]:
     before = set(multiprocessing.active_children())
     with _interrupt_postponed():
         executor = _Pool(workers)
@@ -116,6 +129,12 @@ def map_in_order(
         pending.append(executor.submit(function, item))
     while pending:
         yield pending.popleft().result()
+
+
+def prepare(executor: WorkerPool, load: Callable[[], None]) -> None:
+    """Let all workers that are idle import the module of `load`, which does nothing, before they are needed."""
+    for _ in range(executor.concurrency):
+        executor.submit(load)
 
 
 class _InProcess(WorkerPool):

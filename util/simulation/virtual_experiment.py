@@ -119,6 +119,10 @@ class VirtualExperiment:
         return Played(frames, np.concatenate([np.zeros(0, ELECTRON), *(part.true for part in parts)]), found)
 
 
+def load_simulation() -> None:
+    """Do nothing: a worker that was asked to has loaded what simulates and searches, which takes a second."""
+
+
 class _Block(NamedTuple):
     """A block of frames to simulate and search; travels to the workers."""
 
