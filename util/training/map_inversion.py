@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.special import ndtr
 
 from util.physics import pad
@@ -21,6 +21,7 @@ from util.physics.shell_maps import CENTRES, SHELL, shell_table, shell_weights
 from util.training.priors import Draws
 
 _EXAMPLES = 2000
+_ROUNDING = 1e-15  # of the largest eigenvalue
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,11 @@ def inversion(settings: InputSettings) -> tuple[NDArray[np.float64], NDArray[np.
     mean = np.array((0.5, *settings.beta_mean))
     along_l = np.outer(mean, mean) + np.diag(np.array((0.0, *settings.beta_spread)) ** 2)
 
+    # Spheres differ in fewer ways than there are radii: their moments have a root of a fifth or half the size.
+    root_r, root_l = _root(along_r), _root(along_l)
+
     to_power = pad.legendre_to_power(betas)
-    table = np.einsum("kjr,kl->rlkj", shell_table(bins, order), to_power, optimize=True)
+    table = np.einsum("kjr,jb,kl->rlkb", shell_table(bins, order), root_r, to_power, optimize=True)
     legendre = angular_factors(bins, order).value
     flat = np.einsum(
         "kjr,j,k,ka->ra", shell_table(bins, order), weights.mean(0), to_power @ mean, legendre, optimize=True
@@ -128,17 +132,24 @@ def inversion(settings: InputSettings) -> tuple[NDArray[np.float64], NDArray[np.
     profile = variance.mean(axis=0)
     basis = np.linalg.qr((to_power.T @ legendre / np.sqrt(profile)).T)[0]
     angular = basis / np.sqrt(profile)[:, None]
-    response = np.einsum("rlkj,kq->rqlj", table, legendre @ angular, optimize=True).reshape(-1, m, CENTRES.size)
+    response = np.einsum("rlkb,kq->rqlb", table, legendre @ angular, optimize=True).reshape(-1, m, root_r.shape[1])
     noise = np.einsum("ra,aq,ap->rqp", variance, angular, angular, optimize=True)
 
-    blurred = np.einsum("ylj,lm->ymj", response @ along_r, along_l, optimize=True)
-    total = blurred.reshape(len(blurred), -1) @ response.reshape(len(blurred), -1).T
+    seen = np.einsum("ylb,lm->ymb", response, root_l, optimize=True)
+    total = seen.reshape(len(seen), -1) @ seen.reshape(len(seen), -1).T
     for row in range(bins.n_rho):
         block = slice(row * m, (row + 1) * m)
         total[block, block] += noise[row]
     edges = np.linspace(*settings.radii, settings.cells + 1)
     cell = np.diff(ndtr((edges - CENTRES[:, None]) / SHELL), axis=1)
-    cross = (blurred @ cell).swapaxes(1, 2).reshape(len(blurred), -1)
+    cross = np.einsum("ymb,lm,bo->yol", seen, root_l, root_r.T @ cell, optimize=True).reshape(len(seen), -1)
     radial = cho_solve(cho_factor(total), cross)
     power = np.einsum("yo,yo->o", radial, cross).reshape(settings.cells, m).mean(axis=0)
     return angular, (radial.reshape(-1, settings.cells, m) / np.sqrt(power)).reshape(len(radial), -1)
+
+
+def _root(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a matrix (n, rank) whose product with its transpose is this one (n, n), but for rounding."""
+    values, vectors = eigh(moments)
+    kept = values > _ROUNDING * values[-1]
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]), np.float64)
