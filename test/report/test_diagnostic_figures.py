@@ -1,5 +1,6 @@
 """Every figure is drawn, as PNG and PDF, with and without what is optional."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -30,10 +31,14 @@ def check_artists(figures, result, goodness, *, truth=None, others=None):
     """Assert that each figure shows what it is named after, the truth and other answers only where there are some."""
     shown = figures["correlations"].axes[0].images[0].get_array().data
     assert shown == pytest.approx(result.covariance / np.outer(result.errors, result.errors))
+    for axis in (figures["correlations"].axes[0].xaxis, figures["correlations"].axes[0].yaxis):
+        boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+        assert not any(before.overlaps(after) for before, after in itertools.pairwise(boxes))
     radial = lines(figures["radial_spectrum"].axes[0])
     assert radial["electrons found"] == pytest.approx(goodness.radial)
     assert radial["fit, all together"] == pytest.approx(goodness.radial_model)
     assert sum("sphere " in label for label in radial) == len(result.R)
+    assert next(iter(radial)) == "fit, all together"  # below the spheres, each of which it would hide
     pulls = [bar.get_height() for bar in figures["angular_pulls"].axes[0].containers[0]]
     assert pulls == pytest.approx((goodness.angular - goodness.angular_model) / goodness.angular_error)
     assert [title.split(";")[0] for title in titles(figures["distribution"])] == [

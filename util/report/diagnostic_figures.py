@@ -1,6 +1,7 @@
 """Figures that show how far to trust an answer, each as PNG and as PDF."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,7 @@ from util.runtime.executor import WorkerPool, map_in_order
 _FINE = PolarBins(1000, 24)
 _SUFFIXES = (".png", ".pdf")
 _LEADING = (1, 3, 2, 4, 0)  # of a sphere's parameters: R, beta_2, sigma_R, beta_4, N
+_NAMED = 28  # parameters whose names have room beside a matrix
 _NUMBERS = 10  # leading parameters whose correlations are written as numbers
 
 
@@ -155,13 +157,14 @@ def _told(goodness: Goodness, name: str) -> str:
 
 def _radial(figure: Figure, result: FitResult, goodness: Goodness) -> None:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    # Below the spheres, which it hides where only one of them has electrons.
+    upper.plot(goodness.rho, goodness.radial_model, color="0.8", linewidth=3, label="fit, all together")
+    upper.plot(goodness.rho, goodness.radial, ".", color=ANSWER, markersize=2, label="electrons found")
     for s, (R, sigma_R) in enumerate(zip(result.R, result.sigma_R, strict=True)):
         alone = expected(_FINE, result.beta[s], R, sigma_R) * result.electrons[s]
         ring = coarsen(alone, _FINE.n_rho // N_RHO, _FINE.n_angle)[:, 0]
         line, colour = ("--", ":", "-.")[s % 3], SPHERES[s % len(SPHERES)]
-        upper.plot(goodness.rho, ring, line, color=colour, label=f"sphere {s + 1}, R = {R:.4f}")
-    upper.plot(goodness.rho, goodness.radial_model, color="0.45", label="fit, all together")
-    upper.plot(goodness.rho, goodness.radial, ".", color=ANSWER, zorder=3, label="electrons found")
+        upper.plot(goodness.rho, ring, line, color=colour, linewidth=1.2, label=f"sphere {s + 1}, R = {R:.4f}")
     upper.set(ylabel=f"electrons per ring of width {1 / N_RHO:g}")
     upper.set_title("electrons by their distance from the centre of the image")
     upper.set_ylim(bottom=0)
@@ -220,7 +223,7 @@ def _correlations(figure: Figure, result: FitResult) -> None:
 
 def _show_correlations(ax: Axes, matrix: NDArray[np.float64], names: Sequence[str]) -> AxesImage:
     image = ax.imshow(matrix, cmap=DIFFERENCE, norm=Normalize(-1, 1))
-    size = max(2, min(SMALLEST, 190 / len(names)))
-    ax.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-    ax.set_yticks(range(len(names)), names, fontsize=size)
+    named = range(0, len(names), math.ceil(len(names) / _NAMED))
+    ax.set_xticks(named, [names[i] for i in named], rotation=90, fontsize=SMALLEST)
+    ax.set_yticks(named, [names[i] for i in named], fontsize=SMALLEST)
     return image

@@ -94,14 +94,15 @@ def show_screen(
     arrow: str,
     extent: tuple[float, float, float, float] = (-1, 1, -1, 1),
 ) -> AxesImage:
-    """Draw values of the screen, axis 0 along x, with z upwards and an arrow along the laser polarisation."""
+    """Draw values of the screen, axis 0 along x, with z upwards, the laser polarisation as an arrow beside it."""
     image = ax.imshow(values.T, origin="lower", extent=extent, cmap=colours, norm=norm)
     ticks = np.arange(-1, 1.01, 0.5)
     ax.set(xlabel=X_LABEL, ylabel=Z_LABEL, xticks=ticks[np.abs(ticks) <= extent[1]], yticks=ticks)
     ax.set_yticks(ticks[np.abs(ticks) <= extent[3]])
+    # In the corner, where no sphere reaches.
     between = {"arrowstyle": "<->", "color": arrow, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 0}
-    ax.annotate("", (0.045, 0.98), (0, -36), xycoords="axes fraction", textcoords="offset points", arrowprops=between)
-    ax.text(0.08, 0.98, "polarisation", color=arrow, transform=ax.transAxes, va="top", fontsize=SMALLEST, rotation=90)
+    ax.annotate("", (0.045, 0.98), (0, -18), xycoords="axes fraction", textcoords="offset points", arrowprops=between)
+    ax.text(0.08, 0.975, "polarisation", color=arrow, transform=ax.transAxes, va="top", fontsize=SMALLEST)
     return image
 
 
