@@ -38,7 +38,7 @@ from src.answer_steps.further_runs import read_further_runs, with_further_runs
 from src.answer_steps.likelihood import fit_hits
 from src.answer_steps.logged_warnings import collect_warnings
 from src.answer_steps.options import Options
-from src.answer_steps.outcome import frame_with_hits, open_after_answer, say, verdict
+from src.answer_steps.outcome import frame_with_hits, open_after_answer, say, tell_replaced, verdict
 from src.answer_steps.posterior import answer_with_prior, used_network
 from src.answer_steps.step import Step, join
 from src.answer_steps.truth import betas_of, distance_to, electrons_in, truth_of
@@ -274,6 +274,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError("--method resnet: expected weights, found none; name them, or their folder, with --network")
     if options.method != "integrated":
         list_shards(options.shards)  # before processes are started for nothing
+    tell_replaced(options.output, None if options.raw else options.details)
     with collect_warnings() as logged, ExitStack() as processes:
         if options.raw:
             read_by_network(options, logged)

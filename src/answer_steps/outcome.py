@@ -36,6 +36,12 @@ def next_to_open(**things: str) -> str:
     return "\n".join(["open next:", *(f"  {kind:<{width}}  {where}" for kind, where in things.items())])
 
 
+def tell_replaced(answer: Path, folder: Path | None) -> None:
+    """Say that the figures of another answer will be replaced: one to a file that is not yet there, in their folder."""
+    if folder is not None and not answer.exists() and (folder / "answer.json").exists():
+        console.say(f"{folder}: replacing the figures and tables of another answer; to keep both, use --details FOLDER")
+
+
 def open_after_answer(answer: Path, folder: Path) -> str:
     """Return what shows an answer whose figures lie in a folder of this name."""
     settings = f"DATA_DIR={shlex.quote(str(folder.parent))} ANSWER={shlex.quote(str(answer))}"

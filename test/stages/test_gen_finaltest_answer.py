@@ -188,6 +188,18 @@ def test_it_says_less_unless_all_is_asked_for_and_only_the_end_where_it_is_to_be
     assert usual(run_folder, tmp_path / "final.h5", "--quiet") == ([everything[-1]], [])
 
 
+def test_that_the_figures_of_another_answer_are_replaced_is_said(tmp_path, capsys):
+    figures, answer = tmp_path / "figures", tmp_path / "final.h5"
+    outcome.tell_replaced(answer, figures)  # the first
+    figures.mkdir()
+    (figures / "answer.json").touch()
+    answer.touch()
+    outcome.tell_replaced(answer, figures)  # the same again
+    assert capsys.readouterr().out == ""
+    outcome.tell_replaced(tmp_path / "other.h5", figures)
+    assert "replacing the figures and tables of another answer" in capsys.readouterr().out
+
+
 def test_what_to_open_next_is_named_as_a_shell_reads_it():
     block = outcome.open_after_answer(Path("runs/of may/final.h5"), Path("runs/of may/figures"))
     head, figures, report, _ = block.splitlines()
