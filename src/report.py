@@ -21,10 +21,11 @@ from traitlets.config import Config
 from util.answer.final_h5 import read_parameters
 from util.report.interactive import look_closer
 from util.report.network_report import read_electrons
+from util.runtime import console
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.input_file import check_file
-from util.runtime.options import Parser, as_options
+from util.runtime.options import Parser, as_options, file_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = re.compile(r'<div id="look-closer">.*?</div>', re.DOTALL)  # in the notebook
@@ -73,7 +74,7 @@ class Options:
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = Parser("report.sh", __doc__)
-    parser.add_argument("--output", type=Path, required=True, help="report.html")
+    parser.add_argument("--output", type=file_name, required=True, help="report.html")
     parser.add_argument("--notebook", type=Path, default=ROOT / "final.ipynb", help="(default: final.ipynb)")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     page = with_interactive_figures(page_of(options.notebook), ROOT / os.environ.get("ANSWER", data / "final.h5"), data)
     with replacing(options.output) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    print(f"report {options.output}")
+    console.conclude(f"report {options.output}")
 
 
 if __name__ == "__main__":

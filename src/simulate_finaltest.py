@@ -27,7 +27,7 @@ from util.physics.sphere import Experiment
 from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import Parser, add_scheduler, as_options, number, option_name
+from util.runtime.options import Parser, add_scheduler, as_options, file_name, number, option_name
 from util.simulation import frames_file, sphere_file
 from util.simulation.provenance import is_made_with
 from util.simulation.simulated_detector import RECIPES_OWN, SimulatedDetector
@@ -153,7 +153,7 @@ def prior_of(path: Path, electrons: tuple[int, ...]) -> Prior:
 def parse_args(argv: Sequence[str] | None = None) -> FrameOptions | DistributionOptions:
     """Read the command line."""
     parser = Parser("simulate_finaltest.sh", __doc__)
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to make")
+    parser.add_argument("--output", type=file_name, required=True, metavar="FILE", help="the HDF5 file to make")
     parser.add_argument("--kind", type=int, choices=(1, 2), default=1, help="of file (default %(default)s: frames)")
     parser.add_argument(
         "--electrons",

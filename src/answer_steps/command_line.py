@@ -10,7 +10,7 @@ from util.answer.made_by import Method, Orders, SubtractBias
 from util.fit.parameters import PIECES
 from util.fit.selection import MOST_SPHERES
 from util.report.answer_figures import FIGURE_SUFFIXES
-from util.runtime.options import number
+from util.runtime.options import file_name, number
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,13 +35,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="degrees by which the polarisation of those runs is turned on the detector (default %(default)s); with 90 "
         "the detector's quadrupole efficiency is measured and taken out",
     )
-    add("--output", type=Path, required=True, metavar="FILE", help="final.h5")
+    add("--output", type=file_name, required=True, metavar="FILE", help="final.h5")
     add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
     add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")
     add("--network", type=Path, metavar="PATH", help="the network's weights: a file, or a folder to choose from")
     add("--raw", action="store_true", help="with --method resnet: the network's own reading, without errors")
     add("--force", action="store_true", help="with --method resnet: answer although the hits speak against the prior")
-    add("--figure", type=Path, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
+    add("--figure", type=file_name, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     add("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
     add("--workers", type=number(int, 1), default=Options.workers, metavar="N", help="processes (default %(default)s)")
     add_model(parser)

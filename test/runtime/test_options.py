@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 
-from util.runtime.options import Parser, as_options, number
+from util.runtime.options import Parser, as_options, file_name, number
 
 
 def test_a_number_within_its_range_is_read_as_its_kind():
@@ -17,6 +17,12 @@ def test_a_number_within_its_range_is_read_as_its_kind():
 def test_anything_else_is_refused_with_the_range_and_what_was_found(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"integer of at least 1 and at most 9, found {text!r}"):
         number(int, 1, 9)(text)
+
+
+def test_the_name_of_a_file_to_write_is_no_folder(tmp_path):
+    assert file_name(str(tmp_path / "final.h5")) == tmp_path / "final.h5"
+    with pytest.raises(argparse.ArgumentTypeError, match="expected the name of a file, found a folder"):
+        file_name(str(tmp_path))
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ def test_options_that_contradict_each_other_end_with_status_two_and_a_sentence(c
     [
         (("--first-frame", "a"), "--first-frame: invalid int value: 'a'; some.sh"),
         (("--firstframe", "3"), "unrecognized arguments: --firstframe 3; did you mean --first-frame? some.sh"),
+        (("--first", "3"), "unrecognized arguments: --first 3; did you mean --first-frame? some.sh"),
+        (("--f=3",), "unrecognized arguments: --f=3; did you mean --first-frame? some.sh"),
         (("--zzz",), "unrecognized arguments: --zzz; some.sh"),
         (("--name",), "--name: expected one argument; some.sh"),
         (("a\nb",), "unrecognized arguments: a b; some.sh"),

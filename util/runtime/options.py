@@ -6,7 +6,8 @@ import difflib
 import math
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from util.runtime import console
@@ -31,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, script: str, description: str | None) -> None:
         formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(prog=script, description=description, formatter_class=formatter)
+        super().__init__(prog=script, description=description, formatter_class=formatter, allow_abbrev=False)
         console.choose(Level.USUAL)
         said = self.add_argument_group("what is said").add_mutually_exclusive_group()
         said.add_argument("--quiet", action=_Say, level=Level.QUIET, help="warnings and the last line alone")
@@ -41,10 +42,15 @@ class Parser(argparse.ArgumentParser):
         """End with status 2 and a line."""
         known = [*self._option_string_actions]
         named = set(re.findall(r"--[\w-]+", message))
-        meant = [like for name in named.difference(known) for like in difflib.get_close_matches(name, known, n=1)]
+        meant = [like for name in named.difference(known) for like in _like(name, known)]
         line = " ".join(message.removeprefix("argument ").splitlines())
         hint = f"did you mean {meant[0]}? " if meant else ""
         self.exit(2, f"error: {line}; {hint}{self.prog} --help tells all options\n")
+
+
+def _like(name: str, known: Sequence[str]) -> list[str]:
+    """Return the options that a name abbreviates, else the one that it resembles, if any."""
+    return [option for option in known if option.startswith(name)] or difflib.get_close_matches(name, known, n=1)
 
 
 class _Say(argparse.Action):
@@ -73,6 +79,14 @@ def number(kind: type[int] | type[float], low: float, high: float = math.inf) ->
         return value
 
     return parse
+
+
+def file_name(text: str) -> Path:
+    """Return the path of a file that is to be written, as argparse's ``type``; a folder's is refused."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: expected the name of a file, found a folder; name a file in it")
+    return path
 
 
 def as_options(cls: type[T], parser: argparse.ArgumentParser, parsed: Mapping[str, object]) -> T:
