@@ -37,7 +37,7 @@ from util.finder.run_checks import check_frames
 from util.frames.growing import growing_frames
 from util.frames.open import open_frames
 from util.report.live import Kind, Progress, State, body, page
-from util.runtime import settings
+from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.interruption import Interruption
 from util.runtime.local_page import LocalPage, serving
@@ -167,7 +167,7 @@ class Watch:
         known = set(self.search.left_out)
         searched = self.search.search(time.monotonic() + SEARCH_S, self._ended)
         for row in sorted(set(self.search.left_out) - known):
-            print(f"warning: frame {row} is left out: {self.search.left_out[row]}", file=sys.stderr)
+            console.warn(f"frame {row} is left out: {self.search.left_out[row]}")
         frames = self.search.counts().frames
         self._searching.count(frames)
         if self._answer.is_due(frames):
@@ -193,7 +193,7 @@ class Watch:
         if detector is not None:
             found = replace(asked, detector=detector)
             self.search = LiveSearch(options.parts, self.frames, found, parts, patience_s=options.patience)
-            print(self._report, flush=True)
+            console.say(self._report)
 
     def _detector(self) -> Detector | None:
         """Return the recipe's, or learn it from as many frames as are asked for, or as there are; None: not yet."""
@@ -298,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     with Interruption(say, ENDS) as interruption, serving(options.port) as shown:
         shown.show("text/html; charset=utf-8", {"index.html": page(str(options.finaltest))})
-        print(f"watch {options.finaltest} on {shown.url}", flush=True)
+        console.say(f"watch {options.finaltest} on {shown.url}")
         shown.show_state("state.json", asdict(State("waits", f"Waiting for {options.finaltest}.")))
         wait_for(options.finaltest, interruption.caught)
         if interruption.caught():
@@ -307,7 +307,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         watch.run()
         line = finish(watch, options)
         if watch.search:
-            print(line, flush=True)
+            console.conclude(line)
         watch.tell(f"The watch ended at {time.strftime('%H:%M:%S')}. {line}.")
         if shown.asked_s < FAREWELL_S:
             time.sleep(FAREWELL_S)
