@@ -27,4 +27,4 @@ def test_that_it_compiles_is_said_once_and_only_where_it_does(tmp_path):
         subprocess.run([sys.executable, tmp_path / "code.py"], env=environment, capture_output=True, text=True).stdout
         for _ in range(2)
     ]
-    assert said == ["compiling the numerical functions, once (half a minute) ..\n", ""]
+    assert said == ["compiling the functions of this stage, once (10 to 20 seconds) ..\n", ""]

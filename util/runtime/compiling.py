@@ -1,4 +1,4 @@
-"""A word on the first run of compiled functions, which takes half a minute more than any other."""
+"""A word on the first run of a stage, which compiles its functions, and takes 10 to 20 seconds more than any other."""
 
 from numba.core import event
 
@@ -14,7 +14,7 @@ class _Once(event.Listener):
     def on_start(self, event: event.Event) -> None:  # noqa: ARG002 - numba's interface
         if not self._told:
             self._told = True
-            console.say("compiling the numerical functions, once (half a minute) ..")
+            console.say("compiling the functions of this stage, once (10 to 20 seconds) ..")
 
     def on_end(self, event: event.Event) -> None:
         pass
