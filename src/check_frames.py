@@ -1,11 +1,12 @@
 """Check camera frames before they are searched: how their detector differs from an ideal one, and whether it drifts.
 
-usage: python -m src.check_frames --finaltest FILE ...
+usage: python -m src.check_frames --finaltest FILE [--figures FOLDER] ...
 
 reads   FILE (HDF5: FinalImage, or a plain dataset (N, H, W); TIFF, or a folder of TIFF or PNG),
         param/finder.toml (how to search); param/phosphor.toml (one electron's spot, where the frames do not tell it)
 prints  one line a check: its size and error, what it would do to an answer, and, marked by !, where it is clear, what
         the search does about it or what to do
+writes  with --figures FOLDER detector.png and .pdf: gain, pulse heights, response, afterglow and drift as pictures
 
 The search makes the same checks, and prints those that are clear.
 """
@@ -18,9 +19,11 @@ from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings
 from util.finder.run_checks import check_frames
 from util.frames.open import log_cautions, open_frames
+from util.report.detector_figure import draw_detector
 from util.runtime import console, settings
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options
+from util.runtime.progress import working
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Options:
     frame_axis: int | None
     phosphor: Path
     finder: Path
+    figures: Path | None
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Options:
@@ -45,6 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
     add("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE", help="an electron's spot")
     add("--finder", type=Path, default=Path("param/finder.toml"), metavar="FILE", help="how to search")
+    add("--figures", type=Path, metavar="FOLDER", help="where detector.png and detector.pdf go (default: none)")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 
@@ -56,8 +61,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     with open_frames(options.finaltest, options.dataset, options.frame_axis) as frames:
         log_cautions(frames)
         frames.check_written()
-        learned = check_frames(frames, recipe, finder)
+        learned, run = check_frames(frames, recipe, finder)
     console.say(learned.report(every=True))
+    if options.figures:
+        with working("drawing"):
+            drawn = draw_detector(options.figures, learned, run, finder)
+        console.say(f"figure {drawn}")
     clear = sum(finding.clear for finding in learned.findings)
     found = f"{clear} found something (!)" if clear else "none found anything"
     console.conclude(f"{options.finaltest}: {len(learned.findings)} checks, {found}")

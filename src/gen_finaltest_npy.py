@@ -121,7 +121,7 @@ def choose_detector(
         return known
     if spots != "recipe":
         learned = (
-            check_frames(frames, recipe, finder)
+            check_frames(frames, recipe, finder)[0]
             if spots == "learn"
             else learn_detector(frames, recipe, finder, ideal=True)
         )

@@ -206,7 +206,7 @@ class Watch:
         if not enough or count < 2 * self._tried:
             return None
         try:
-            learned = check_frames(self.frames, self._recipe, self._finder)
+            learned, _ = check_frames(self.frames, self._recipe, self._finder)
         except InputError as error:  # of too few electrons
             self._trouble, self._tried = str(error), count
             return None

@@ -38,7 +38,9 @@ def frames_of(count=120, brighter=0.0, more=0.0, wander=0.0, seed=0):
 
 def clear(images, detector=DETECTOR, **how):
     return {
-        finding.what: finding for finding in check_run(MemoryFrames(images, **how), detector, FINDER) if finding.clear
+        finding.what: finding
+        for finding in check_run(MemoryFrames(images, **how), detector, FINDER).findings
+        if finding.clear
     }
 
 
@@ -78,6 +80,6 @@ def test_hits_that_clip_are_told():
 
 def test_few_and_dark_frames_tell_nothing():
     dark = np.zeros((128, 128), np.uint8)
-    findings = check_run(MemoryFrames([dark, dark]), DETECTOR, FINDER)
+    findings = check_run(MemoryFrames([dark, dark]), DETECTOR, FINDER).findings
     assert not any(finding.clear for finding in findings)
     assert sum("these frames do not tell" in str(finding) for finding in findings) == 5

@@ -10,14 +10,16 @@ from util.finder.afterglow import Afterglow
 GLOWS = Afterglow(0.1, 0.001, (0.1,))
 
 
-def test_every_check_is_printed_and_the_clear_ones_marked(small_frames, monkeypatch, capsys):
+def test_every_check_is_printed_and_drawn_and_the_clear_ones_marked(small_frames, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(real_detector, "learn_afterglow", lambda *_: GLOWS)
-    check_frames.main(["--finaltest", str(small_frames), *map(str, FINDER)])
+    check_frames.main(["--finaltest", str(small_frames), *map(str, FINDER), "--figures", str(tmp_path)])
+    assert names(tmp_path) == ["detector.pdf", "detector.png"]
     lines = capsys.readouterr().out.splitlines()
     assert "! afterglow: 10.00(10) % of the last frame's light; would move beta_2 by up to 0.02; subtracted" in lines
-    checks = [line.partition(":")[0] for line in lines[3:-1]]
+    checks = [line.partition(":")[0] for line in lines[3:-2]]
     assert {"  response", "  gain over the screen", "  aspect of the spots", "  pulse heights"} <= set(checks)
     assert {"  order of ImageId", "  clipping", "  drift of the rate of hits"} <= set(checks)
+    assert lines[-2] == f"figure {tmp_path / 'detector.png'}"
     assert lines[-1].startswith(f"{small_frames}: {len(checks)} checks, ")
 
 

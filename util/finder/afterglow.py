@@ -41,11 +41,14 @@ class Afterglow:
         Part of the last frame's light as it was measured, and its standard error: infinite where frames do not tell.
     parts : tuple of float
         As `util.camera.imperfections.Imperfections` has it; none where it is not clear.
+    decay : tuple of (float, float)
+        Part of a frame's light that is left after one frame, two and so on, as measured, each with its standard error.
     """
 
     last: float = 0.0
     error: float = math.inf
     parts: tuple[float, ...] = ()
+    decay: tuple[tuple[float, float], ...] = ()
 
     @property
     def clear(self) -> bool:
@@ -72,11 +75,17 @@ def learn_afterglow(frames: FrameSource, camera: Detector) -> Afterglow:
         if np.isnan(parts[0]):
             return Afterglow()
         last = float(parts[0]), float(error[0])
+        decay = tuple(zip(_decay(parts, LAGS), error.tolist(), strict=True))
         if not parts[0] > max(SIGNIFICANT * error[0], LEAST):
-            return Afterglow(*last)
+            return Afterglow(*last, decay=decay)
         if np.abs(parts - before).max() < LEAST / 4:
             break
-    return Afterglow(*last, tuple(np.maximum(-inverse_series((-parts).tolist(), TERMS), 0).tolist()))
+    return Afterglow(*last, tuple(max(part, 0.0) for part in _decay(parts, TERMS)), decay)
+
+
+def _decay(parts: NDArray[np.float64], frames: int) -> list[float]:
+    """Return what is left of a frame's light after one frame, two .., of the parts (LAGS,) of those before it."""
+    return (-inverse_series((-parts).tolist(), frames)).tolist()
 
 
 def _runs(frames: FrameSource, camera: Detector) -> list[NDArray[np.float32]]:

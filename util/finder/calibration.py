@@ -9,7 +9,7 @@ a pixel its light is taken, and, where a file holds too few electrons to learn f
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from scipy.optimize import least_squares
 from util.camera.detector import Detector
 from util.camera.imperfections import SmoothMap, smooth_map
 from util.camera.phosphor import Normal, PhosphorRecipe, flux_of
+from util.finder.afterglow import Afterglow
 from util.finder.binning import bin_pixels
 from util.finder.camera_calibration import (
     MOST_FRAMES,
@@ -32,6 +33,7 @@ from util.finder.camera_calibration import (
 from util.finder.finder import EVENT, Finder, FinderSettings
 from util.finder.findings import Finding, of_spots
 from util.finder.gain_map import fit_gain
+from util.finder.linearity import Gamma
 from util.finder.pulse_heights import BROAD, faintest, gamma_law
 from util.finder.spot_shape import Known, learn_growth, learn_shape
 from util.finder.weighting import BROADEST
@@ -62,12 +64,17 @@ class Learned:
         Frames that were looked at.
     findings : tuple of Finding
         What was checked of it.
+    afterglow : Afterglow
+    response : Gamma
+        As they were measured; of frames that were not asked, what an ideal detector has, with an infinite error.
     """
 
     detector: Detector
     spots: int
     frames: int
     findings: tuple[Finding, ...] = ()
+    afterglow: Afterglow = Afterglow()  # noqa: RUF009 - frozen
+    response: Gamma = Gamma(1.0, math.inf, 0)  # noqa: RUF009 - frozen
 
     def report(self, *, every: bool = False) -> str:
         """Say in a few lines what was learnt, and what was found: what is clear, or every check."""
@@ -127,7 +134,7 @@ def learn_detector(
         if len(spots) < 2:
             break
         growth = None if ideal else learn_growth(spots)
-        detector = _with_laws(detector, spots, _limit(detector, settings), growth)
+        detector = _with_laws(detector, spots, faintest_height(detector, settings), growth)
     seen = min(per_read, len(order))
     parts = [spots]
     while sum(map(len, parts)) < ENOUGH_SPOTS and seen < len(order):
@@ -136,7 +143,7 @@ def learn_detector(
     spots = np.concatenate(parts)
     if len(spots) >= FEWEST_SPOTS:
         growth = None if ideal else learn_growth(spots)
-        limit = _limit(detector, settings)
+        limit = faintest_height(detector, settings)
         detector = _with_laws(detector, spots, limit, growth)
         if not ideal:
             detector = _with_laws(detector, spots, limit, growth, _gain_of(detector, spots))
@@ -220,13 +227,17 @@ def _size_of_spots(images: Sequence[NDArray[np.unsignedinteger]], camera: Detect
 def _isolated_spots(
     images: Sequence[NDArray[np.unsignedinteger]], detector: Detector, settings: FinderSettings
 ) -> NDArray[np.void]:
-    """Search frames and return the hits (n,) whose spot lies inside the frame and far from every other hit."""
+    """Search frames and return the hits (n,) that stand alone."""
     finder = Finder(detector, settings)
+    return lone(map(finder.find, images), detector)
+
+
+def lone(frames: Iterable[NDArray[np.void] | None], detector: Detector) -> NDArray[np.void]:
+    """Return the hits (n,) whose spot lies inside the frame and far from every other, of those of each frame."""
     reach = ISOLATION * detector.sigma.mean
     half = np.array(detector.frame_shape) * detector.pitch / 2 - 0.6 * reach
     parts: list[NDArray[np.void]] = [np.zeros(0, EVENT)]
-    for image in images:
-        hits = finder.find(image)
+    for hits in frames:
         if hits is None:
             continue
         at = np.stack((hits["x"], hits["z"]), axis=1)
@@ -236,15 +247,22 @@ def _isolated_spots(
     return np.concatenate(parts)
 
 
+def in_the_middle(
+    spots: NDArray[np.void], growth: float, gain: SmoothMap
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the heights and sizes (n,) that spots would have in the middle of the screen."""
+    wider = 1 + growth * (spots["x"].astype(float) ** 2 + spots["z"].astype(float) ** 2)
+    height = spots["A"].astype(float) * (wider**2 / smooth_map(gain, spots["x"], spots["z"]))
+    return height, spots["sigma"].astype(float) / wider
+
+
 def _with_laws(
     detector: Detector, spots: NDArray[np.void], limit: float, growth: Known | None, gain: SmoothMap = ()
 ) -> Detector:
     """Return the detector with growth and gain, and the laws that isolated spots follow without them."""
-    A, sigma, rho = (spots[name].astype(float) for name in ("A", "sigma", "rho"))
+    rho = spots["rho"].astype(float)
     grown = growth.value if growth is not None and growth.clear else 0.0
-    wider = 1 + grown * (spots["x"].astype(float) ** 2 + spots["z"].astype(float) ** 2)
-    A *= wider**2 / smooth_map(gain, spots["x"], spots["z"])
-    sigma /= wider
+    A, sigma = in_the_middle(spots, grown, gain)
     height, flux = _robust(A), flux_of(A, sigma, rho)
     screen = replace(detector.imperfections, gain=gain, growth=grown, pulse_heights="normal", threshold=0.0)
     flux_law = _robust(flux)
@@ -255,7 +273,7 @@ def _with_laws(
     return replace(detector, A=height, sigma=_robust(sigma), rho=_robust(rho), flux=flux_law, imperfections=screen)
 
 
-def _limit(detector: Detector, settings: FinderSettings) -> float:
+def faintest_height(detector: Detector, settings: FinderSettings) -> float:
     """Return the brightness from which a search with this detector finds spots [counts], noise apart."""
     return settings.seed * faintest(detector) * detector.A.mean
 

@@ -57,10 +57,16 @@ class Finding:
     harm: str = ""
     remedy: str = ""
 
+    @property
+    def size(self) -> str:
+        """The size with its error and unit, in words."""
+        told = math.isfinite(self.error)
+        return f"{shorthand(self.value, self.error)}{self.unit}" if told else "these frames do not tell"
+
     def __str__(self) -> str:
+        parts = [f"{'!' if self.clear else ' '} {self.what}: {self.size}"]
         if not math.isfinite(self.error):
-            return f"  {self.what}: these frames do not tell"
-        parts = [f"{'!' if self.clear else ' '} {self.what}: {shorthand(self.value, self.error)}{self.unit}"]
+            return parts[0]
         parts += [self.harm or "moves no beta"]
         return "; ".join([*parts, self.remedy] if self.clear else parts)
 

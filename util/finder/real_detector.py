@@ -65,7 +65,9 @@ def learn_real_detector(frames: FrameSource, recipe: PhosphorRecipe, settings: F
     found = replace(learned.detector.imperfections, gamma=gamma, afterglow=afterglow.parts)
     response = replace(left, value=left.value if gamma == 1 else gamma)
     findings = (of_afterglow(afterglow), of_response(response), *learned.findings)
-    return replace(learned, detector=_with(learned.detector, found), findings=findings)
+    return replace(
+        learned, detector=_with(learned.detector, found), findings=findings, afterglow=afterglow, response=response
+    )
 
 
 def _camera(frames: FrameSource, recipe: PhosphorRecipe, imperfections: Imperfections) -> Detector:

@@ -16,7 +16,7 @@ from scipy.special import fdtrc
 
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
-from util.finder.calibration import Learned
+from util.finder.calibration import Learned, lone
 from util.finder.corrected_frames import corrected
 from util.finder.finder import Finder, FinderSettings
 from util.finder.findings import AFTERGLOW, Finding, moves_beta_2, moves_sigma_R
@@ -29,11 +29,27 @@ RUNS, RUN = 40, 5  # runs of frames that follow one another
 RINGS, SMOOTHED = 300, 2.0  # in which the density of hits is taken, and over how many
 _STEPS = np.array([[[0.01], [0.0]], [[0.0], [0.01]]])  # along x and z
 BLOCKS = 8
+FEWEST_FRAMES = 3 * BLOCKS
 CHANCE = 1e-4  # p below which a drift is clear
 CLIPPED = 0.01  # of the hits
 # sigma_R moves by 14 of its errors where the centre wanders evenly by 6 of 1024 pixels. The wandering adds its variance
 # to the line's, so that it is the square that counts.
 WANDERING = 14 / (6 / 512) ** 2 * 12  # errors per variance [detector units^2]
+
+
+class Series(NamedTuple):
+    """What may drift: a quantity of each frame of the sample (n,), in the order of the run."""
+
+    finding: Finding
+    values: NDArray[np.float64]
+
+
+class Run(NamedTuple):
+    """What a sample of a run's frames shows: what was found, hits (n,) that stand alone, and what may drift."""
+
+    findings: tuple[Finding, ...]
+    lone: NDArray[np.void]
+    series: tuple[Series, ...]
 
 
 class _Sampled(NamedTuple):
@@ -44,14 +60,22 @@ class _Sampled(NamedTuple):
     hits: NDArray[np.void] | None
 
 
-def check_frames(frames: FrameSource, recipe: PhosphorRecipe, settings: FinderSettings) -> Learned:
-    """Learn a detector, and check the run as well; parameters and errors are those of `learn_real_detector`."""
+def check_frames(frames: FrameSource, recipe: PhosphorRecipe, settings: FinderSettings) -> tuple[Learned, Run]:
+    """Learn a detector, and check the run as well; parameters and errors are those of `learn_real_detector`.
+
+    Returns
+    -------
+    learned : Learned
+        With the findings of the run after its own.
+    run : Run
+    """
     with working("learning the detector"):
         learned = learn_real_detector(frames, recipe, settings)
-    return replace(learned, findings=(*learned.findings, *check_run(frames, learned.detector, settings)))
+    run = check_run(frames, learned.detector, settings)
+    return replace(learned, findings=(*learned.findings, *run.findings)), run
 
 
-def check_run(frames: FrameSource, detector: Detector, settings: FinderSettings) -> tuple[Finding, ...]:
+def check_run(frames: FrameSource, detector: Detector, settings: FinderSettings) -> Run:
     """Check order, gaps, clipping and drift of a run.
 
     Parameters
@@ -63,7 +87,9 @@ def check_run(frames: FrameSource, detector: Detector, settings: FinderSettings)
     settings : FinderSettings
     """
     sample = list(_sample(corrected(frames, detector), Finder(detector, settings)))
-    return (*_order(sample), _clipping(sample, detector), *_drifts(sample, detector))
+    series = tuple(_drifts(sample, detector))
+    findings = (*_order(sample), _clipping(sample, detector), *(part.finding for part in series))
+    return Run(findings, lone((frame.hits for frame in sample), detector), series)
 
 
 def _sample(frames: FrameSource, finder: Finder) -> Iterator[_Sampled]:
@@ -119,18 +145,19 @@ def _clipping(sample: Sequence[_Sampled], detector: Detector) -> Finding:
     )
 
 
-def _drifts(sample: Sequence[_Sampled], detector: Detector) -> Iterator[Finding]:
-    """Yield the drift of rate, brightness and mean position over the sample."""
+def _drifts(sample: Sequence[_Sampled], detector: Detector) -> Iterator[Series]:
+    """Yield rate, brightness and mean position over the sample, about their means, in the unit of their drift."""
     lit = [frame.hits for frame in sample if frame.hits is not None and len(frame.hits)]
     rate = np.array([len(frame.hits) for frame in sample if frame.hits is not None], float)
     brightness = np.array([np.median(hits["flux"]) for hits in lit])
     for name, values in (("rate of hits", rate), ("brightness of hits", brightness)):  # alike all over the screen
         rms, error, clear = _drift(values)
         scale = 100 / values.mean() if values.any() else 0.0
-        yield Finding(f"drift of the {name}", scale * rms, scale * error, " % (rms)", clear, "", "nothing to do")
+        finding = Finding(f"drift of the {name}", scale * rms, scale * error, " % (rms)", clear, "", "nothing to do")
+        yield Series(finding, scale * (values - values.mean()) if values.size else values)
     for axis, centres in zip("xz", _centres(lit), strict=True):
         rms, error, clear = _drift(centres)
-        yield Finding(
+        finding = Finding(
             f"drift of the centre along {axis}",
             rms / detector.pitch,
             error / detector.pitch,
@@ -139,6 +166,7 @@ def _drifts(sample: Sequence[_Sampled], detector: Detector) -> Iterator[Finding]
             moves_sigma_R(WANDERING * (rms**2 + error**2)),
             "answer with --follow-drift",
         )
+        yield Series(finding, (centres - centres.mean()) / detector.pitch if centres.size else centres)
 
 
 def _centres(lit: Sequence[NDArray[np.void]]) -> NDArray[np.float64]:
@@ -166,14 +194,19 @@ def _centres(lit: Sequence[NDArray[np.void]]) -> NDArray[np.float64]:
     return total / np.array(gain)[:, None]
 
 
-def _drift(values: NDArray[np.float64]) -> tuple[float, float, bool]:
-    """Return the rms by which blocks of values (n,) vary beyond chance, the error of a block, and whether clearly."""
-    if values.size < 3 * BLOCKS:
-        return 0.0, math.inf, False
+def in_blocks(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+    """Return numbers and means (BLOCKS,) of successive blocks of values (n,), and the variance within blocks."""
     block = np.arange(values.size) * BLOCKS // values.size
     number = np.bincount(block)
     means = np.bincount(block, values) / number
-    within = float(np.sum((values - means[block]) ** 2)) / (values.size - BLOCKS)
+    return number, means, float(np.sum((values - means[block]) ** 2)) / (values.size - BLOCKS)
+
+
+def _drift(values: NDArray[np.float64]) -> tuple[float, float, bool]:
+    """Return the rms by which blocks of values (n,) vary beyond chance, the error of a block, and whether clearly."""
+    if values.size < FEWEST_FRAMES:
+        return 0.0, math.inf, False
+    number, means, within = in_blocks(values)
     between = float(number @ (means - values.mean()) ** 2) / (BLOCKS - 1)
     rms = math.sqrt(max(between - within, 0) * (BLOCKS - 1) / values.size)
     clear = between > 0 and bool(fdtrc(BLOCKS - 1, values.size - BLOCKS, between / max(within, 1e-300)) < CHANCE)

@@ -1,5 +1,14 @@
 """What the figures of an answer show, and what to see in them."""
 
+# Of `util.report.detector_figure.draw_detector`; the frames' own, whatever the answer.
+DETECTOR = {
+    "detector": "The detector as its frames show it; what was found beyond doubt is marked by !. Top: the brightness "
+    "of one electron over the screen, with hits that tell it; the heights of electrons that stand alone, "
+    "and the law that they follow; the counts of electrons on top of one another, over those of one. "
+    "Bottom: how much of a frame's light is left in later frames; rate and brightness of the hits, and "
+    "the image's centre, over the run.",
+}
+
 # Of `util.report.diagnostic_figures.draw_all`, in the order of the report.
 CAPTIONS = {
     "distribution": "Electrons found, what the fit expects, and their difference in standard errors. A ring or a "

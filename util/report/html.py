@@ -15,7 +15,7 @@ from util.fit.agreement import DISAGREE
 from util.fit.goodness import ALARM
 from util.fit.parameters import Layout
 from util.physics import pad
-from util.report.captions import CAPTIONS
+from util.report.captions import CAPTIONS, DETECTOR
 from util.report.chance import told
 from util.report.origin import origin_of
 from util.runtime.value_with_error import shorthand
@@ -165,11 +165,11 @@ def _p_of(table: Table) -> float:
 
 
 def figures(folder: Path, answer: Path) -> Html:
-    """Return the figures that the answer stage drew of this answer into a folder, as far as they are there."""
+    """Return the figures of this answer and of its detector that were drawn into a folder, as far as they are there."""
     _, values, _ = read_parameters(answer)
     drawn_of = folder / "answer.json"
     of_another = drawn_of.exists() and json.loads(drawn_of.read_text())["project"]["value"] != values.tolist()
-    there = [(caption, folder / f"{name}.png") for name, caption in CAPTIONS.items()]
+    there = [(caption, folder / f"{name}.png") for name, caption in (CAPTIONS | DETECTOR).items()]
     drawn = [(caption, base64.b64encode(path.read_bytes()).decode()) for caption, path in there if path.is_file()]
     return _render("figures", folder=folder, answer=answer, of_another=of_another, drawn=drawn)
 
