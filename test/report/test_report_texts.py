@@ -14,6 +14,7 @@ from util.answer.tables import Table
 from util.frames.course_file import FrameFile, frame_dtype
 from util.physics import pad
 from util.report import html, network_report
+from util.report.captions import DETECTOR
 from util.report.origin import origin_of
 from util.simulation.truth_tables import truth_rows
 
@@ -39,6 +40,12 @@ def test_the_verdict_counts_what_speaks_against_an_answer():
     assert html.verdict_of({}).text == (
         "Nothing is known to speak against this answer, but no tests of the fit were made."
     )
+
+
+def test_the_figure_of_the_detector_stands_with_those_of_the_answer(tmp_path):
+    (tmp_path / "detector.png").write_bytes(b"a picture")
+    shown = html.figures(tmp_path, SAMPLE / "final.h5")
+    assert shown.count("<img") == 1 and DETECTOR["detector"][:40] in shown
 
 
 @pytest.fixture
