@@ -11,6 +11,7 @@ from util.camera.detector import Detector
 from util.camera.exposure import Screen, camera_noise, counts, register
 from util.camera.imperfections import Imperfections
 from util.camera.phosphor import Normal, PhosphorRecipe
+from util.finder import afterglow
 from util.finder.afterglow import FEWEST, LAGS, learn_afterglow
 from util.runtime import settings
 
@@ -21,10 +22,8 @@ RECIPE = dataclasses.replace(
 )
 
 
-def frames_of(afterglow, count=36, seed=0, **camera):
-    detector = dataclasses.replace(
-        Detector.of_recipe(RECIPE), imperfections=Imperfections(afterglow=afterglow), **camera
-    )
+def frames_of(glow, count=36, seed=0, **camera):
+    detector = dataclasses.replace(Detector.of_recipe(RECIPE), imperfections=Imperfections(afterglow=glow), **camera)
     rng = np.random.default_rng(seed)
     screen, images = Screen(detector), []
     for _ in range(count):
@@ -34,7 +33,7 @@ def frames_of(afterglow, count=36, seed=0, **camera):
 
 
 @pytest.mark.parametrize(
-    ("afterglow", "camera"),
+    ("glow", "camera"),
     [
         ((0.1, 0.01, 0.001), {}),
         ((0.1,), {}),
@@ -43,11 +42,11 @@ def frames_of(afterglow, count=36, seed=0, **camera):
         ((0.2, 0.1, 0.05), {"noise": 3.0, "background": (20.0, 0.0, 0.0)}),
     ],
 )
-def test_the_afterglow_of_each_past_frame_is_learnt(afterglow, camera):
-    images, detector = frames_of(afterglow, **camera)
+def test_the_afterglow_of_each_past_frame_is_learnt(glow, camera):
+    images, detector = frames_of(glow, **camera)
     found = learn_afterglow(MemoryFrames(images), detector).parts
     wanted = np.zeros(LAGS)
-    wanted[: len(afterglow)] = afterglow[:LAGS]
+    wanted[: len(glow)] = glow[:LAGS]
     assert found[:LAGS] == pytest.approx(wanted, abs=0.006)
 
 
@@ -55,6 +54,13 @@ def test_the_afterglow_of_each_past_frame_is_learnt(afterglow, camera):
 def test_a_screen_without_afterglow_shows_none(seed):
     images, detector = frames_of((), seed=seed, noise=1.0, background=(8.0, 0.0, 0.0))
     assert learn_afterglow(MemoryFrames(images), detector).parts == ()
+
+
+def test_the_error_holds_that_of_what_is_feigned_as_well(monkeypatch):
+    told = {-1: (0.02, 0.003), 1: (0.01, 0.004)}
+    monkeypatch.setattr(afterglow, "_regress", lambda *_, direction: [np.full(LAGS, part) for part in told[direction]])
+    found = learn_afterglow(MemoryFrames(frames_of(())[0]), Detector.of_recipe(RECIPE))
+    assert (found.last, found.error) == pytest.approx((0.01, 0.005))
 
 
 def test_frames_out_of_order_show_none():

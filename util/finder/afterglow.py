@@ -69,9 +69,10 @@ def learn_afterglow(frames: FrameSource, camera: Detector) -> Afterglow:
     runs = [run for run in _runs(frames, camera) if len(run) >= FEWEST]
     parts = np.zeros(LAGS)
     for _ in range(ROUNDS):
-        feigned, _ = _regress([_without(run, parts) for run in runs], camera, direction=1)
-        seen, error = _regress(runs, camera, direction=-1)
+        feigned, error_of_feigned = _regress([_without(run, parts) for run in runs], camera, direction=1)
+        seen, error_of_seen = _regress(runs, camera, direction=-1)
         before, parts = parts, seen - feigned
+        error = np.hypot(error_of_seen, error_of_feigned)
         if np.isnan(parts[0]):
             return Afterglow()
         last = float(parts[0]), float(error[0])
