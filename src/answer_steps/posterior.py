@@ -17,8 +17,9 @@ from util.answer.final_h5 import sphere_table
 from util.answer.made_by import UsedNetwork
 from util.answer.posterior import contradiction, hits_alone, posterior
 from util.fit.cautions import cautions
-from util.fit.goodness import ALARM, Test
+from util.fit.goodness import ALARM
 from util.fit.known_spheres import KnownSpheres
+from util.fit.named_faults import Test
 from util.fit.result import FitResult
 from util.runtime.errors import InputError
 from util.runtime.value_with_error import shorthand

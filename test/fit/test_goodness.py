@@ -1,5 +1,6 @@
 """Goodness of fit: calibrated where the model is right, and an alarm that names the fault where it is not."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -94,6 +95,20 @@ def test_a_fitted_background_is_no_fault(sound):
     goodness = checked(*np.concatenate((sound, rng.uniform(-1, 1, (2, 2_000))), axis=1), pieces=("background",))
     assert not goodness.warnings
     assert "background" not in {test.name for test in goodness.tests}
+
+
+def test_what_a_background_moves_is_what_a_fit_of_it_takes_back(sound):
+    extra = np.random.default_rng(95).uniform(-1, 1, (2, 2_000))
+    x, z = np.concatenate((sound, extra), axis=1)
+    weight = np.ones(x.size)
+    without, beside = (fit(x, z, weight, start=START, bins=BINS, pieces=pieces) for pieces in ((), ("background",)))
+    shared = np.array([beside.layout.index(name) for name in without.layout.names])
+    pulls = np.abs((without.values - beside.values[shared]) / without.errors)[without.layout.shape]
+    worst = without.layout.names[without.layout.shape[pulls.argmax()]]
+    text = named(assess(x, z, weight, without, rng=np.random.default_rng(98), simulations=20), "background").text
+    told = re.search(r"which moves (\S+) by about (\S+) of its errors: --fit background", text)
+    assert told[1] == worst
+    assert float(told[2]) == pytest.approx(pulls.max(), rel=0.25)
 
 
 def test_a_rotation_is_measured(sound):

@@ -6,7 +6,7 @@ a named fault: each piece of the model that was not fitted, and centres apart (`
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,41 +19,15 @@ from util.fit.circle_map import BINS, N_PHI, N_RHO, around
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
 from util.fit.map_model import MapModel, expected_variance
-from util.fit.parameters import PIECES, Layout, Piece
+from util.fit.named_faults import Test, named_faults
 from util.fit.region_scan import signed_root, sums_of, worst_region
 from util.fit.result import FitResult
-from util.fit.score_test import Lack, ScoreTest
+from util.fit.score_test import ScoreTest
 from util.runtime.progress import over
-from util.runtime.value_with_error import shorthand
 
 SIMULATIONS = 200
 ALARM = 1e-3  # p below which a warning is given; with eleven tests, one sound answer in about 100 gets one
 _FEWEST = 5.0  # electrons that a bin of the deviance must expect
-
-
-@dataclass(frozen=True)
-class Test:
-    """One test.
-
-    Attributes
-    ----------
-    name : str
-    value, error : float
-        The statistic, or the size of a named fault with its error (nan where there is none).
-    p : float
-        Probability of a value at least as extreme where the model is right.
-    text : str
-        What was found, in words.
-    chi2 : float
-        Of a named fault: how much better a fit that allowed it would be; 0 otherwise.
-    """
-
-    name: str
-    value: float
-    error: float
-    p: float
-    text: str
-    chi2: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -183,10 +157,26 @@ def assess(
     slopes = model.slopes(q).quadrants() * data.exposure
     refit = _Refit(around(slopes), spread)
     drawn = np.asarray(s * rng.poisson(mu / s, (simulations, *mu.shape)) - mu, np.float64)
-    maps = _Maps(found, refit(drawn) + mu, mu, spread, s)
+    maps = Maps(found, refit(drawn) + mu, mu, spread, s)
+    return goodness_of(maps, named_faults(ScoreTest(model, data, q), result))
+
+
+class Maps(NamedTuple):
+    """Counts found (125, 96), drawn at the fit (n, 125, 96), expected; variance of these, which is `s` times them."""
+
+    data: NDArray[np.float64]
+    drawn: NDArray[np.float64]
+    mu: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    s: float
+
+
+def goodness_of(maps: Maps, faults: Sequence[Test]) -> Goodness:
+    """Test maps; return these tests and then those of named faults, with the profiles."""
+    found, mu, spread = maps.data, maps.mu, maps.spread
     step = 2 * np.pi / N_PHI
     return Goodness(
-        tests=(*_of_the_whole(maps), _of_regions(maps), *_named_faults(ScoreTest(model, data, q), result)),
+        tests=(*_of_the_whole(maps), _of_regions(maps), *faults),
         rho=(np.arange(N_RHO) + 0.5) / N_RHO,
         radial=found.sum(axis=1),
         radial_model=mu.sum(axis=1),
@@ -198,17 +188,7 @@ def assess(
     )
 
 
-class _Maps(NamedTuple):
-    """Counts found (125, 96), drawn at the fit (n, 125, 96), expected; variance of these, which is `s` times them."""
-
-    data: NDArray[np.float64]
-    drawn: NDArray[np.float64]
-    mu: NDArray[np.float64]
-    spread: NDArray[np.float64]
-    s: float
-
-
-def _of_the_whole(maps: _Maps) -> list[Test]:
+def _of_the_whole(maps: Maps) -> list[Test]:
     """Deviance of the map, and chi-squares of its radial and its angular profile."""
     mu, spread, s = maps.mu, maps.spread, maps.s
     full = mu / s >= _FEWEST
@@ -235,7 +215,7 @@ def _of_the_whole(maps: _Maps) -> list[Test]:
     return tests
 
 
-def _of_regions(maps: _Maps) -> Test:
+def _of_regions(maps: Maps) -> Test:
     """Test the worst of all rings and sectors."""
     mu, s = maps.mu, maps.s
     wanted = sums_of(mu / s)
@@ -244,85 +224,3 @@ def _of_regions(maps: _Maps) -> Test:
     null = np.array([worst_region(sums_of(values / s), wanted)[0] for values in drawn])
     text = f"{where}: {largest:.1f} standard deviations"
     return Test("worst region", largest, float("nan"), _tail_of_largest(largest, null), text)
-
-
-def _named_faults(test: ScoreTest, result: FitResult) -> list[Test]:
-    """Measure each fault by one step of a fit that allowed it alone.
-
-    Where next to nothing is expected the variance is taken too large, so that the p of a background errs on the safe
-    side.
-    """
-    tests = []
-    for piece in PIECES:
-        lack = None if piece in result.layout.pieces else test.of_piece(piece)
-        if lack:
-            value, error, text = _TEXTS[piece](lack, result)
-            # There are no fewer slow electrons than none: no piece describes that.
-            remedy = "" if piece == "blob" and value < 0 else f": --fit {piece}"
-            tests.append(Test(piece, value, error, lack.p, text + remedy, lack.chi2))
-    for s in range(1, len(result.electrons)):
-        lack = test.of_centre(s)
-        if lack is None:
-            continue
-        along_x, along_z = (shorthand(*pair) for pair in zip(lack.size, lack.error, strict=True))
-        text = f"sphere {s + 1} lies beside the others, by {along_x} along x and {along_z} along z"
-        tests.append(Test(f"centre of {s + 1}", lack.chi2, float("nan"), lack.p, text, lack.chi2))
-    return tests
-
-
-def _share(lack: Lack, result: FitResult) -> tuple[float, float]:
-    """Return size and error of the first parameter in percent of the electrons."""
-    total = result.electrons.sum()
-    return 100 * float(lack.size[0]) / total, 100 * float(lack.error[0]) / total
-
-
-def _background(lack: Lack, result: FitResult) -> tuple[float, float, str]:
-    share = _share(lack, result)
-    return *share, f"an even background of {shorthand(*share)} % of the electrons"
-
-
-def _blob(lack: Lack, result: FitResult) -> tuple[float, float, str]:
-    share = _share(lack, result)
-    return *share, f"slow electrons about the centre, {shorthand(*share)} % of all"
-
-
-def _rotation(lack: Lack, _: FitResult) -> tuple[float, float, str]:
-    turned = float(np.degrees(lack.size[0])), float(np.degrees(lack.error[0]))
-    return *turned, f"the image is turned by {shorthand(*turned)} degrees from +z towards +x"
-
-
-def _ellipse(lack: Lack, _: FitResult) -> tuple[float, float, str]:
-    size = float(np.hypot(*lack.size[:2]))
-    toward = lack.size[:2] / max(size, 1e-300)
-    error = float(np.sqrt(toward @ lack.covariance[:2, :2] @ toward))
-    # One axis is longer by as much as the other is shorter.
-    longer = 200 * size, 200 * error
-    return *longer, f"the image is an ellipse, one axis longer by {shorthand(*longer)} %"
-
-
-def _odd(lack: Lack, result: FitResult) -> tuple[float, float, str]:
-    layout = Layout(result.layout.spheres, result.layout.order, ("odd",))
-    pulls = np.abs(lack.size / np.where(lack.error > 0, lack.error, np.inf))
-    clearest = int(pulls.argmax())
-    electrons = result.electrons[clearest // len(layout.odd_degrees)]
-    beta = float(lack.size[clearest] / electrons), float(lack.error[clearest] / electrons)
-    name = layout.nuisances[clearest]
-    return *beta, f"forward and backward differ, {name} is about {shorthand(*beta)}"
-
-
-def _shape(lack: Lack, result: FitResult) -> tuple[float, float, str]:
-    layout = Layout(result.layout.spheres, result.layout.order, ("shape",))
-    pulls = np.abs(lack.size / np.where(lack.error > 0, lack.error, np.inf))
-    clearest = int(pulls.argmax())
-    found = float(lack.size[clearest]), float(lack.error[clearest])
-    return *found, f"the lines are not Gaussian, {layout.nuisances[clearest]} is about {shorthand(*found)}"
-
-
-_TEXTS: dict[Piece, Callable[[Lack, FitResult], tuple[float, float, str]]] = {
-    "background": _background,
-    "rotation": _rotation,
-    "ellipse": _ellipse,
-    "blob": _blob,
-    "odd": _odd,
-    "shape": _shape,
-}

@@ -32,17 +32,18 @@ class Lack(NamedTuple):
     chi2 : float
         About `dof` where the piece is not needed.
     dof : int
+    p : float
+        Probability of as large a chi-square where the piece is not needed.
+    moves : (P,)
+        By how much the fitted, internal parameters are off without it.
     """
 
     size: NDArray[np.float64]
     covariance: NDArray[np.float64]
     chi2: float
     dof: int
-
-    @property
-    def p(self) -> float:
-        """Probability of as large a chi-square where the piece is not needed."""
-        return tail(self.chi2, self.dof)
+    p: float
+    moves: NDArray[np.float64]
 
     @property
     def error(self) -> NDArray[np.float64]:
@@ -114,22 +115,32 @@ class ScoreTest:
         size, covariance = np.zeros(further.size), np.zeros((further.size, further.size))
         size[known] = inverse @ score
         covariance[np.ix_(known, known)] = inverse / self.scale
-        return Lack(size, covariance, float(score @ inverse @ score) * self.scale, int(known.sum()))
+        chi2, dof = float(score @ inverse @ score) * self.scale, int(known.sum())
+        return Lack(size, covariance, chi2, dof, tail(chi2, dof), self.inverse @ across.T @ size)
 
     def of_centre(self, sphere: int) -> Lack | None:
         """Test whether one sphere, counted from 0, has a centre (x, z) of its own."""
-        rows = np.array([self._model.move(self._q, name, [sphere]) for name in ("centre_x", "centre_z")])
-        return self.of(Slopes(rows, np.array([ODD_IN_X, ODD_IN_Z]), np.arange(2), 2))
+        return self.of(slopes_of_centre(self._model, self._q, sphere))
 
     def of_piece(self, piece: Piece) -> Lack | None:
         """Test a piece that is not fitted; None where the fitted parameters describe as much already."""
-        layout = self._model.layout
-        wider = Layout(layout.spheres, layout.order, (*layout.pieces, piece))
-        model = MapModel(self._model.bins, wider, self._model.origin)
-        q = model.at(self._q[layout.R], self._q[layout.sigma_R])
-        q[[wider.index(name) for name in layout.names]] = self._q
-        new = np.setdiff1d(np.arange(wider.size), [wider.index(name) for name in layout.names])
-        slopes = model.slopes(q).of(new)
-        # Without electrons, a blob has neither radius nor width to be told.
-        felt = np.unique(slopes.owner[np.abs(slopes.flat).sum(axis=1) > 0])
-        return self.of(slopes.of(felt))
+        return self.of(slopes_of_piece(self._model, self._q, piece))
+
+
+def slopes_of_centre(model: MapModel, q: NDArray[np.float64], sphere: int) -> Slopes:
+    """Return the derivatives in a centre (x, z) that one sphere, counted from 0, would have of its own."""
+    rows = np.array([model.move(q, name, [sphere]) for name in ("centre_x", "centre_z")])
+    return Slopes(rows, np.array([ODD_IN_X, ODD_IN_Z]), np.arange(2), 2)
+
+
+def slopes_of_piece(model: MapModel, q: NDArray[np.float64], piece: Piece) -> Slopes:
+    """Return the derivatives in the parameters of a piece that is not fitted, those that do anything."""
+    layout = model.layout
+    wider = Layout(layout.spheres, layout.order, (*layout.pieces, piece))
+    whole = MapModel(model.bins, wider, model.origin)
+    there = [wider.index(name) for name in layout.names]
+    at = whole.at(q[layout.R], q[layout.sigma_R])
+    at[there] = q
+    slopes = whole.slopes(at).of(np.setdiff1d(np.arange(wider.size), there))
+    # Without electrons, a blob has neither radius nor width to be told.
+    return slopes.of(np.unique(slopes.owner[np.abs(slopes.flat).sum(axis=1) > 0]))
