@@ -35,3 +35,16 @@ def test_background_and_gain_are_taken_out(tmp_path):
     with open_executor(1) as executor:
         found = sum_frames(path, None, detector, FINDER, executor)
     assert found.sums == pytest.approx(1000 * (2 * cell_of(detector)) ** 2, rel=1e-3)
+
+
+@pytest.mark.parametrize(("count", "blocks"), [(41, 41), (300, 150), (1003, 200)])
+def test_blocks_hold_equally_many_frames(tmp_path, count, blocks):
+    detector = Detector.of_recipe(replace(RECIPE, frame_shape=(64, 64)))
+    path = tmp_path / "even.h5"
+    with h5py.File(path, "w") as file:
+        file["images"] = np.ones((count, 64, 64), np.uint8)
+    with open_executor(1) as executor:
+        found = sum_frames(path, None, detector, FINDER, executor)
+    number = np.bincount(list(found.block_of.values()))
+    assert len(found.sums) == len(number) == blocks
+    assert np.ptp(number) == (count % blocks > 0)

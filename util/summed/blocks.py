@@ -1,6 +1,7 @@
 """Frames summed in blocks, and the spot learnt from some of them, on any number of workers."""
 
 import itertools
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,9 +53,10 @@ def sum_frames(
     """
     with open_frames(path, dataset) as frames:
         frames.check_written()
-        blocks = min(_MOST_BLOCKS, frames.count)
-        if blocks < FEWEST_BLOCKS:
+        if frames.count < FEWEST_BLOCKS:
             raise InputError(f"{path}: expected at least {FEWEST_BLOCKS} frames, found {frames.count}; use more")
+        # Of as many frames each as can be: a block of two frames and one of one would seem to scatter.
+        blocks = frames.count // math.ceil(frames.count / _MOST_BLOCKS)
         dataset = frames.dataset  # the one chosen; which one is printed once
         edges = np.linspace(0, frames.count, blocks + 1).round().astype(int)
         ids = frames.image_ids()
