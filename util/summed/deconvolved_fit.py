@@ -6,6 +6,9 @@ to it with each place weighted by one over the variance expected there: electron
 square of its blurred image. Any such weighting is unbiased; the errors come from the scatter of blocks of frames, so
 that gain and shape of the spots, rounding and the number of electrons per frame enter as they are.
 
+An even level is fitted beside the spheres: dark counts are known to some hundredths of a count, for flanks of spots raise
+what looks dark, and 0.014 counts would move a beta of 50,000 frames by four errors.
+
 Images are binned by 4 x 4 pixels: a spot is two of these bins wide, so that nothing is lost.
 """
 
@@ -90,12 +93,12 @@ def fit_sum(
     view = Deconvolution(spot.image, camera, light.shape)
     data = view.deconvolve(light)
     best = _climb(view, layout, data, _start(view, layout, data, start))
-    seen = np.array([view.deconvolve(block).ravel() for block in blocks]) @ best.score.reshape(layout.size, -1).T
-    moved = (seen - seen.mean(axis=0)) @ best.inverse.T
+    seen = np.array([view.deconvolve(block).ravel() for block in blocks]) @ best.score.reshape(len(best.score), -1).T
+    moved = (seen - seen.mean(axis=0)) @ best.inverse[: layout.size].T
     # Jackknife (Tukey 1958, Ann. Math. Statist. 29, 614): each spot moves the answer by one step from the same place.
     others = [Deconvolution(image, camera, light.shape) for image in spot.without]
     residuals = np.array([other.deconvolve(light) - other.see(best.density) for other in others])
-    by_spot = np.tensordot(residuals, best.score, ((1, 2), (1, 2))) @ best.inverse.T
+    by_spot = np.tensordot(residuals, best.score, ((1, 2), (1, 2))) @ best.inverse[: layout.size].T
     of_spot = np.cov(by_spot, rowvar=False, bias=True) * (len(others) - 1)
     covariance = np.cov(moved, rowvar=False) * len(blocks) + of_spot
     result, turn = _result(layout, best.q, covariance, len(blocks))
@@ -103,26 +106,30 @@ def fit_sum(
 
 
 class _Best(NamedTuple):
-    """The best fit: internal parameters, each bin's score and the inverse information, and the density of electrons."""
+    """The best fit: internal parameters, score and inverse information, the level's last, and density of electrons."""
 
     q: NDArray[np.float64]  # (P,)
-    score: NDArray[np.float64]  # (P, rows, columns)
-    inverse: NDArray[np.floating]  # (P, P)
+    score: NDArray[np.float64]  # (P + 1, rows, columns)
+    inverse: NDArray[np.floating]  # (P + 1, P + 1)
     density: NDArray[np.float64]  # on the cells
 
 
 def _climb(view: Deconvolution, layout: Layout, data: NDArray[np.float64], q: NDArray[np.float64]) -> _Best:
     """Take scoring steps (McCullagh & Nelder 1989, section 2.5) until none would move the answer."""
+    level = 0.0
     for _ in range(_STEPS):
-        mean, slopes, density = expected_sum(view, layout, q)
+        mean, of_spheres, density = expected_sum(view, layout, q)
+        mean += level
+        slopes = np.concatenate((of_spheres, np.ones((1, *view.shape))))
         score = slopes / view.variance(density)
-        information = score.reshape(layout.size, -1) @ slopes.reshape(layout.size, -1).T
+        information = score.reshape(len(score), -1) @ slopes.reshape(len(score), -1).T
         step = np.linalg.solve(information, (score * (data - mean)).sum(axis=(1, 2)))
         inverse = np.linalg.inv(information)
         if np.abs(step / np.sqrt(np.diag(inverse))).max() < _SETTLED:
             return _Best(q, score, inverse, density)
         moved = np.maximum(np.abs(step[[layout.R, layout.sigma_R]]), 1e-300)
-        q = q + min(1.0, (0.3 * q[layout.sigma_R] / moved).min()) * step
+        step *= min(1.0, (0.3 * q[layout.sigma_R] / moved).min())
+        q, level = q + step[:-1], level + step[-1]
     raise InputError("the fit of the summed frames did not converge; fit electrons with METHOD=likelihood")
 
 
