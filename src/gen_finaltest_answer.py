@@ -235,7 +235,7 @@ def answer_by_sum(options: Options, logged: Sequence[str], executor: WorkerPool)
     fitted = summed_frames.fit(
         frames, spheres=options.few_spheres, order=options.model.highest_order, executor=executor
     )
-    done = knowledge.apply(fitted, options.knowledge)
+    done = join([fitted, knowledge.apply(fitted.answer, options.knowledge)])
 
     warnings, result = (*logged, *done.warnings), done.answer
     made_by = replace(options.made_by(source), **done.facts)

@@ -1,6 +1,6 @@
 """The fit to the hits, and the tests of the hits against what it found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from util.fit.constraints import with_orders
 from util.fit.detection import Detection
 from util.fit.goodness import Goodness, assess
 from util.fit.known_spheres import KnownSpheres
+from util.fit.result import FitResult
 from util.fit.selection import Wanted, fit_selected
 from util.runtime.errors import InputError
 from util.runtime.progress import working
@@ -21,7 +22,7 @@ from util.runtime.progress import working
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted(Step):
-    """The answer of the hits alone, and how well it describes them."""
+    """The answer of the hits, or of the summed frames, alone, and how well it describes them."""
 
     goodness: Goodness
 
@@ -57,9 +58,15 @@ def fit_hits(
         found = with_orders(found, model.order)
     rng = np.random.default_rng(1)
     goodness = assess(hits.x, hits.z, hits.weight, found, rng=rng, variance=hits.variance, detection=detection)
+    fitted = tested(found, goodness)
+    return replace(fitted, lines=(*chosen.said, *fitted.lines))
+
+
+def tested(found: FitResult, goodness: Goodness) -> Fitted:
+    """Return an answer with what its tests say."""
     return Fitted(
         found,
-        lines=(*chosen.said, goodness.summary()),
+        lines=(goodness.summary(),),
         details=(goodness.table(),),
         warnings=tuple(goodness.warnings),
         tables={"Tests": table_of_tests(goodness)},

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.answer_steps.bias_and_bootstrap import NO_FRAMES, finder_of
+from src.answer_steps.likelihood import tested
 from src.answer_steps.step import Step
 from util.answer.tables import value_table
 from util.camera.detector import Detector
@@ -24,6 +25,7 @@ from util.runtime.executor import WorkerPool
 from util.runtime.progress import working
 from util.summed.blocks import FrameSums, spot_of, sum_frames
 from util.summed.deconvolved_fit import SumFit, fit_sum
+from util.summed.goodness import assess_sum
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,16 @@ def learn_frames(
         return Frames(path, frames.dataset, learned.detector, finder), frames.fingerprint(), learned
 
 
-def fit(frames: Frames, *, spheres: int, order: int, executor: WorkerPool) -> FitResult:
-    """Answer from the frames alone.
+def fit(frames: Frames, *, spheres: int, order: int, executor: WorkerPool) -> Step:
+    """Answer from the frames alone, and test whether the answer describes them.
 
     Raises
     ------
     InputError
         Too few frames, no spheres.
     """
-    return _fit(frames, spheres, order, executor, None)[0].result
+    found, _ = _fit(frames, spheres, order, executor, None)
+    return tested(found.result, assess_sum(found, rng=np.random.default_rng(1)))
 
 
 def _fit(

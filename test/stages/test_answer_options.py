@@ -205,6 +205,7 @@ def test_the_summed_frames_answer_without_any_shards(searched, tmp_path):
     for s, sphere in enumerate(DESIGN, 1):
         assert abs(found[f"R_{s}"]["Value"] - sphere.R) < 4.5 * found[f"R_{s}"]["Error"]
     assert printed.splitlines()[-1].startswith("distance ")
+    assert "11 tests of the fit, none failed" in printed
     assert {"pads.png", "answer.json"} <= {path.name for path in (tmp_path / "figures").iterdir()}
     with pytest.raises(InputError, match="expected the file of the frames, found none"):
         answer(tmp_path, tmp_path / "other.h5", "--method", "integrated")

@@ -11,7 +11,7 @@ from util.camera.phosphor import Geometry, pixel_to_detector
 from util.summed.restore import cell_of
 
 _WIENER = 4e-4  # of the squared spot transform at its top: the deconvolution ends at 2.8 inverse spot sizes
-_DIMMEST = 0.1  # of the mean variance, the least anywhere: a place next to a bright one tells little of its own
+DIMMEST = 0.1  # of the mean variance, the least anywhere: a place next to a bright one tells little of its own
 
 
 class Deconvolution:
@@ -66,7 +66,7 @@ class Deconvolution:
     def variance(self, density: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the variance (rows, columns) of what `see` expects, electrons being independent."""
         variance = np.fft.ifft2(np.fft.fft2(self._bins(density * self._area)) * self._squared).real
-        return np.maximum(variance, _DIMMEST * variance.mean())
+        return np.maximum(variance, DIMMEST * variance.mean())
 
     def _bins(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
         height, width = self.shape

@@ -6,8 +6,8 @@ to it with each place weighted by one over the variance expected there: electron
 square of its blurred image. Any such weighting is unbiased; the errors come from the scatter of blocks of frames, so
 that gain and shape of the spots, rounding and the number of electrons per frame enter as they are.
 
-An even level is fitted beside the spheres: dark counts are known to some hundredths of a count, for flanks of spots raise
-what looks dark, and 0.014 counts would move a beta of 50,000 frames by four errors.
+An even level is fitted beside the spheres: dark counts are known to some hundredths of a count, for flanks of spots
+raise what looks dark, and 0.014 counts would move a beta of 50,000 frames by four errors.
 
 Images are binned by 4 x 4 pixels: a spot is two of these bins wide, so that nothing is lost.
 """
@@ -37,6 +37,38 @@ _SETTLED = 0.01  # errors that a step may still move the answer
 
 
 @dataclass(frozen=True)
+class Residual:
+    """What a fit leaves of a deconvolved sum, and what it would leave of others; maps are of electrons (rows, columns).
+
+    Attributes
+    ----------
+    view : Deconvolution
+    q : array (P,)
+        Internal parameters, spheres in ascending order of R.
+    inverse : array (P + 1, P + 1)
+        Inverse of the information, as the fit weighs places; the level comes last.
+    expected, found, variance : arrays (rows, columns)
+        The variance is that of independent electrons, by which the fit weighs places.
+    slopes : array (P + 1, rows, columns)
+        Derivatives of what is expected.
+    of_blocks : array (B, rows, columns)
+        What each block of frames holds beyond the mean one.
+    of_spots : array (K, rows, columns)
+        What is left where the spot is that of all but one of its parts.
+    """
+
+    view: Deconvolution
+    q: NDArray[np.float64]
+    inverse: NDArray[np.floating]
+    expected: NDArray[np.float64]
+    found: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    of_blocks: NDArray[np.float64]
+    of_spots: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class SumFit:
     """Answer from summed frames.
 
@@ -47,11 +79,14 @@ class SumFit:
         How far each block of frames moves it; the scatter of these moves is its covariance, but for `of_spot`.
     of_spot : array (P, P)
         Covariance that comes from the spot's.
+    residual : Residual
+        What it leaves of the sum.
     """
 
     result: FitResult
     moved: NDArray[np.float64]
     of_spot: NDArray[np.float64]
+    residual: Residual
 
 
 def fit_sum(
@@ -93,8 +128,9 @@ def fit_sum(
     view = Deconvolution(spot.image, camera, light.shape)
     data = view.deconvolve(light)
     best = _climb(view, layout, data, _start(view, layout, data, start))
-    seen = np.array([view.deconvolve(block).ravel() for block in blocks]) @ best.score.reshape(len(best.score), -1).T
-    moved = (seen - seen.mean(axis=0)) @ best.inverse[: layout.size].T
+    seen = np.array([view.deconvolve(block) for block in blocks])
+    seen -= seen.mean(axis=0)
+    moved = np.tensordot(seen, best.score, ((1, 2), (1, 2))) @ best.inverse[: layout.size].T
     # Jackknife (Tukey 1958, Ann. Math. Statist. 29, 614): each spot moves the answer by one step from the same place.
     others = [Deconvolution(image, camera, light.shape) for image in spot.without]
     residuals = np.array([other.deconvolve(light) - other.see(best.density) for other in others])
@@ -102,15 +138,30 @@ def fit_sum(
     of_spot = np.cov(by_spot, rowvar=False, bias=True) * (len(others) - 1)
     covariance = np.cov(moved, rowvar=False) * len(blocks) + of_spot
     result, turn = _result(layout, best.q, covariance, len(blocks))
-    return SumFit(result, moved @ turn.T, turn @ of_spot @ turn.T)
+    order_of_R = layout.ascending(best.q)
+    with_level = np.append(order_of_R, layout.size)
+    residual = Residual(
+        view=view,
+        q=best.q[order_of_R],
+        inverse=best.inverse[np.ix_(with_level, with_level)],
+        expected=best.mean,
+        found=data,
+        variance=view.variance(best.density),
+        slopes=best.slopes[with_level],
+        of_blocks=seen,
+        of_spots=residuals,
+    )
+    return SumFit(result, moved @ turn.T, turn @ of_spot @ turn.T, residual)
 
 
 class _Best(NamedTuple):
-    """The best fit: internal parameters, score and inverse information, the level's last, and density of electrons."""
+    """The best fit: internal parameters, what is expected and its slopes, the level's last, and the density."""
 
     q: NDArray[np.float64]  # (P,)
     score: NDArray[np.float64]  # (P + 1, rows, columns)
     inverse: NDArray[np.floating]  # (P + 1, P + 1)
+    mean: NDArray[np.float64]  # (rows, columns)
+    slopes: NDArray[np.float64]  # (P + 1, rows, columns)
     density: NDArray[np.float64]  # on the cells
 
 
@@ -126,7 +177,7 @@ def _climb(view: Deconvolution, layout: Layout, data: NDArray[np.float64], q: ND
         step = np.linalg.solve(information, (score * (data - mean)).sum(axis=(1, 2)))
         inverse = np.linalg.inv(information)
         if np.abs(step / np.sqrt(np.diag(inverse))).max() < _SETTLED:
-            return _Best(q, score, inverse, density)
+            return _Best(q, score, inverse, mean, slopes, density)
         moved = np.maximum(np.abs(step[[layout.R, layout.sigma_R]]), 1e-300)
         step *= min(1.0, (0.3 * q[layout.sigma_R] / moved).min())
         q, level = q + step[:-1], level + step[-1]
