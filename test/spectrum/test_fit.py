@@ -10,6 +10,7 @@ from scipy.special import binom
 from support import effects, truth
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
+from util.fit.starting_geometry import find_centre
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Sphere
@@ -18,6 +19,7 @@ from util.spectrum import resolution
 from util.spectrum.fit import fit_spectrum
 from util.spectrum.interior_point import climb
 from util.spectrum.polar_counts import polar_counts
+from util.spectrum.settling import settled_centre
 from util.spectrum.shell_model import bernstein, shell_model
 
 NONE = Detection()
@@ -84,6 +86,28 @@ def test_the_centre_is_found_with_its_error(fitted):
     assert set(errors) == {"centre_x", "centre_z"}
     assert abs(geometry.centre_x - 0.012) < 4 * errors["centre_x"] < 0.004
     assert abs(geometry.centre_z + 0.007) < 4 * errors["centre_z"] < 0.004
+
+
+def off_centre(x, z):
+    return float(np.hypot(x - CENTRE[0, 0], z - CENTRE[1, 0]))
+
+
+def test_the_centre_of_a_few_electrons_is_not_where_chance_makes_their_mirror_images_agree():
+    hits = as_hits(electrons(5, numbers=(250, 350)) + CENTRE)
+    assert off_centre(*find_centre(*hits[:3])) > 0.1
+    found = settled_centre(hits, NONE, variance=hits.weight, order=4, is_round=False)
+    assert off_centre(found.centre_x, found.centre_z) < 0.01
+
+
+def test_the_centre_of_a_few_electrons_is_not_their_mean_where_a_part_is_not_seen():
+    blind = np.ones((64, 64))
+    blind[34:, :34] = 0
+    masked = dataclasses.replace(NONE, efficiency=blind)
+    positions = electrons(3, numbers=(1_500, 2_500)) + CENTRE
+    hits = as_hits(positions[:, masked.at(*positions) > 0])
+    assert off_centre(hits.x.mean(), hits.z.mean()) > 0.1
+    found = settled_centre(hits, masked, variance=hits.weight, order=4, is_round=False)
+    assert off_centre(found.centre_x, found.centre_z) < 0.01
 
 
 def test_the_image_and_the_fit_agree_in_all_parts(fitted):

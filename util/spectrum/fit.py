@@ -13,40 +13,27 @@ from numpy.typing import NDArray
 
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, MapData, fold_hits
-from util.fit.starting_geometry import find_centre, find_ellipse
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.runtime.errors import InputError
 from util.spectrum.curves import line_shapes, weighted
 from util.spectrum.interior_point import Solution, climb
 from util.spectrum.peaks import find_peaks
-from util.spectrum.placement import moved, pattern
+from util.spectrum.placement import pattern
 from util.spectrum.polar_counts import PolarCounts, polar_counts
 from util.spectrum.resolution import Choice, choose_width, narrowest_of
+from util.spectrum.settling import CENTRE, ROWS, bins_of, settle, settled_centre
 from util.spectrum.shell_model import ShellModel, shell_model
 from util.spectrum.spectrum import Lines, Spectrum
 
 FEWEST = 300  # electrons of which anything can be said
 _FEWEST_A_DEGREE = 100
 BARRIER = 0.01  # of the log likelihood: where the curvature gives the errors
-_ROUGH = 0.01  # width of lines while the geometry is sought
-_ROUGH_ORDER = 4
-_ROUNDS = 8
 _FWHM = 2.3548  # of a Gaussian line, in sigma
 _COST = 10.0  # of an electron in a line, over the square root of all
-_SETTLED = 0.1  # squared errors by which the geometry may still move
 _CLEAR = 4.5  # errors from which on a rotation or an ellipse is taken for real
 _WITHIN = 0.6827  # of what a line becomes lies within its sigma
-CENTRE = ("centre_x", "centre_z")
 _TESTED = ("rotation_rad", "ellipse_2")
-
-
-_ROWS = (500, 1000)  # of bins in rho: the finer where lines are too narrow for the others
-
-
-def bins_of(order: int, rows: int = _ROWS[0]) -> PolarBins:
-    """Return bins for PADs up to a Legendre degree."""
-    return PolarBins(rows, max(20, 5 * order))
 
 
 def fit_spectrum(
@@ -91,15 +78,13 @@ def fit_spectrum(
     hits = hits.seen_by(detection)
     degrees = tuple(range(0, order + 1, 1 if odd else 2))
     variance = _check(hits, degrees)
-    coarse, fine = (bins_of(order, rows) for rows in _ROWS)
+    coarse, fine = (bins_of(order, rows) for rows in ROWS)
     narrowest = _narrowest(resolution, pixel, fine)
     bins = fine if resolution is not None and resolution < narrowest_of(coarse) else coarse
     fitted: tuple[str, ...] = ()
     if geometry is None:
         fitted = CENTRE
-        centre = find_centre(hits.x, hits.z, hits.weight)
-        start = find_ellipse(*hits[:3], centre, variance=variance) if not is_round else ImageGeometry(*centre)
-        geometry = _settle(hits, detection, shell_model(coarse, degrees, _ROUGH), coarse, start, fitted)
+        geometry = settled_centre(hits, detection, variance=variance, order=order, is_round=is_round)
     rng = np.random.default_rng(seed)
     while True:
         data = fold_hits(hits, geometry, bins, detection)
@@ -117,7 +102,7 @@ def fit_spectrum(
             return _spectrum(best, data, choice, light, fitted)
         # Rings that are not round are blurred: their resolution is to be chosen anew.
         fitted += clear
-        geometry = _settle(hits, detection, model, bins, geometry, fitted)
+        geometry = settle(hits, detection, geometry, fitted, order=order, width=model.width, rows=bins.n_rho).geometry
 
 
 def _narrowest(resolution: float | None, pixel: float, fine: PolarBins) -> float:
@@ -193,27 +178,6 @@ def _clear(best: Solution, data: MapData) -> tuple[str, ...]:
     seen = pattern(_even_fit(best, data), data, (*CENTRE, *_TESTED))
     pulls = np.abs(seen.step) / np.sqrt(np.diag(seen.covariance))
     return tuple(name for name, pull in zip(_TESTED, pulls[len(CENTRE) :], strict=True) if pull > _CLEAR)
-
-
-def _settle(
-    hits: Hits,
-    detection: Detection,
-    model: ShellModel,
-    bins: PolarBins,
-    geometry: ImageGeometry,
-    names: tuple[str, ...],
-) -> ImageGeometry:
-    """Fold the hits anew until the numbers `names` of the geometry move no more."""
-    # What the image lies off shows in how its quadrants differ, which no even degree explains: a few tell it.
-    bins = bins_of(min(model.degrees[-1], _ROUGH_ORDER), bins.n_rho)
-    model = shell_model(bins, tuple(d for d in model.degrees if d % 2 == 0 and d <= _ROUGH_ORDER), model.width)
-    for _ in range(_ROUNDS):
-        data = fold_hits(hits, geometry, bins, detection)
-        seen = pattern(climb(model, polar_counts(data, odd=False)), data, names)
-        geometry = moved(geometry, names, seen.step)
-        if seen.step @ np.linalg.solve(seen.covariance, seen.step) < _SETTLED:
-            break
-    return geometry
 
 
 def _resolution_at(r: NDArray[np.float64], solution: Solution) -> NDArray[np.float64]:
