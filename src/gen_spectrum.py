@@ -1,6 +1,6 @@
 """From electrons to a spectrum: electrons and anisotropy against speed and, with a calibration, against energy.
 
-usage: python -m src.gen_spectrum --shards FOLDER --output spectrum.h5 [--details FOLDER] [--order 4] [--odd]
+usage: python -m src.gen_spectrum --shards FOLDER --output spectrum.h5 [--details FOLDER] [--order auto] [--odd]
            [--resolution SIGMA] [--calibration FILE] [--merge FILE ..] ...
 
 For an image of many rings, or of none that stands by itself, where `gen_finaltest_answer.sh` asks for a number of
@@ -12,6 +12,7 @@ writes  spectrum.h5: `Spectrum` and `Peaks` with errors, what they consist of, a
 """
 
 import platform
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ from util.spectrum.cautions import cautions
 from util.spectrum.energy import Calibration, CalibrationFile, read_calibration
 from util.spectrum.fit import fit_spectrum
 from util.spectrum.merge import EnergySpectrum, MergedSpectrum, energy_spectrum, merge
+from util.spectrum.order import HIGHEST, LOWEST
 from util.spectrum.spectrum import Spectrum, with_gain_error
 
 _NEAR = 0.1  # height at the end of a peak over that at its top, from which on a neighbour is named
@@ -61,7 +63,7 @@ class Options:
     shards: Path
     output: Path
     details: Path | None
-    order: int
+    order: int | Literal["auto"]
     odd: bool
     round: bool
     resolution: float | None
@@ -98,11 +100,11 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add_hits(parser)
     add(
         "--order",
-        type=int,
-        choices=range(0, 25, 2),
-        default=4,
+        type=_order,
+        default="auto",
         metavar="L",
-        help="highest Legendre degree, even, 0 to 24: twice the photons that an electron takes (default %(default)s)",
+        help="highest Legendre degree, even, 0 to 24: twice the photons that an electron takes; auto: 4, or more where "
+        "the image shows more (default)",
     )
     add("--odd", action="store_true", help="odd degrees as well: electrons that prefer one end of the polarisation")
     add(
@@ -124,6 +126,15 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add_detector(parser)
     add("--seed", type=number(int, 0), default=0, help="of the choice of what is held out (default %(default)s)")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
+
+
+def _order(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    value = int(number(int, 0, HIGHEST)(text))
+    if value % 2:
+        raise ArgumentTypeError(f"expected an even number, or auto, found {text!r}")
+    return value
 
 
 def _made_by(options: Options, hits: Hits) -> SpectrumMadeBy:
@@ -191,7 +202,14 @@ def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list
     chosen = "as held-out electrons allow" if spectrum.tried.size else "as told"
     lines = [f"lines of sigma {width:.4f}{pixels}, {chosen}; peaks nearer than 2.4 of that are not told apart"]
     if spectrum.is_narrowest:
-        lines.append("no narrower lines can be told in these pixels; those of the image may be narrower")
+        lines.append(
+            "no narrower lines can be told in these pixels, or in time at this order; the image may hold narrower ones"
+        )
+    if (raised := spectrum.raised) is not None:
+        lines.append(
+            f"order {spectrum.degrees[-1]}: the image shows degree {raised.degree}, at r = {raised.r:.2f} by "
+            f"{raised.pull:.1f} errors, which order {LOWEST} leaves out"
+        )
     numbers = [f"{name} {shorthand(getattr(geometry, name), e)}" for name, e in spectrum.geometry_errors.items()]
     if numbers:
         lines.append(f"geometry: {', '.join(numbers)}")
@@ -232,7 +250,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             spectrum = fit_spectrum(
                 map_data.Hits(hits.x, hits.z, hits.weight, hits.variance),
                 detection,
-                order=options.order,
+                order=None if options.order == "auto" else options.order,
                 odd=options.odd,
                 resolution=options.resolution,
                 pixel=0.0 if hits.pixels is None else 2 / max(hits.pixels),

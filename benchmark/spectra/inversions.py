@@ -47,7 +47,7 @@ class Setting(NamedTuple):
 def by_us(hits: Hits, detection: Detection, seed: int, pixel: float = 0.0) -> tuple[Spectrum, Curves, float]:
     """Fit a spectrum; also its curves, and the seconds that it took."""
     begin = time.perf_counter()
-    spectrum = fit_spectrum(hits, detection, order=ORDER, pixel=pixel, seed=seed)
+    spectrum = fit_spectrum(hits, detection, pixel=pixel, seed=seed)
     seconds = time.perf_counter() - begin
     return spectrum, Curves(spectrum.r, spectrum.intensity, spectrum.beta), seconds
 

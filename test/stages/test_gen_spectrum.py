@@ -123,6 +123,17 @@ def test_a_fit_that_does_not_describe_the_image_is_named(run, options, capsys):
     assert "does not describe the image" not in printed
 
 
+def test_an_order_that_the_image_asks_for_is_taken_and_said(tmp_path, capsys):
+    shards_of(tmp_path, (Sphere(0.6, 0.02, 1, (0.2, 0.1, 0.0, 0.2)),), 5)
+    tables = answered(tmp_path, "--resolution", 0.015)
+    assert "order 8: the image shows degree 8, at r = 0." in capsys.readouterr().out
+    assert "beta_8" in tables["Peaks"].array.dtype.names
+    answered(tmp_path, "--resolution", 0.015, "--order", 4)
+    printed = capsys.readouterr()
+    assert "order 8" not in printed.out
+    assert "the image shows degree 8, which the fit leaves out" in printed.err
+
+
 def test_it_is_merged_with_one_at_another_photon_energy(run, tmp_path):
     folder, _ = run
     # 0.5 eV less light: the slow peak is gone, the other is at 0.78 eV.
@@ -182,4 +193,5 @@ def test_what_cannot_be_done_is_refused_in_one_line(run, tmp_path, capsys):
     assert "--merge: expected a --calibration" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         answered(folder, "--order", 3)
+    assert "expected an even number, or auto, found '3'" in capsys.readouterr().err
     assert not (tmp_path / "again.h5").exists()

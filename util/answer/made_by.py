@@ -116,7 +116,7 @@ class MadeBy:
 class SpectrumSettings:
     """The options that a spectrum depends on; `mask`, `efficiency` and `calibration` are names of files."""
 
-    order: int
+    order: int | Literal["auto"]
     odd: bool
     round: bool
     resolution: float | None

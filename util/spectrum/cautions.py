@@ -18,6 +18,11 @@ def cautions(spectrum: Spectrum) -> tuple[str, ...]:
             f"the fit did not settle: its log likelihood may be {spectrum.gap:.2g} below its maximum; trust neither "
             "curves nor errors, and try another --resolution"
         )
+    if (missed := spectrum.missed) is not None:
+        out.append(
+            f"the image shows degree {missed.degree}, which the fit leaves out: by {missed.pull:.1f} errors at r = "
+            f"{missed.r:.2f}; --order {missed.degree + missed.degree % 2} fits it, unless it is the detector's own"
+        )
     if (off := misfit(spectrum)) > _MISFIT:
         out.append(
             f"the fit does not describe the image (chi-square {off:.1f} standard deviations too high): its errors are "

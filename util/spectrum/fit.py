@@ -18,16 +18,19 @@ from util.physics.polar_map import PolarBins
 from util.runtime.errors import InputError
 from util.spectrum.curves import line_shapes, weighted
 from util.spectrum.interior_point import Solution, climb
+from util.spectrum.order import LOWEST, Beyond, beyond
 from util.spectrum.peaks import find_peaks
 from util.spectrum.placement import pattern
 from util.spectrum.polar_counts import PolarCounts, polar_counts
 from util.spectrum.resolution import Choice, choose_width, narrowest_of
 from util.spectrum.settling import CENTRE, ROWS, bins_of, settle, settled_centre
-from util.spectrum.shell_model import ShellModel, shell_model
+from util.spectrum.shell_model import SPACING, ShellModel, shell_model
 from util.spectrum.spectrum import Lines, Spectrum
 
 FEWEST = 300  # electrons of which anything can be said
 _FEWEST_A_DEGREE = 100
+_MOST_TERMS = 2000  # lines times degrees: more of them take longer than anybody waits, unless a width is told
+_ROUGH = 0.02  # width of lines while the order is sought, which any width tells
 BARRIER = 0.01  # of the log likelihood: where the curvature gives the errors
 _FWHM = 2.3548  # of a Gaussian line, in sigma
 _COST = 10.0  # of an electron in a line, over the square root of all
@@ -40,7 +43,7 @@ def fit_spectrum(
     hits: Hits,
     detection: Detection,
     *,
-    order: int = 4,
+    order: int | None = None,
     odd: bool = False,
     resolution: float | None = None,
     pixel: float = 0.0,
@@ -55,8 +58,8 @@ def fit_spectrum(
     hits : Hits
     detection : Detection
         What the detector shows of the image.
-    order : int
-        Highest Legendre degree, even, 0 to 24.
+    order : int or None
+        Highest Legendre degree, even, 0 to 24; None: 4, or more where the image shows more.
     odd : bool
         Whether odd degrees are fitted as well.
     resolution : float or None
@@ -76,46 +79,103 @@ def fit_spectrum(
         Too few electrons, or lines narrower than a pixel.
     """
     hits = hits.seen_by(detection)
-    degrees = tuple(range(0, order + 1, 1 if odd else 2))
-    variance = _check(hits, degrees)
-    coarse, fine = (bins_of(order, rows) for rows in ROWS)
-    narrowest = _narrowest(resolution, pixel, fine)
-    bins = fine if resolution is not None and resolution < narrowest_of(coarse) else coarse
+    now = LOWEST if order is None else order
+    variance, scatter = _check(hits, _degrees(now, odd=odd))
+    narrowest = _narrowest(resolution, pixel)
     fitted: tuple[str, ...] = ()
     if geometry is None:
         fitted = CENTRE
-        geometry = settled_centre(hits, detection, variance=variance, order=order, is_round=is_round)
+        geometry = settled_centre(hits, detection, variance=variance, order=now, is_round=is_round)
+    raised = None
+    if order is None:
+        now, raised = _shown(hits, detection, geometry, scatter, odd=odd)
     rng = np.random.default_rng(seed)
     while True:
-        data = fold_hits(hits, geometry, bins, detection)
-        counts = polar_counts(data, odd=odd)
-        least = max(narrowest, narrowest_of(bins))
-        choice = _told(resolution) if resolution else choose_width(counts, degrees, narrowest=least, rng=rng)
-        if choice.is_narrowest and bins is coarse and least > narrowest:
-            bins = fine
-            continue
-        model = shell_model(bins, degrees, choice.width)
-        light = _even_light(model, counts)
-        best = climb(model, counts.over(light.counts))
-        clear = _clear(best, data) if fitted == CENTRE else ()
+        choice, rows = _choice(hits, detection, geometry, resolution, narrowest, order=now, odd=odd, rng=rng)
+        fit = _fit_lines(hits, detection, geometry, choice.width, order=now, rows=rows, odd=odd)
+        clear = _clear(fit.best, fit.data) if fitted == CENTRE else ()
         if not clear:
-            return _spectrum(best, data, choice, light, fitted)
+            return _spectrum(fit, choice, fitted, raised)
         # Rings that are not round are blurred: their resolution is to be chosen anew.
         fitted += clear
-        geometry = settle(hits, detection, geometry, fitted, order=order, width=model.width, rows=bins.n_rho).geometry
+        geometry = settle(hits, detection, geometry, fitted, order=now, width=choice.width, rows=rows).geometry
 
 
-def _narrowest(resolution: float | None, pixel: float, fine: PolarBins) -> float:
+class _Fit(NamedTuple):
+    """Lines at their likeliest, the hits that they were fitted to, and even light."""
+
+    best: Solution
+    data: MapData
+    light: "_Light"
+
+
+def _degrees(order: int, *, odd: bool) -> tuple[int, ...]:
+    return tuple(range(0, order + 1, 1 if odd else 2))
+
+
+def _shown(
+    hits: Hits, detection: Detection, geometry: ImageGeometry, scatter: float, *, odd: bool
+) -> tuple[int, Beyond | None]:
+    """Return the order that the image shows, as far as electrons allow, and by what it is above the lowest."""
+    found = beyond(_fit_lines(hits, detection, geometry, _ROUGH, order=LOWEST, rows=ROWS[0], odd=odd).best)
+    if found is None:
+        return LOWEST, None
+    degrees = int(scatter / _FEWEST_A_DEGREE)
+    most = degrees - 1 if odd else 2 * (degrees - 1)
+    return max(LOWEST, min(found.degree + found.degree % 2, most - most % 2)), found
+
+
+def _choice(
+    hits: Hits,
+    detection: Detection,
+    geometry: ImageGeometry,
+    resolution: float | None,
+    narrowest: float,
+    *,
+    order: int,
+    odd: bool,
+    rng: np.random.Generator,
+) -> tuple[Choice, int]:
+    """Return the width of the lines, and how many bins of rho are fine enough for it."""
+    rows = [rows for rows in ROWS if (resolution or np.inf) >= narrowest_of(bins_of(order, rows))]
+    if resolution is not None:
+        return Choice(resolution, np.zeros(0), np.zeros(0), False), rows[0]
+    degrees = _degrees(order, odd=odd)
+    narrowest = max(narrowest, len(degrees) / (SPACING * _MOST_TERMS))
+    for fineness in rows:
+        bins = bins_of(order, fineness)
+        least = max(narrowest, narrowest_of(bins))
+        counts = polar_counts(fold_hits(hits, geometry, bins, detection), odd=odd)
+        choice = choose_width(counts, degrees, narrowest=least, rng=rng)
+        if not choice.is_narrowest or least == narrowest:
+            break
+    return choice, fineness
+
+
+def _fit_lines(
+    hits: Hits, detection: Detection, geometry: ImageGeometry, width: float, *, order: int, rows: int, odd: bool
+) -> _Fit:
+    """Fit lines of a width."""
+    bins = bins_of(order, rows)
+    data = fold_hits(hits, geometry, bins, detection)
+    counts = polar_counts(data, odd=odd)
+    model = shell_model(bins, _degrees(order, odd=odd), width)
+    light = _even_light(model, counts)
+    return _Fit(climb(model, counts.over(light.counts)), data, light)
+
+
+def _narrowest(resolution: float | None, pixel: float) -> float:
     """Return the narrowest lines that there may be, if those that are told are not narrower."""
-    narrowest = max(pixel / _FWHM, narrowest_of(fine))
+    least = narrowest_of(bins_of(LOWEST, ROWS[-1]))
+    narrowest = max(pixel / _FWHM, least)
     if resolution is not None and resolution < narrowest:
-        what = "a line as wide as a pixel" if narrowest > narrowest_of(fine) else "the narrowest there are"
+        what = "a line as wide as a pixel" if narrowest > least else "the narrowest there are"
         raise InputError(f"--resolution: expected at least {narrowest:.5f}, {what}, found {resolution:g}")
     return narrowest
 
 
-def _check(hits: Hits, degrees: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return what each hit adds to the variance of a sum of weights, if the hits scatter as enough electrons do."""
+def _check(hits: Hits, degrees: tuple[int, ...]) -> tuple[NDArray[np.float64], float]:
+    """Return what each hit adds to the variance of a sum of weights, and of how many electrons all scatter as."""
     electrons = float(hits.weight.sum())
     variance = hits.weight**2 if hits.variance is None else hits.variance
     squares = float(variance.sum())
@@ -129,11 +189,7 @@ def _check(hits: Hits, degrees: tuple[int, ...]) -> NDArray[np.float64]:
             f"--order: found the scatter of {scatter:.0f} electrons, expected at least "
             f"{_FEWEST_A_DEGREE * len(degrees)} for {len(degrees)} degrees; ask for a lower one"
         )
-    return variance
-
-
-def _told(width: float) -> Choice:
-    return Choice(width, np.zeros(0), np.zeros(0), False)
+    return variance, scatter
 
 
 class _Light(NamedTuple):
@@ -193,8 +249,9 @@ def _resolution_at(r: NDArray[np.float64], solution: Solution) -> NDArray[np.flo
     return np.interp(r, model.radii, np.hypot(model.width, spread))
 
 
-def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, names: tuple[str, ...]) -> Spectrum:
+def _spectrum(fit: _Fit, choice: Choice, names: tuple[str, ...], raised: Beyond | None) -> Spectrum:
     """Return the curves, peaks and errors of the likeliest parameters."""
+    best, data, light = fit
     model, counts = best.model, best.data
     inner = climb(model, counts, barrier=BARRIER)
     common = light.error**2 * np.outer(light.response, light.response)
@@ -216,6 +273,8 @@ def _spectrum(best: Solution, data: MapData, choice: Choice, light: _Light, name
         intensity=curves.intensity,
         intensity_error=curves.intensity_error,
         degrees=model.degrees[1:],
+        raised=raised,
+        missed=beyond(best),
         beta=curves.beta,
         beta_error=curves.beta_error,
         resolution=_resolution_at(r, inner),

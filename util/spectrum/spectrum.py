@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from util.physics.image_geometry import ImageGeometry
+from util.spectrum.order import Beyond
 
 
 class Peaks(NamedTuple):
@@ -60,6 +61,8 @@ class Spectrum:
         Electrons per detector unit of r.
     degrees : tuple of int
         Legendre degrees of the betas.
+    raised, missed : Beyond or None
+        What the image showed beyond the lowest order, so that a higher one was chosen; what it shows beyond this one.
     beta, beta_error : (degrees, n)
         Field normalisation, I(c) ~ 1 + sum beta_l P_l(c); NaN where there are no electrons to tell.
     resolution : (n,)
@@ -94,6 +97,8 @@ class Spectrum:
     intensity: NDArray[np.float64]
     intensity_error: NDArray[np.float64]
     degrees: tuple[int, ...]
+    raised: Beyond | None
+    missed: Beyond | None
     beta: NDArray[np.float64]
     beta_error: NDArray[np.float64]
     resolution: NDArray[np.float64]
