@@ -11,6 +11,7 @@ from util.camera.imperfections import SmoothMap, smooth_map
 from util.camera.phosphor import flux_of
 from util.finder.binned_spot import BinnedSpot
 from util.finder.binning import bin_pixels
+from util.finder.one_electron import Electron
 from util.finder.pulse_heights import faintest
 from util.finder.spot_fit import workspace
 from util.finder.spot_search import Search, find_spots
@@ -99,6 +100,11 @@ class Finder:
         self._background = detector.background_at(*at) if any(detector.background) else None
         # Of even gain, all spots are of one kind again.
         self._gain = detector.gain_at(*at) if detector.imperfections.gain else None
+
+    @property
+    def electron(self) -> Electron:
+        """What one electron is expected to look like on the map of bins."""
+        return self._search.electron
 
     def find(self, frame: NDArray[np.unsignedinteger]) -> NDArray[np.void] | None:
         """Find the electrons of one frame.
