@@ -179,8 +179,9 @@ def _spot(
     u = (dx * dx + dz * dz + 2 * rho * dx * dz) / (2 * s * s)
     wings = wings if abs(wings) > 1e-4 else 1e-4
     falling = np.maximum(1 + wings * u, 1e-3)
-    # Half a count where the finder, as the published recipe, has none would pass for 0.003 of gamma.
-    shape = falling ** (-1 / wings) * (np.maximum(np.abs(dx), np.abs(dz)) < reach(A, s, finder.electron))
+    # The published recipe lights the pixels that a square touches: half a count beyond would pass for 0.003 of gamma.
+    within = np.maximum(np.abs(dx), np.abs(dz)) < reach(A, s, finder.electron) + 0.5
+    shape = within * falling ** (-1 / wings)
     g = A * shape / falling / (s * s)
     slopes = (
         shape,
