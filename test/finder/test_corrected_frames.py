@@ -59,6 +59,15 @@ def test_corrected_frames_are_those_of_an_ideal_detector(imperfections):
         assert abs(difference[ideal[index] < 220].mean()) < 0.5  # counts are whole
 
 
+@pytest.mark.parametrize("gamma", [0.8, 0.99, 1.25])
+def test_the_mean_of_neighbouring_pixels_is_the_light_of_their_counts(gamma):
+    detector = detector_with(Imperfections(gamma=gamma))
+    for level in (1, 7, 40, 200):
+        found = corrected(MemoryFrames([np.full((128, 128), level, np.uint8)]), detector).read(0)
+        light = 255 * (level / 255) ** (1 / gamma)
+        assert found[40:44, 60:64].mean() == pytest.approx(light, abs=1 / 12)
+
+
 def test_frames_of_an_ideal_detector_are_left_alone():
     frames = MemoryFrames(frames_of(detector_with(IDEAL), count=2))
     assert corrected(frames, detector_with(IDEAL)) is frames

@@ -17,7 +17,7 @@ from util.frames.source import FrameSource
 from util.runtime.errors import FrameError
 
 NEGLIGIBLE = 0.0005  # part of a frame's light that is not worth subtracting: a twentieth of a count
-# Steps along the axes whose multiples, modulo 1, fill any few neighbouring pixels evenly: 1/g and 1/g^2 with g^3 = g + 1
+# Steps along the axes whose multiples, modulo 1, fill neighbouring pixels evenly: 1/g and 1/g^2, where g^3 = g + 1
 # (M. Roberts, The unreasonable effectiveness of quasirandom sequences, 2018).
 _EVENLY = 0.7548776662466927, 0.5698402909980532
 

@@ -35,8 +35,9 @@ NEAREST, FARTHEST, APART = 1.8, 3.6, 6.0  # spot sizes between a pair, and from 
 ENOUGH, FEWEST = 200, 40  # pairs
 MANY = 5  # times as many are asked where these leave it in doubt
 FINENESS = 2.5  # bins in a spot's size, at least
-# What is smaller than LEAST moves an answer from 50,000 frames by less than 0.8 of its errors.
-SIGNIFICANT, LEAST = 5.0, 0.008
+# Were spots not to end as the recipe's do, that would feign a gamma of 0.997. What is smaller than LEAST moves an answer
+# from 50,000 frames by less than half of its errors.
+SIGNIFICANT, LEAST = 5.0, 0.005
 _DOUBTFUL, _MUCH = 2.5, 0.05  # errors; what may not go unseen
 _LIT = 0.05  # of a spot's height: fainter bins tell nothing
 _KEPT = 0.7  # of the pairs: the worst fitted are triples
