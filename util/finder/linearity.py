@@ -35,8 +35,8 @@ NEAREST, FARTHEST, APART = 1.8, 3.6, 6.0  # spot sizes between a pair, and from 
 ENOUGH, FEWEST = 200, 40  # pairs
 MANY = 5  # times as many are asked where these leave it in doubt
 FINENESS = 2.5  # bins in a spot's size, at least
-# Were spots not to end as the recipe's do, that would feign a gamma of 0.997. What is smaller than LEAST moves an answer
-# from 50,000 frames by less than half of its errors.
+# Were spots not to end as the recipe's do, that would feign a gamma of 0.997. What is smaller than LEAST moves an
+# answer from 50,000 frames by less than half of its errors.
 SIGNIFICANT, LEAST = 5.0, 0.005
 _DOUBTFUL, _MUCH = 2.5, 0.05  # errors; what may not go unseen
 _LIT = 0.05  # of a spot's height: fainter bins tell nothing
@@ -204,7 +204,7 @@ def _fit(pair: _Pair, spots: NDArray[np.float64], common: NDArray[np.float64], f
         part - part.mean(axis=-1, keepdims=True) for part in (pair.counts - model, by_spots, by_common)
     )
     matrix = by_spots @ by_spots.T
-    matrix += 1e-9 * np.diag(np.diag(matrix))
+    matrix += 1e-9 * np.diag(1 + np.diag(matrix))  # a spot may fade, and light no bin
     shared = by_spots @ by_common.T
     solved = np.linalg.solve(matrix, np.column_stack((by_spots @ residual, shared)))
     step, slope = solved[:, 0], solved[:, 1:]
