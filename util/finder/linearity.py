@@ -35,14 +35,14 @@ NEAREST, FARTHEST, APART = 1.8, 3.6, 6.0  # spot sizes between a pair, and from 
 ENOUGH, FEWEST = 200, 40  # pairs
 MANY = 5  # times as many are asked where these leave it in doubt
 FINENESS = 2.5  # bins in a spot's size, at least
-# Were spots not to end as the recipe's do, that would feign a gamma of 0.997. What is smaller than LEAST moves an
-# answer from 50,000 frames by less than half of its errors.
-SIGNIFICANT, LEAST = 5.0, 0.005
+# What is smaller than LEAST moves an answer from 50,000 frames by less than 0.8 of its errors.
+SIGNIFICANT, LEAST = 5.0, 0.008
 _DOUBTFUL, _MUCH = 2.5, 0.05  # errors; what may not go unseen
 _LIT = 0.05  # of a spot's height: fainter bins tell nothing
 _KEPT = 0.7  # of the pairs: the worst fitted are triples
 _MOST_STEPS, _LONGEST = 8, 0.15  # of gamma, and of wings
 _WINGS = -0.15, 0.9  # what noise makes of them
+_EDGE = 0.0015  # of gamma: what the edge of the recipe's spots, known to half a pixel, feigns; 0.003 if there is none
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def learn_gamma(images: Iterable[NDArray[np.unsignedinteger]], finder: Finder, *
         covariance = np.linalg.inv(information.sum(axis=0))
         step = covariance @ gradient.sum(axis=0)
         scatter = (gradient - information @ step) @ covariance[0]
-        error = float(np.sqrt(np.sum(scatter**2)))
+        error = math.hypot(float(np.sqrt(np.sum(scatter**2))), _EDGE)
         new = common + step.clip(-_LONGEST, _LONGEST)
         new[1] = new[1].clip(*_WINGS)
         for at, part in zip(spots, fitted, strict=True):
