@@ -66,6 +66,7 @@ FAINT = Sphere(0.7, 0.006, 1, (0.3, 0.0))
 SMOOTH = tuple(Sphere(R, 0.05, 1, (0.2, 0.0)) for R in (0.3, 0.4, 0.5, 0.6, 0.7))
 COUNTS, CAMERA, SPOT = 3.7, 1.2, 0.6  # of an electron; of a pixel's noise; pixels
 Row = dict[str, Any]  # what one experiment says, as the JSON file has it
+_NOT_SHOWN = ("case", "electrons", "seed", "pulls")
 
 
 @dataclass(frozen=True)
@@ -248,12 +249,16 @@ def one(task: tuple[str, int, int]) -> Row:
 def run(options: Options) -> list[Row]:
     """Do what the JSON file does not hold yet."""
     rows = read_rows(options.json)
-    tasks = [(options.case, options.electrons, seed) for seed in range(len(rows), options.experiments)]
+    wanted: list[Row] = [
+        {"case": options.case, "electrons": options.electrons, "seed": seed} for seed in range(options.experiments)
+    ]
+    left = [each for each in wanted if not any(each.items() <= row.items() for row in rows)]
+    tasks = [(options.case, options.electrons, each["seed"]) for each in left]
     with open_executor(options.workers) as executor:
-        for row in map_in_order(executor, one, tasks, in_flight=2 * options.workers):
-            rows.append(row)
+        for each, row in zip(left, map_in_order(executor, one, tasks, in_flight=2 * options.workers), strict=True):
+            rows.append({**each, **row})
             write_json(options.json, rows)
-    return rows[: options.experiments]
+    return [row for each in wanted for row in rows if each.items() <= row.items()]
 
 
 def report(case: str, rows: Sequence[Row]) -> None:
@@ -263,7 +268,7 @@ def report(case: str, rows: Sequence[Row]) -> None:
         names = tuple(pulls[0])
         found = coverage(names, np.array([[row[name] for name in names] for row in pulls]))
         print(f"{case}: {100 * found.pooled[0]:.1f} % and {100 * found.pooled[1]:.1f} % covered")
-    columns: dict[str, list[Any]] = {key: [row.get(key) for row in rows] for key in rows[0] if key != "pulls"}
+    columns: dict[str, list[Any]] = {key: [row.get(key) for row in rows] for key in rows[0] if key not in _NOT_SHOWN}
     for key, values in columns.items():
         if key == "off":
             worst = np.max([np.max(value) for value in values])
