@@ -14,6 +14,7 @@ from util.physics.polar_map import coarsen
 from util.runtime.errors import InputError
 
 FEWEST_PER_BLOCK = 25.0  # electrons
+_APART = 2.0  # widths of the narrower
 
 
 def _variance_per_electron(data: MapData) -> NDArray[np.float64]:
@@ -101,22 +102,26 @@ def _evidence(
 
 
 def clearness(layout: Layout, q: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far, in squared errors (S,), each sphere is from none: its coefficients of P_0, P_2 and P_4.
+    """Return how far, in squared errors (S,), each sphere is from none.
 
-    Its own R and sigma_R are held. Of spheres that lie on each other neither is clear. Of a faint one by itself R and
-    sigma_R are hardly known, and with them its number of electrons, though beyond doubt there are some.
+    By its number of electrons, which two spheres that lie on each other do not tell. That of a faint one by itself is
+    hardly known either, as its R and sigma_R are not, though beyond doubt there are some electrons: where no other
+    sphere is within two widths, by its coefficients of P_0, P_2 and P_4, its own R and sigma_R held.
 
     Parameters
     ----------
     layout : Layout
     q : array (P,)
-        Internal parameters.
+        Internal parameters, ascending in R.
     covariance : array (P, P)
     """
-    clear = np.empty(layout.spheres)
-    for index, block in enumerate(layout.blocks):
+    clear = q[layout.N] ** 2 / np.diag(covariance)[layout.N]
+    R, width = q[layout.R], q[layout.sigma_R]
+    gap = np.diff(R) / np.minimum(width[:-1], width[1:])
+    apart = np.minimum(np.append(gap, np.inf), np.append(np.inf, gap)) > _APART
+    for index in np.flatnonzero(apart).tolist():
         shape = [layout.R[index], layout.sigma_R[index]]
-        linear = np.setdiff1d(block, shape)[:3]
+        linear = np.setdiff1d(layout.blocks[index], shape)[:3]
         across = covariance[np.ix_(shape, linear)]
         held = np.linalg.lstsq(covariance[np.ix_(shape, shape)], across)[0]
         left = covariance[np.ix_(linear, linear)] - across.T @ held
