@@ -166,7 +166,10 @@ def _faults_of_the_end(program: subprocess.Popen[str], number: signal.Signals, v
         ends.add(130)
     if program.returncode not in ends:
         yield f"status {program.returncode}"
-    lines = [line for line in re.split("[\r\n]", stderr) if line.strip() and not re.search(r"\d+/\d+ \[", line)]
+    # Beside bars and what the answer warns of, one line is left.
+    lines = [
+        line for line in re.split("[\r\n]", stderr) if line.strip() and not re.search(r"\d+/\d+ \[|^warning: ", line)
+    ]
     # Of a program that is killed outright, Python's tracker of semaphores tells what it cleaned up.
     if "Traceback" in stderr or (len(lines) > 1 and program.returncode != -signal.SIGKILL):
         yield "said " + " | ".join(lines)
