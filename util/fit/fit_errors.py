@@ -14,7 +14,8 @@ from util.physics.polar_map import coarsen
 from util.runtime.errors import InputError
 
 FEWEST_PER_BLOCK = 25.0  # electrons
-_APART = 2.0  # widths of the narrower
+# In widths of the narrower: a sphere nearer than that to another is part of its line shape.
+APART = 2.0
 
 
 def _variance_per_electron(data: MapData) -> NDArray[np.float64]:
@@ -118,7 +119,7 @@ def clearness(layout: Layout, q: NDArray[np.float64], covariance: NDArray[np.flo
     clear = q[layout.N] ** 2 / np.diag(covariance)[layout.N]
     R, width = q[layout.R], q[layout.sigma_R]
     gap = np.diff(R) / np.minimum(width[:-1], width[1:])
-    apart = np.minimum(np.append(gap, np.inf), np.append(np.inf, gap)) > _APART
+    apart = np.minimum(np.append(gap, np.inf), np.append(np.inf, gap)) > APART
     for index in np.flatnonzero(apart).tolist():
         shape = [layout.R[index], layout.sigma_R[index]]
         linear = np.setdiff1d(layout.blocks[index], shape)[:3]

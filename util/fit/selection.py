@@ -15,7 +15,7 @@ from util.fit import radial_spectrum
 from util.fit.chi_square import tail
 from util.fit.detection import Detection
 from util.fit.fisher_scoring import narrowest_in
-from util.fit.fit_errors import clearness
+from util.fit.fit_errors import APART, clearness
 from util.fit.further_sphere import BINS, WIDTHS, best_sphere
 from util.fit.known_spheres import KnownSpheres
 from util.fit.likelihood import Settled, check_hits, find_spheres, fit, settle
@@ -42,8 +42,6 @@ _RIPPLE = (0.03, 3.0)  # how near, and how much clearer, the peak is whose rippl
 _NEAR = 0.05  # how far a sphere may end from the radius that was named
 _WIDEST = 0.1  # sigma_R of a sphere; wider ones describe what other spheres, a background or a spectrum should
 _REFUSALS = 3  # of spheres that one step promised and a fit did not confirm
-# In widths of the narrower: a sphere nearer than that to another is part of its line shape.
-_APART = 2.0
 
 
 @dataclass(frozen=True)
@@ -260,7 +258,7 @@ def _grow(state: _State, found: Settled, wanted: Wanted) -> Settled:
             if lack and lack.p < _CLEAR_PIECE and (piece not in state.positive or lack.size[0] > 0):
                 choices.append((lack.chi2 - lack.dof, piece))
         if layout.spheres < most and not fixed:
-            apart = _APART if wanted.spheres is None else _APART / 2
+            apart = APART if wanted.spheres is None else APART / 2
             gain, shape = best_sphere(test, np.array([*shapes_of(found), *refused]), apart=apart)
             if gain > (_CLEAR_SPHERE if wanted.spheres is None else 0):
                 choices.append((gain, shape))
