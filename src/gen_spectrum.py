@@ -131,10 +131,9 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
 def _order(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
-    value = int(number(int, 0, HIGHEST)(text))
-    if value % 2:
-        raise ArgumentTypeError(f"expected an even number, or auto, found {text!r}")
-    return value
+    if text not in map(str, range(0, HIGHEST + 1, 2)):
+        raise ArgumentTypeError(f"expected an even number from 0 to {HIGHEST}, or auto, found {text!r}")
+    return int(text)
 
 
 def _made_by(options: Options, hits: Hits) -> SpectrumMadeBy:

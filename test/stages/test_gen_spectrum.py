@@ -193,5 +193,5 @@ def test_what_cannot_be_done_is_refused_in_one_line(run, tmp_path, capsys):
     assert "--merge: expected a --calibration" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         answered(folder, "--order", 3)
-    assert "expected an even number, or auto, found '3'" in capsys.readouterr().err
+    assert "expected an even number from 0 to 24, or auto, found '3'" in capsys.readouterr().err
     assert not (tmp_path / "again.h5").exists()
