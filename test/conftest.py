@@ -1,6 +1,7 @@
 """What is simulated or searched once and shared by all tests."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -51,6 +52,24 @@ def pytest_collection_modifyitems(items):
         if item.path.parent.name == "stages":
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
+@pytest.fixture(scope="module")
+def module_folder(request, tmp_path_factory):
+    """Return what makes a folder by its name; it goes with its file of tests, unless one of these has failed.
+
+    Networks and their checkpoints take a gigabyte in some files, and a disk is not asked to hold those of all files.
+    """
+    made, failed = [], request.session.testsfailed
+
+    def make(name):
+        made.append(tmp_path_factory.mktemp(name))
+        return made[-1]
+
+    yield make
+    if request.session.testsfailed == failed:
+        for folder in made:
+            shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

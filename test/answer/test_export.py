@@ -15,11 +15,11 @@ from util.physics.polar_map import PolarBins
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def written(module_folder):
     x, z = truth.hits(truth.DESIGN[:1], (30_000,), rng=np.random.default_rng(150))
     start = [(truth.DESIGN[0].R, truth.DESIGN[0].sigma_R)]
     result = fit(x, z, spheres=1, order=8, start=start, bins=PolarBins(250, 48))
-    folder = tmp_path_factory.mktemp("export")
+    folder = module_folder("export")
     return result, write_all(folder, result, ["the spheres overlap"], systematics(result))
 
 

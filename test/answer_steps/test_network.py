@@ -22,9 +22,9 @@ BETA = np.array([s.beta for s in DESIGN])
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(module_folder):
     """Return a folder of two files of weights, one trained for all radii and one for those of the final test."""
-    folder = tmp_path_factory.mktemp("weights")
+    folder = module_folder("weights")
     net = shortcut_network()
     for name in ("pretraining", "fine_tuning"):
         write_weights(folder / f"{name}.weights.pt", net, facts_of(prior_named(name), stage=name))

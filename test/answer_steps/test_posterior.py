@@ -33,13 +33,13 @@ def positions(spheres, n=N, seed=0):
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(module_folder):
     """Return weights for the radii of the final test, with a reference that lets readings lie anywhere."""
     rng = np.random.default_rng(0)
     facts = facts_of(
         PRIOR, stage="fine_tuning", reference=reference_of(0.05 * rng.standard_normal((300, 2, 12)), 4.3e6)
     )
-    return write_weights(tmp_path_factory.mktemp("weights") / "fine_tuning.weights.pt", shortcut_network(), facts)
+    return write_weights(module_folder("weights") / "fine_tuning.weights.pt", shortcut_network(), facts)
 
 
 @pytest.fixture

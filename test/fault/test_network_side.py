@@ -129,9 +129,9 @@ def listening(program):
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory):
+def keys(module_folder):
     """Return a file of Dask's settings that name a certificate and its key for all roles, and demand them."""
-    folder = tmp_path_factory.mktemp("keys")
+    folder = module_folder("keys")
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=sevi"]
     made = subprocess.run([*words, "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, capture_output=True)
     assert made.returncode == 0, made.stderr

@@ -51,12 +51,12 @@ def figure_of(folder, detector, afterglow, response, run, *, spots=2000):
 
 
 @pytest.fixture(scope="module")
-def faulty(tmp_path_factory):
+def faulty(module_folder):
     imperfections = Imperfections(gain=(Term(2, 0, 0.1), Term(0, 2, -0.1)), gamma=0.8)
     glows = Afterglow(0.1, 0.001, (0.1, 0.01), ((0.1, 0.001), (0.01, 0.002)))
     detector = replace(IDEAL, imperfections=imperfections)
     run = Run((), hits(500, detector), series(4.0, clear=True))
-    return figure_of(tmp_path_factory.mktemp("figures"), detector, glows, Gamma(0.8, 0.002, 200), run)
+    return figure_of(module_folder("figures"), detector, glows, Gamma(0.8, 0.002, 200), run)
 
 
 def panels(figure):

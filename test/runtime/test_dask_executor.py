@@ -24,23 +24,23 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def scheduler(tmp_path_factory):
+def scheduler(module_folder):
     """Return a scheduler's process and address; it has no workers unless `workers` is asked for."""
-    with running_scheduler(tmp_path_factory.mktemp("scheduler")) as found:
+    with running_scheduler(module_folder("scheduler")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def workers(scheduler, tmp_path_factory):
+def workers(scheduler, module_folder):
     """Return the address of the scheduler with two workers."""
-    with running_workers(scheduler[1], tmp_path_factory.mktemp("workers"), 2):
+    with running_workers(scheduler[1], module_folder("workers"), 2):
         yield scheduler[1]
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory):
+def frames(module_folder):
     """Return 6,400 small frames, a few seconds of work, and the folder of their 16 shards made in this process."""
-    folder = tmp_path_factory.mktemp("frames")
+    folder = module_folder("frames")
     path = make_frames(folder, 6400)
     gen_finaltest_npy.main([str(word) for word in [*search(path, folder / "shards"), "--workers", 1]])
     return path, folder / "shards"

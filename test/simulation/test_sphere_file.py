@@ -35,11 +35,9 @@ def run(output, *options, workers=1):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(module_folder):
     """Return a file of 20 spheres with 8,000 to 12,000 electrons each; not to be changed."""
-    return run(
-        tmp_path_factory.mktemp("kind 2") / "f.h5", "--distributions", 20, "--electrons", 8000, 12000, "--seed", 7
-    )
+    return run(module_folder("kind 2") / "f.h5", "--distributions", 20, "--electrons", 8000, 12000, "--seed", 7)
 
 
 def test_file_has_the_courses_tables_and_every_electron_falls_where_it_was_sent(made):

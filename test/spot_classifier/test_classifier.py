@@ -53,9 +53,9 @@ def train(folder, *options, task="finder"):
 
 
 @pytest.fixture(scope="module")
-def patches(simulated, tmp_path_factory):
+def patches(simulated, module_folder):
     """Return a folder with the patches of both tasks from 40 frames; not to be changed."""
-    folder = tmp_path_factory.mktemp("gauss")
+    folder = module_folder("gauss")
     for task, frames in (("pixel", 12), ("finder", 40)):
         cut(simulated, folder, "--frames", frames, task=task)
     return folder

@@ -31,9 +31,9 @@ def open_answer(path):
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
+def searched(module_folder):
     """Return a folder with finaltest.h5, 150 frames of the final test's spheres, and their shards."""
-    folder = tmp_path_factory.mktemp("searched")
+    folder = module_folder("searched")
     param = ["--phosphor", str(ROOT / "param" / "phosphor.toml")]
     frames, shards = str(folder / "finaltest.h5"), str(folder / "shards")
     experiment = ["--experiment", str(ROOT / "param" / "experiment.toml"), "--frames", str(FRAMES), "--seed", "6"]
@@ -87,9 +87,9 @@ def test_a_prior_that_the_data_contradict_is_named(run_folder, tmp_path, capsys)
 
 
 @pytest.fixture(scope="module")
-def measured(searched, tmp_path_factory):
+def measured(searched, module_folder):
     """Return final.h5, what was printed, and the figures of an answer with everything simulated, from 150 frames."""
-    path = tmp_path_factory.mktemp("measured") / "final.h5"
+    path = module_folder("measured") / "final.h5"
     options = ("--finaltest", searched / "finaltest.h5", "--order", 12, "--check-integrated", "--bootstrap", 2)
     with saved_figures(whole=False) as figures:
         printed = answer(searched / "shards", path, *options, "--details", path.parent / "figures")

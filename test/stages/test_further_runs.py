@@ -30,8 +30,8 @@ def imported(folder, seed, uneven=0.0, axis=1):
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    return imported(tmp_path_factory.mktemp("runs") / "first", 170, UNEVEN)
+def first(module_folder):
+    return imported(module_folder("runs") / "first", 170, UNEVEN)
 
 
 def test_a_turned_run_tells_the_efficiency_which_final_h5_keeps(first, tmp_path):

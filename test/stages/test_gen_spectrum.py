@@ -40,8 +40,8 @@ def shards_at(folder, x, z):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = shards_of(tmp_path_factory.mktemp("data"), SPHERES, 1)
+def run(module_folder):
+    folder = shards_of(module_folder("data"), SPHERES, 1)
     (folder / "lines.toml").write_text(CALIBRATION)
     done = call(SCRIPTS / "gen_spectrum.sh", "--calibration", folder / "lines.toml", cwd=folder, DATA_DIR=folder)
     assert done.returncode == 0, done.stderr

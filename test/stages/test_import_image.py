@@ -52,8 +52,8 @@ def test_the_axis_of_the_polarisation_becomes_the_second_one(tmp_path, image):
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory, image):
-    folder = tmp_path_factory.mktemp("image")
+def shards(module_folder, image):
+    folder = module_folder("image")
     run(save(folder / "a.npy", image.T), folder / "shards")
     return folder / "shards"
 

@@ -40,9 +40,9 @@ def times(folder):
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory):
+def frames(module_folder):
     """Return small frames, and the folder of their shards from a run that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("frames")
+    folder = module_folder("frames")
     path = make_frames(folder, FRAMES_EACH * SHARDS)
     run(path, folder / "shards")
     return path, folder / "shards"

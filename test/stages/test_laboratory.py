@@ -30,17 +30,17 @@ def imported(folder, positions):
 
 
 @pytest.fixture(scope="module")
-def rings(tmp_path_factory):
+def rings(module_folder):
     """Return shards of four rings."""
     positions = truth.hits(RINGS, (20_000,) * 4, rng=np.random.default_rng(430))
-    return imported(tmp_path_factory.mktemp("rings"), positions)
+    return imported(module_folder("rings"), positions)
 
 
 @pytest.fixture(scope="module")
-def stretched(tmp_path_factory):
+def stretched(module_folder):
     """Return shards of an image that is longer along one direction."""
     positions = effects.stretched(*effects.design(100_000, rng=np.random.default_rng(431)), 0.03, 20.0)
-    return imported(tmp_path_factory.mktemp("stretched"), positions)
+    return imported(module_folder("stretched"), positions)
 
 
 def nuisances(path):
@@ -88,9 +88,9 @@ def test_what_is_not_to_be_fitted_is_warned_of_by_its_option(stretched, tmp_path
 
 
 @pytest.fixture(scope="module")
-def spotted(tmp_path_factory):
+def spotted(module_folder):
     """Return a folder with shards of an image with a dead spot, and masks that tell of it."""
-    folder = tmp_path_factory.mktemp("spotted")
+    folder = module_folder("spotted")
     x, z = effects.design(100_000, rng=np.random.default_rng(432))
     circle = {"x": 290.0, "z": 260.0, "radius": 25.0}
     i, j = ((part + 1) * 200 - 0.5 for part in (x, z))

@@ -14,9 +14,9 @@ PRETRAINING = (*PUBLISHED, "--pixels", "32", "--exchange", "1", "--epochs", "2")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(module_folder):
     """Return the folder of a run of two epochs."""
-    folder = tmp_path_factory.mktemp("trained")
+    folder = module_folder("trained")
     train(folder, *PRETRAINING)
     return folder
 

@@ -37,9 +37,9 @@ def set_folders(patch, *, data, param, answer):
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory):
+def answered(module_folder):
     """Return a copy of the sample that ships with the program, answered as the network's page says, and the lines."""
-    here = tmp_path_factory.mktemp("report")
+    here = module_folder("report")
     run = here / "data" / "sample"
     shutil.copytree(ROOT / "data" / "sample" / "finaltest_npy", run / "finaltest_npy")
     (block,) = [code for language, code in FENCE.findall(NETWORK_PAGE) if "ANSWER=data/sample_final.h5" in code]
@@ -93,9 +93,9 @@ def test_curves_without_a_manifest_are_refused(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def page(sample_run, tmp_path_factory):
+def page(sample_run, module_folder):
     """Return report.html of the sample."""
-    path = tmp_path_factory.mktemp("page") / "report.html"
+    path = module_folder("page") / "report.html"
     with pytest.MonkeyPatch.context() as patch:
         set_folders(patch, data=sample_run, param=PARAM, answer=sample_run / "final.h5")
         report.main(["--output", str(path)])

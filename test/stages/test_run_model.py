@@ -18,9 +18,9 @@ from util.runtime.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(module_folder):
     """Return the folder of a run of two epochs."""
-    folder = tmp_path_factory.mktemp("trained")
+    folder = module_folder("trained")
     train(folder, "--epochs", "2")
     return folder
 
@@ -112,9 +112,9 @@ def test_one_sphere_can_be_trained_alone(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
+def pair(module_folder):
     """Return the folder of what two gloo processes did."""
-    folder = tmp_path_factory.mktemp("pair")
+    folder = module_folder("pair")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

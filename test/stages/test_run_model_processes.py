@@ -40,9 +40,9 @@ def ended(program):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
+def shared(module_folder):
     """Return the same training on files by one process, which is this one, and by three."""
-    folder = tmp_path_factory.mktemp("shared")
+    folder = module_folder("shared")
     made_by = SamplesMadeBy(prior_named("fine_tuning"), INPUT, "poisson", 0, 24)
     write_samples(folder / "set.h5", draw_set(made_by, key=TRAINING_SET, workers=1), made_by)
     files = ("--train", folder / "set.h5", "--valid", folder / "set.h5")
@@ -75,9 +75,9 @@ def test_one_and_three_processes_reach_the_same_losses_and_the_same_average(shar
 
 
 @pytest.fixture(scope="module")
-def two_nodes(tmp_path_factory):
+def two_nodes(module_folder):
     """Return the folder of an unbroken training by two nodes of a process each."""
-    folder = tmp_path_factory.mktemp("nodes")
+    folder = module_folder("nodes")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

@@ -22,9 +22,9 @@ FINE_TUNING = ("--stage", "fine_tuning", "--epochs", "1")
 
 
 @pytest.fixture(scope="module")
-def one_epoch(tmp_path_factory):
+def one_epoch(module_folder):
     """Return the folder of a run of one epoch; not to be changed."""
-    folder = tmp_path_factory.mktemp("one")
+    folder = module_folder("one")
     train(folder, "--epochs", "1")
     return folder
 

@@ -13,9 +13,9 @@ from util.answer.final_h5 import read_answer
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory):
+def elsewhere(module_folder):
     """Return a folder with a small run in it, made by a script that was called there with relative paths."""
-    folder = tmp_path_factory.mktemp("elsewhere")
+    folder = module_folder("elsewhere")
     options = ("--frames", 12, "--frame-shape", 64, 64, "--electrons", 2, 2)
     done = call(SCRIPTS / "simulate_finaltest.sh", *options, cwd=folder, DATA_DIR="our data", SEED="9")
     assert done.returncode == 0, done.stderr
@@ -84,12 +84,12 @@ def test_a_bad_setting_ends_a_script_with_status_two(tmp_path, script, environme
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory):
+def quickstart(module_folder):
     """Run the quick start in a folder of its own, with 300 frames; give the folder and what was printed."""
     stamp = ROOT / ".venv" / "requirements.done"
     if not (stamp.exists() and stamp.read_bytes() == (ROOT / "requirements.txt").read_bytes()):
         pytest.skip("the quick start would install requirements.txt; run script/setup.sh first")
-    copy = tmp_path_factory.mktemp("copy") / "a project"
+    copy = module_folder("copy") / "a project"
     (copy / "script").mkdir(parents=True)
     for script in SCRIPTS.glob("*.sh"):  # those that it calls are the project's own
         (copy / "script" / script.name).write_text(f'exec bash "{script}" "$@"\n')

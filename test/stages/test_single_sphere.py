@@ -38,9 +38,9 @@ def answer(folder, name, *options):
 
 
 @pytest.fixture(scope="module")
-def one_sphere(tmp_path_factory):
+def one_sphere(module_folder):
     """Make a folder with 250 frames of one sphere and the electrons found in them."""
-    folder = tmp_path_factory.mktemp("single")
+    folder = module_folder("single")
     frames = folder / "finaltest.h5"
     phosphor = ("--phosphor", ROOT / "param" / "phosphor.toml")
     run(
@@ -54,9 +54,9 @@ def one_sphere(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(module_folder):
     """Return a folder with a network for one sphere, trained for a moment; its shortcut is a least squares fit."""
-    folder = tmp_path_factory.mktemp("single network")
+    folder = module_folder("single network")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     run(

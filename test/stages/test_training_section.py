@@ -29,9 +29,9 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(module_folder):
     """Return a folder with param/ and data/ in which the section was run, and what it printed."""
-    here = tmp_path_factory.mktemp("section")
+    here = module_folder("section")
     (here / "data").mkdir()
     (here / "data" / "sample").symlink_to(ROOT / "data" / "sample")
     shutil.copytree(PARAM, here / "param")

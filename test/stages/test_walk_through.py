@@ -58,9 +58,9 @@ def table_commands():
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory):
+def walked(module_folder):
     """Return a folder in which every step was run, and what each printed."""
-    here = tmp_path_factory.mktemp("walk")
+    here = module_folder("walk")
     project, printed = stand_in(here / "project"), {}
     for command, options, environment in STEPS:
         script, *given = command.split()

@@ -25,9 +25,9 @@ FRAMES_THERE = 200
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory):
+def frames(module_folder):
     """Return the rows of 200 small frames, of electrons enough for an answer."""
-    path = tmp_path_factory.mktemp("frames") / "f.h5"
+    path = module_folder("frames") / "f.h5"
     small = ["--frames", FRAMES_THERE, "--frame-shape", 256, 256, "--electrons", 8, 8, "--workers", 1]
     simulate_finaltest.main([str(word) for word in ["--output", path, *EXPERIMENT, *small]])
     with h5py.File(path) as file:
