@@ -22,7 +22,7 @@ from util.frames.open import log_cautions, open_frames
 from util.report.detector_figure import draw_detector
 from util.runtime import console, settings
 from util.runtime.errors import run_program
-from util.runtime.options import Parser, as_options
+from util.runtime.options import Parser, as_options, folder_name
 from util.runtime.progress import working
 
 
@@ -49,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
     add("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE", help="an electron's spot")
     add("--finder", type=Path, default=Path("param/finder.toml"), metavar="FILE", help="how to search")
-    add("--figures", type=Path, metavar="FOLDER", help="where detector.png and detector.pdf go (default: none)")
+    add("--figures", type=folder_name, metavar="FOLDER", help="where detector.png and detector.pdf go (default: none)")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 
 

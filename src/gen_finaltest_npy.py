@@ -32,7 +32,7 @@ from util.frames.source import FrameSource
 from util.runtime import console, settings
 from util.runtime.errors import FrameError, InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import Parser, add_scheduler, as_options, number
+from util.runtime.options import Parser, add_scheduler, as_options, folder_name, number
 
 RANGES_NAMED = 8  # at most, in a message
 
@@ -73,7 +73,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     )
     add("--dataset", metavar="NAME", help="HDF5 dataset (default: FinalImage, or the only one)")
     add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards")
+    add("--output", type=folder_name, required=True, metavar="FOLDER", help="folder of the shards")
     add("--range", type=int, nargs=2, metavar=("START", "STOP"), help="search these frames alone")
     add(
         "--shard-count",

@@ -17,7 +17,7 @@ from src.spot_classifier.patch_file import TaskName, task_settings, write_patche
 from util.frames.course_file import FrameFile
 from util.runtime import console
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import Parser, as_options, number
+from util.runtime.options import Parser, as_options, folder_name, number
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser = Parser("gen_gauss_data.sh", __doc__)
     add = parser.add_argument
     add("--finaltest", type=Path, required=True, metavar="FILE", help="training file of the first kind")
-    add("--output", type=Path, required=True, metavar="FOLDER")
+    add("--output", type=folder_name, required=True, metavar="FOLDER")
     add("--settings", type=Path, default=Path("param/gauss.toml"), metavar="FILE")
     add("--task", choices=get_args(TaskName), default="pixel", help="(default %(default)s)")
     add("--frames", type=number(int, 2), metavar="N", help="use the first N frames (default: all)")

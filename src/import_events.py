@@ -27,7 +27,7 @@ from util.entries.event_file import open_events
 from util.entries.file_kind import fingerprint
 from util.runtime import console
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import Parser, as_options, number
+from util.runtime.options import Parser, as_options, folder_name, number
 from util.runtime.progress import over
 
 
@@ -58,7 +58,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser = Parser("import_events.sh", __doc__)
     add = parser.add_argument
     add("files", type=Path, nargs="+", metavar="FILE", help="the events")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards")
+    add("--output", type=folder_name, required=True, metavar="FOLDER", help="folder of the shards")
     add(
         "--pixels",
         type=number(int, 1),

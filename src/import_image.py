@@ -27,7 +27,7 @@ from util.entries.noise_law import learn_noise
 from util.entries.polarisation_axis import fit_axes
 from util.runtime import console
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import Parser, as_options, number
+from util.runtime.options import Parser, as_options, folder_name, number
 
 _WHOLE = (0, 1)  # the range of frames that an image's shard is of
 
@@ -53,7 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser = Parser("import_image.sh", __doc__)
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="the image")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shard")
+    add("--output", type=folder_name, required=True, metavar="FOLDER", help="folder of the shard")
     add(
         "--axis",
         type=int,

@@ -22,7 +22,7 @@ from util.runtime import console
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
-from util.runtime.options import Parser, as_options, number
+from util.runtime.options import Parser, as_options, folder_name, number
 from util.runtime.progress import working
 from util.training.released import Manifest, Piece, ReleasedWeights, read_manifest
 
@@ -92,7 +92,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser.add_argument("--weights", type=Path, nargs="+", required=True, metavar="FILE")
     parser.add_argument("--manifest", type=Path, default=Path("param/weights.json"), metavar="FILE")
     parser.add_argument("--base", metavar="URL", help="where the files will be found (default: as before)")
-    parser.add_argument("--parts", type=Path, metavar="DIR", help="write parts under 16 MB there")
+    parser.add_argument("--parts", type=folder_name, metavar="DIR", help="write parts under 16 MB there")
     parser.add_argument(
         "--reference",
         type=number(int, 0),

@@ -46,7 +46,7 @@ from src.network.training_run import train_network
 from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.interruption import Interruption
-from util.runtime.options import Parser, as_options, number
+from util.runtime.options import Parser, as_options, folder_name, number
 from util.training.map_inversion import InputSettings
 from util.training.matrix_input import MatrixInput, NetworkInput
 from util.training.priors import Prior
@@ -139,8 +139,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--stage", choices=get_args(Stage), default="pretraining", help="(default %(default)s)")
     add("--param", type=Path, default=Path("param"), metavar="DIR", help="settings")
     add("--data", type=Path, default=Path("data"), metavar="DIR", help="what the stages made (default %(default)s)")
-    add("--output", type=Path, metavar="DIR", help="weights and checkpoints (default: DATA/network)")
-    add("--losses", type=Path, metavar="DIR", help="where train_loss/ and valid_loss/ go (default: DATA)")
+    add("--output", type=folder_name, metavar="DIR", help="weights and checkpoints (default: DATA/network)")
+    add("--losses", type=folder_name, metavar="DIR", help="where train_loss/ and valid_loss/ go (default: DATA)")
     add("--prior", type=Path, metavar="FILE", help="draw samples from this prior")
     add("--train", type=Path, nargs="+", default=(), metavar="FILE", help="train on these files, not on fresh samples")
     add("--valid", type=Path, metavar="FILE", help="validate on this file (default: samples of the prior)")
@@ -167,7 +167,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--restart", action="store_true", help="do not resume from a checkpoint")
     add("--checkpoint-every", type=number(int, 1), default=1, metavar="K", help="epochs (default %(default)s)")
     add("--keep-every", type=number(int, 1), metavar="N", help="keep the weights of every Nth epoch, in snapshots/")
-    add("--tensorboard", type=Path, metavar="DIR", help="curves for TensorBoard, if that is installed")
+    add("--tensorboard", type=folder_name, metavar="DIR", help="curves for TensorBoard, if that is installed")
     launch.add_options(parser)
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 

@@ -41,7 +41,7 @@ from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.interruption import Interruption
 from util.runtime.local_page import LocalPage, serving
-from util.runtime.options import Parser, as_options, number
+from util.runtime.options import Parser, as_options, folder_name, number
 from util.runtime.pace import Pace
 
 SEARCH_S = 1.0  # at a stretch
@@ -88,8 +88,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     )
     add("--dataset", metavar="NAME", help="HDF5 dataset (default: FinalImage, or the only one)")
     add("--frame-axis", type=int, choices=(0, 1, 2), help="axis of a plain dataset along which frames lie (default: 0)")
-    add("--output", type=Path, required=True, metavar="FOLDER", help="folder of the shards")
-    add("--parts", type=Path, required=True, metavar="FOLDER", help="folder of what is kept meanwhile")
+    add("--output", type=folder_name, required=True, metavar="FOLDER", help="folder of the shards")
+    add("--parts", type=folder_name, required=True, metavar="FOLDER", help="folder of what is kept meanwhile")
     add("--spots", choices=("learn", "recipe"), default="learn", help=f"as in gen_finaltest_npy.sh{default}")
     add("--phosphor", type=Path, default=Path("param/phosphor.toml"), metavar="FILE", help="an electron's spot")
     add("--finder", type=Path, default=Path("param/finder.toml"), metavar="FILE", help="how to search")

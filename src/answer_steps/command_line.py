@@ -10,7 +10,7 @@ from util.answer.made_by import Method, Orders, SubtractBias
 from util.fit.parameters import PIECES
 from util.fit.selection import MOST_SPHERES
 from util.report.answer_figures import FIGURE_SUFFIXES
-from util.runtime.options import file_name, number
+from util.runtime.options import file_name, folder_name, number
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--raw", action="store_true", help="with --method resnet: the network's own reading, without errors")
     add("--force", action="store_true", help="with --method resnet: answer although the hits speak against the prior")
     add("--figure", type=file_name, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
-    add("--details", type=Path, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
+    add("--details", type=folder_name, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
     add("--workers", type=number(int, 1), default=Options.workers, metavar="N", help="processes (default %(default)s)")
     add_model(parser)
     _add_simulation(parser)

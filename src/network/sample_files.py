@@ -30,7 +30,7 @@ from util.physics.sampling import project, sample_sphere
 from util.runtime import console
 from util.runtime.errors import InputError
 from util.runtime.executor import available_cores, map_in_order, open_executor
-from util.runtime.options import number
+from util.runtime.options import folder_name, number
 from util.runtime.progress import Progress
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings
@@ -135,7 +135,9 @@ def draw_set(made_by: SamplesMadeBy, *, key: int, workers: int) -> Samples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of both stages."""
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="traindata/ and validdata/ go there")
+    parser.add_argument(
+        "--data", type=folder_name, required=True, metavar="DIR", help="traindata/ and validdata/ go there"
+    )
     parser.add_argument("--input", type=Path, default=Path("param/network_input.toml"), metavar="FILE")
     parser.add_argument("--training", type=number(int, 1), metavar="N", help="samples (default: of the prior)")
     parser.add_argument("--validation", type=number(int, 1), metavar="N", help="samples (default: of the prior)")

@@ -86,6 +86,19 @@ def file_name(text: str) -> Path:
     path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"{text}: expected the name of a file, found a folder; name a file in it")
+    folder_name(str(path.parent))
+    return path
+
+
+def folder_name(text: str) -> Path:
+    """Return the path of a folder that is to be written to, as argparse's ``type``; that of a file is refused.
+
+    One below a file, in which no folder can be made, is refused too.
+    """
+    path = Path(text)
+    for there in (path, *path.parents):
+        if there.exists() and not there.is_dir():
+            raise argparse.ArgumentTypeError(f"{there}: expected a folder, found a file; name a folder")
     return path
 
 
