@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -126,7 +127,9 @@ def launch(argv: Sequence[str], processes: int, options: LaunchOptions) -> None:
     # Of a process that ends with a message of its own, it would tell again in twenty lines.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
-        run.run(run.parse_args(torchrun_words(argv, processes, options)))
+        # torchrun leaves the folder of its logs, though it holds none.
+        with tempfile.TemporaryDirectory(prefix="run_model_") as logs:
+            run.run(run.parse_args(["--log-dir", logs, *torchrun_words(argv, processes, options)]))
     except SignalException as error:
         raise Ended(error.sigval) from None
     except ChildFailedError as error:

@@ -93,7 +93,12 @@ def test_two_nodes_of_a_process_each_train_together(two_nodes):
     assert saved(two_nodes / CHECKPOINT)[1].processes == 2
 
 
-def test_sigterm_ends_two_processes_after_their_epoch_and_they_resume_to_the_same_result(two_nodes, tmp_path):
+def test_sigterm_ends_two_processes_after_their_epoch_and_they_resume_to_the_same_result(
+    two_nodes, tmp_path, monkeypatch
+):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     program = begin(tmp_path, *TWO, "--processes", 2, "--checkpoint-every", 100)
     wait_until(lambda: (tmp_path / "train_loss" / "pretraining.jsonl").exists(), seconds=300)
     program.send_signal(signal.SIGTERM)
@@ -101,6 +106,7 @@ def test_sigterm_ends_two_processes_after_their_epoch_and_they_resume_to_the_sam
     assert status == 128 + signal.SIGTERM and "ends after this epoch" in stdout
     assert 0 < saved(tmp_path / CHECKPOINT)[1].epoch < 3
     assert ended(begin(tmp_path, *TWO, "--processes", 2))[0] == 0
+    assert [path.name for path in scratch.iterdir() if path.name.startswith(("torchelastic", "run_model"))] == []
     (one, facts), (other, told) = saved(tmp_path / CHECKPOINT), saved(two_nodes / CHECKPOINT)
     assert [line.valid for line in facts.curve] == [line.valid for line in told.curve]
     for key, value in one["average"].items():
