@@ -176,9 +176,9 @@ def answer_by_hits(options: Options, logged: Sequence[str], executor: WorkerPool
         console.say(f"figure {options.figure}")
     if options.details:
         frame = shown_frame(finaltest, hits)
-        measured = Measured(fitted.goodness, hits.distribution, spread, frame, detection, hits.blurred)
+        measured = Measured(hits.distribution, spread, frame, detection, hits.blurred)
         with working("drawing"):
-            draw_all(options.details, result, measured, truth=truth, others=beside, executor=executor)
+            draw_all(options.details, result, fitted.goodness, measured, truth=truth, others=beside, executor=executor)
         write_all(options.details, result, warnings, unseen.systematics)
         console.say(open_after_answer(options.output, options.details))
     console.conclude(verdict(result, truth))
@@ -241,11 +241,11 @@ def answer_by_sum(options: Options, logged: Sequence[str], executor: WorkerPool)
     made_by = replace(options.made_by(source), **done.facts)
     write_answer(options.output, result, made_by, done.tables, warnings)
     console.say(f"{options.output}: {result.hits} electrons in the summed frames")
-    console.say(f"{table(result, truth)}\n{describe_fit(result)}")
+    console.say(table(result, truth))
     say(done)
     if options.details:
         with working("drawing"):
-            draw_all(options.details, result, truth=truth, executor=executor)
+            draw_all(options.details, result, fitted.goodness, truth=truth, executor=executor)
         write_all(options.details, result, warnings)
         console.say(open_after_answer(options.output, options.details))
     console.conclude(verdict(result, truth))

@@ -46,7 +46,7 @@ def open_after_answer(answer: Path, folder: Path) -> str:
     """Return what shows an answer whose figures lie in a folder of this name."""
     settings = f"DATA_DIR={shlex.quote(str(folder.parent))} ANSWER={shlex.quote(str(answer))}"
     return next_to_open(
-        figures=f"{folder}: pads.png, distribution.png ..; answer.csv, covariance.csv, answer.json",
+        figures=f"{folder}: pads.png, betas.png ..; answer.csv, covariance.csv, answer.json",
         report=f"{settings} bash script/report.sh",
         notebook="final.ipynb, with the same settings",
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.answer_steps.bias_and_bootstrap import NO_FRAMES, finder_of
-from src.answer_steps.likelihood import tested
+from src.answer_steps.likelihood import Fitted, tested
 from src.answer_steps.step import Step
 from util.answer.tables import value_table
 from util.camera.detector import Detector
@@ -69,7 +69,7 @@ def learn_frames(
         return Frames(path, frames.dataset, learned.detector, finder), frames.fingerprint(), learned
 
 
-def fit(frames: Frames, *, spheres: int, order: int, executor: WorkerPool) -> Step:
+def fit(frames: Frames, *, spheres: int, order: int, executor: WorkerPool) -> Fitted:
     """Answer from the frames alone, and test whether the answer describes them.
 
     Raises

@@ -76,11 +76,11 @@ def test_every_figure_is_drawn(tmp_path, spheres):
         hits["weight"] = 1, 1, 2, 1
         frame = ShownFrame(np.zeros((64, 64), np.uint8), hits)
         extra = {"truth": known, "others": {"network": result.beta[:, :12] + 0.01}}
-    measured = Measured(goodness, matrix, 1.0, frame)
+    measured = Measured(matrix, 1.0, frame)
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "frame.png").write_text("of an earlier answer")
     with saved_figures() as figures, open_executor(1) as executor:
-        paths = draw_all(tmp_path / "figures", result, measured, executor=executor, **extra)
+        paths = draw_all(tmp_path / "figures", result, goodness, measured, executor=executor, **extra)
     assert {path.stem for path in paths} == NAMES | ({"frame"} if spheres == 2 else set())
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
@@ -89,6 +89,6 @@ def test_every_figure_is_drawn(tmp_path, spheres):
     check_artists(figures, result, goodness, **extra)
     # An answer without hits has fewer, and leaves none of those that had some.
     with open_executor(1) as executor:
-        few = draw_all(tmp_path / "figures", result, executor=executor)
-    assert {path.stem for path in few} == {"pads", "correlations", "betas"}
+        few = draw_all(tmp_path / "figures", result, goodness, executor=executor)
+    assert {path.stem for path in few} == NAMES - {"distribution"}
     assert set((tmp_path / "figures").iterdir()) == set(few)

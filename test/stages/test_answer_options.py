@@ -206,7 +206,8 @@ def test_the_summed_frames_answer_without_any_shards(searched, tmp_path):
         assert abs(found[f"R_{s}"]["Value"] - sphere.R) < 4.5 * found[f"R_{s}"]["Error"]
     assert printed.splitlines()[-1].startswith("distance ")
     assert "11 tests of the fit, none failed" in printed
-    assert {"pads.png", "answer.json"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"pads.png", "radial_spectrum.png", "answer.json"} <= drawn
     with pytest.raises(InputError, match="expected the file of the frames, found none"):
         answer(tmp_path, tmp_path / "other.h5", "--method", "integrated")
 

@@ -61,6 +61,12 @@ def test_a_sum_that_the_model_describes_raises_no_alarm():
     assert goodness.warnings == []
     names = {"deviance", "radial profile", "angular profile", "worst region", "background", "rotation", "centre of 2"}
     assert names <= {test.name for test in goodness.tests}
+    for found, model, error in (
+        (goodness.radial, goodness.radial_model, goodness.radial_error),
+        (goodness.angular, goodness.angular_model, goodness.angular_error),
+    ):
+        lit = model > 0.01 * model.max()
+        assert 0.6 < np.std((found - model)[lit] / error[lit]) < 1.4
 
 
 @pytest.mark.parametrize(

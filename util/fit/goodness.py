@@ -173,18 +173,18 @@ class Maps(NamedTuple):
 
 def goodness_of(maps: Maps, faults: Sequence[Test]) -> Goodness:
     """Test maps; return these tests and then those of named faults, with the profiles."""
-    found, mu, spread = maps.data, maps.mu, maps.spread
+    found, mu = maps.data, maps.mu
     step = 2 * np.pi / N_PHI
     return Goodness(
         tests=(*_of_the_whole(maps), _of_regions(maps), *faults),
         rho=(np.arange(N_RHO) + 0.5) / N_RHO,
         radial=found.sum(axis=1),
         radial_model=mu.sum(axis=1),
-        radial_error=np.sqrt(spread.sum(axis=1)),
+        radial_error=maps.drawn.sum(axis=-1).std(axis=0),
         phi_rad=-np.pi + (np.arange(N_PHI, dtype=np.float64) + 0.5) * step,
         angular=found.sum(axis=0),
         angular_model=mu.sum(axis=0),
-        angular_error=np.sqrt(spread.sum(axis=0)),
+        angular_error=maps.drawn.sum(axis=-2).std(axis=0),
     )
 
 

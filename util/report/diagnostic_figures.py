@@ -46,7 +46,6 @@ class Measured:
 
     Attributes
     ----------
-    goodness : Goodness
     distribution : (1024, 1024)
         Sum of weights per pixel.
     mean_square_weight : float
@@ -59,7 +58,6 @@ class Measured:
         Whether electrons lie spread over pixels, as in an accumulated image.
     """
 
-    goodness: Goodness
     distribution: NDArray[np.float64]
     mean_square_weight: float
     frame: ShownFrame | None = None
@@ -70,6 +68,7 @@ class Measured:
 def draw_all(
     folder: Path,
     result: FitResult,
+    goodness: Goodness,
     measured: Measured | None = None,
     *,
     truth: Sequence[Sphere] | None = None,
@@ -82,6 +81,8 @@ def draw_all(
     ----------
     folder : Path
     result : FitResult
+    goodness : Goodness
+        With the profiles that the figures show.
     measured : Measured or None
         None: an answer without hits.
     truth : sequence of Sphere or None
@@ -102,22 +103,19 @@ def draw_all(
         _Drawing("correlations", (PAGE, 3.4), partial(_correlations, result=result)),
         _Drawing("pads", (PAGE, 2.5 * height), partial(draw_pads, compared=compared)),
         _Drawing("betas", (PAGE, 3.0 * height + 0.2), partial(draw_betas, compared=compared)),
+        _Drawing("radial_spectrum", (PAGE, 3.2), partial(_radial, result=result, goodness=goodness)),
+        _Drawing("angular_pulls", (PAGE, 1.9), partial(_angular, goodness=goodness)),
     ]
     if measured is not None:
-        goodness, matrix, spread = measured.goodness, measured.distribution, measured.mean_square_weight
         maps = partial(
             draw_maps,
-            distribution=matrix,
-            mean_square_weight=spread,
+            distribution=measured.distribution,
+            mean_square_weight=measured.mean_square_weight,
             result=result,
             detection=measured.detection,
             blurred=measured.blurred,
         )
-        drawings += [
-            _Drawing("distribution", (PAGE, 2.1), maps),
-            _Drawing("radial_spectrum", (PAGE, 3.2), partial(_radial, result=result, goodness=goodness)),
-            _Drawing("angular_pulls", (PAGE, 1.9), partial(_angular, goodness=goodness)),
-        ]
+        drawings.append(_Drawing("distribution", (PAGE, 2.1), maps))
         if measured.frame is not None:
             drawings.append(_Drawing("frame", (PAGE, 3.5), partial(draw_frame, shown=measured.frame)))
     written = list(map_in_order(executor, partial(_draw, folder), drawings, in_flight=len(drawings)))
@@ -171,7 +169,7 @@ def _radial(figure: Figure, result: FitResult, goodness: Goodness) -> None:
     upper.legend()
     # Rings where nothing is expected have no pull.
     shown = goodness.radial_model > 1
-    pulls = ((goodness.radial - goodness.radial_model) / goodness.radial_error)[shown]
+    pulls = (goodness.radial - goodness.radial_model)[shown] / goodness.radial_error[shown]
     lower.bar(goodness.rho[shown], pulls, 0.8 / N_RHO, color="0.35", zorder=2)
     pull_axis(lower, pulls)
     lower.set(xlabel="distance from the centre [half the screen]", ylabel="pull", xlim=(0, 1))
@@ -180,9 +178,10 @@ def _radial(figure: Figure, result: FitResult, goodness: Goodness) -> None:
 
 def _angular(figure: Figure, goodness: Goodness) -> None:
     ax = figure.subplots()
-    pulls = (goodness.angular - goodness.angular_model) / goodness.angular_error
-    step = 360 / pulls.size
-    ax.bar(np.degrees(goodness.phi_rad), pulls, 0.8 * step, color="0.35", zorder=2)
+    step = 360 / goodness.phi_rad.size
+    shown = goodness.angular_model > 1
+    pulls = (goodness.angular - goodness.angular_model)[shown] / goodness.angular_error[shown]
+    ax.bar(np.degrees(goodness.phi_rad)[shown], pulls, 0.8 * step, color="0.35", zorder=2)
     pull_axis(ax, pulls)
     ax.set(
         xlabel=f"angle from +z towards +x [degrees], sectors of {step:g}",
