@@ -78,7 +78,9 @@ def measure(name: str, frames: int, seed: int, workers: int) -> dict[str, Any]:
         experiment = VirtualExperiment(Detector.of_recipe(recipe), finder, executor)
         run = experiment.play(scene, frames, seed=1000 * seed + number)
         found = fit(*(run.found[key] for key in ("x", "z", "flux")))
-        bias = measure_bias(found, seen_in(run.found, frames), frames, experiment, seed=1000 * seed + 500 + number)
+        bias = measure_bias(
+            found, seen_in(run.found, run.found["weight"], frames), frames, experiment, seed=1000 * seed + 500 + number
+        )
     true = answer_of(run.true, found, run.true["flux"])
     influence = Influence(true)
     sums = []

@@ -21,6 +21,7 @@ from util.simulation.virtual_experiment import VirtualExperiment
 NO_FRAMES = "imported data have no frames, which could be simulated and searched"
 # Frames searched per frame simulated; the bias is then known to a sixth of the statistical error, or better.
 _SHARE = 20
+_MOST_SHARE = 4  # where it is larger than that error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +84,13 @@ def without_bias(
     if options.bias == 0:
         return Unbiased(result)
     frames = options.bias or max(hits.frames // _SHARE, FEWEST_FRAMES)
+    most_frames = options.bias or max(hits.frames // _MOST_SHARE, frames)
     try:
         experiment = VirtualExperiment(*finder_of(hits), executor)
-        seen = seen_in(events_of(hits), hits.frames)
-        bias = measure_bias(result, seen, frames, experiment, seed=1 + options.seed, hit_weights=hit_weights)
+        seen = seen_in(events_of(hits), hits.weight, hits.frames)
+        bias = measure_bias(
+            result, seen, frames, experiment, most_frames=most_frames, seed=1 + options.seed, hit_weights=hit_weights
+        )
     except InputError as error:
         if options.bias is not None:
             raise
@@ -98,11 +102,11 @@ def without_bias(
         {"Bias": bias.bias, "Error": bias.error},
         "what finding the electrons adds to each parameter, from simulated frames; p: how often a finder without bias "
         "would show as much",
-        {"frames": frames, "p": bias.p, "subtracted": subtracted},
+        {"frames": bias.frames, "p": bias.p, "subtracted": subtracted},
     )
     return Unbiased(
         subtract(result, bias) if subtracted else result,
-        lines=(f"finder's bias, from {frames} simulated frames: p = {bias.p:.2g}, {what}",),
+        lines=(f"finder's bias, from {bias.frames} simulated frames: p = {bias.p:.2g}, {what}",),
         warnings=bias.unlike,
         tables={"FinderBias": table},
         bias=bias,
@@ -122,7 +126,7 @@ def check_errors(
     """
     experiment = VirtualExperiment(*finder_of(hits), executor)
     repetitions, spheres = options.bootstrap or 0, result.of_spheres()
-    seen = seen_in(events_of(hits), hits.frames)
+    seen = seen_in(events_of(hits), hits.weight, hits.frames)
     drawn = bootstrap(
         spheres,
         seen,

@@ -59,11 +59,11 @@ def answer(run):
 
 @pytest.fixture(scope="module")
 def bias(experiment, run, answer):
-    return measure_bias(answer, seen_in(run.found, FRAMES), FRAMES, experiment, seed=1)
+    return measure_bias(answer, seen_in(run.found, run.found["weight"], FRAMES), FRAMES, experiment, seed=1)
 
 
 def test_the_bias_is_small_beside_the_errors_and_is_subtracted(answer, bias):
-    assert bias.frames == FRAMES and bias.names == answer.names
+    assert bias.frames == FRAMES and bias.layout == answer.layout
     betas = answer.layout.beta.ravel()
     assert np.abs(bias.bias[betas] / answer.errors[betas]).max() < 0.5
     assert np.all(bias.error[betas] > 0)
@@ -83,13 +83,17 @@ class Painted:
     def __init__(self, blur, weight_spread=0.1, merged=0.0):
         self.blur, self.weight_spread, self.merged = blur, weight_spread, merged
 
+    def where(self, electrons):
+        return np.abs(electrons["z"]) < 0.2
+
     def play(self, scene, frames, *, seed):
         rng = np.random.default_rng(seed)
-        electrons = np.zeros(86 * frames, ELECTRON)
-        electrons["ImageId"] = np.repeat(np.arange(frames), 86)
+        crowd = round(np.mean(scene.crowd))
+        electrons = np.zeros(crowd * frames, ELECTRON)
+        electrons["ImageId"] = np.repeat(np.arange(frames), crowd)
         electrons["x"], electrons["z"] = scene.draw(electrons.size, rng=rng)
         electrons["flux"] = rng.normal(1, 0.17, electrons.size)
-        found = np.zeros(electrons.size, [*ELECTRON.descr, ("A", "<f8"), ("sigma", "<f8")])
+        found = np.zeros(electrons.size, [*ELECTRON.descr, ("A", "<f8"), ("sigma", "<f8"), ("weight", "<f8")])
         for name in ELECTRON.names:
             found[name] = electrons[name]
         for name in ("x", "z"):
@@ -98,14 +102,15 @@ class Painted:
         found["A"] = rng.normal(100, 10, electrons.size)
         found["sigma"] = rng.normal(0.015, 0.001, electrons.size)
         # The flux of those that are lost is in those that stay.
-        there = np.abs(electrons["z"]) < 0.2
-        lost = there & (rng.random(electrons.size) < self.merged)
+        there = self.where(electrons)
+        lost = there & (rng.random(electrons.size) < self.merged * crowd / 86)
         found["flux"][there] *= 1 / (1 - self.merged)
+        found["weight"] = found["flux"]
         return Played(frames, electrons, found[~lost])
 
 
 def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
-    seen = seen_in(run.found, FRAMES)
+    seen = seen_in(run.found, run.found["weight"], FRAMES)
     none = [measure_bias(answer, seen, 300, Painted(0.0), seed=seed) for seed in range(5)]
     moved = none[0].error > 0
     assert moved.sum() == 28
@@ -124,14 +129,14 @@ def test_no_bias_is_no_bias_within_its_errors_and_a_blur_is_found(run, answer):
 def test_a_simulation_unlike_the_measurement_is_not_trusted(run, answer):
     bright = run.found.copy()
     bright["A"] *= 1.2
-    bias = measure_bias(answer, seen_in(bright, FRAMES), 300, Painted(0.004), seed=9)
+    bias = measure_bias(answer, seen_in(bright, bright["weight"], FRAMES), 300, Painted(0.004), seed=9)
     assert bias.p < 1e-6 and not bias.clear
     assert any("A " in sentence for sentence in bias.unlike)
 
 
 def test_subtracting_nothing_changes_nothing(answer):
     zero = np.zeros(len(answer.names))
-    none = FinderBias(answer.names, zero, np.diag(zero), 0)
+    none = FinderBias(answer.layout, zero, np.diag(zero), 0, 0)
     assert np.array_equal(subtract(answer, none).values, answer.values)
 
 
@@ -144,9 +149,7 @@ class Exponential(Painted):
         run = super().play(scene, frames, seed=seed)
         rng = np.random.default_rng(seed)
         run.true["flux"] = rng.exponential(1, run.true.size)
-        found = np.zeros(run.found.size, [*run.found.dtype.descr, ("weight", "<f8")])
-        for name in run.found.dtype.names:
-            found[name] = run.found[name]
+        found = run.found.copy()
         mean = mean_flux(self.detector) / self.detector.flux.mean
         found["flux"] = run.true["flux"] * mean * rng.normal(1, 0.02, found.size)
         found = found[found["flux"] > 0.2]
@@ -155,7 +158,7 @@ class Exponential(Painted):
 
 
 def test_what_is_too_faint_to_be_found_adds_no_noise_to_the_bias(answer, run):
-    seen = seen_in(run.found, FRAMES)
+    seen = seen_in(run.found, run.found["weight"], FRAMES)
     bias = measure_bias(answer, seen, 300, Exponential(0.0), seed=5)
     index = answer.layout.shape
     assert np.max(bias.error[index] / answer.errors[index]) < 0.3
@@ -163,7 +166,7 @@ def test_what_is_too_faint_to_be_found_adds_no_noise_to_the_bias(answer, run):
 
 
 def test_an_error_far_smaller_than_a_bin_is_as_small_in_the_answer(run, answer):
-    seen = seen_in(run.found, FRAMES)
+    seen = seen_in(run.found, run.found["weight"], FRAMES)
     large, small = (
         measure_bias(answer, seen, 300, Painted(blur, weight_spread=0.0), seed=1).error for blur in (1e-4, 1e-5)
     )
@@ -173,7 +176,7 @@ def test_an_error_far_smaller_than_a_bin_is_as_small_in_the_answer(run, answer):
 
 
 def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is_not(run, answer):
-    seen = seen_in(run.found, FRAMES)
+    seen = seen_in(run.found, run.found["weight"], FRAMES)
     merging = Painted(0.001, merged=0.2)
     unit, flux = (measure_bias(answer, seen, 300, merging, seed=3, hit_weights=weights) for weights in ("unit", "flux"))
     assert unit.p < 1e-6 and flux.p > 1e-3
@@ -185,8 +188,34 @@ def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is
     assert np.all(measure_bias(answer, seen, 300, Painted(0.0), seed=3, hit_weights="unit").bias == 0)
 
 
+class Hiding(Painted):
+    """A virtual experiment whose finder loses electrons near the poles, the more often the more there are."""
+
+    def where(self, electrons):
+        polar = np.abs(electrons["z"]) > 0.9 * np.hypot(electrons["x"], electrons["z"])
+        return polar & (np.random.default_rng(1).random(polar.size) < polar.mean())
+
+
+def test_a_bias_larger_than_the_errors_is_measured_where_it_is_not(answer):
+    hiding = Hiding(1e-4, merged=0.25)
+    played = hiding.play(scene(), 2000, seed=11)
+    found = COARSE(
+        played.found["x"], played.found["z"], np.ones(played.found.size), start=[(s.R, s.sigma_R) for s in truth.DESIGN]
+    )
+    seen = replace(seen_in(played.found, np.ones(played.found.size), 2000), crowd=(round(played.found.size / 2000),))
+    bias = measure_bias(found, seen, 1000, hiding, most_frames=2000, seed=5, hit_weights="unit")
+    assert bias.frames in range(1000, 2001)
+    corrected, layout = subtract(found, bias), answer.layout
+    known = layout.known(*zip(*((s.R, s.sigma_R, s.beta) for s in truth.DESIGN), strict=True))
+    largest, _ = bias.over(found.errors)
+    pulls = ((corrected.values - known) / corrected.errors)[layout.beta[:, :4]]
+    assert largest > 3
+    assert np.abs(pulls).max() < 3.5
+    assert corrected.electrons.sum() == pytest.approx(86 * 2000, rel=0.004)
+
+
 def test_a_bootstrap_scatters_about_the_answer_by_its_errors(experiment, run, answer):
-    values = bootstrap(answer, seen_in(run.found, FRAMES), FRAMES, 3, experiment, seed=2)
+    values = bootstrap(answer, seen_in(run.found, run.found["weight"], FRAMES), FRAMES, 3, experiment, seed=2)
     assert values.shape == (3, len(answer.names))
     ratio = np.delete(values.std(axis=0, ddof=1) / answer.errors, answer.layout.N)
     assert 0.5 < np.sqrt((ratio**2).mean()) < 1.6
@@ -203,4 +232,4 @@ def test_the_scene_of_an_answer_is_a_density(answer):
 def test_the_crowd_is_what_was_seen_and_frames_without_electrons_count(run):
     events = run.found[:4].copy()
     events["ImageId"], events["weight"] = [3, 3, 3, 7], 1.0
-    assert sorted(seen_in(events, 4).crowd) == [0, 0, 1, 3]
+    assert sorted(seen_in(events, events["weight"], 4).crowd) == [0, 0, 1, 3]

@@ -136,7 +136,7 @@ def test_a_clear_bias_is_subtracted_and_its_error_added_unless_it_is_to_be_left(
 )
 def test_a_bias_is_subtracted_where_it_is_clear_or_as_told(searched, monkeypatch, subtract_bias, offset, wanted):
     result = result_of()
-    bias = FinderBias(result.names, np.full(len(result.names), offset), np.eye(len(result.names)), 400)
+    bias = FinderBias(result.layout, np.full(len(result.names), offset), np.eye(len(result.names)), 400, 1)
     monkeypatch.setattr(bias_and_bootstrap, "measure_bias", lambda *_, **__: bias)
     monkeypatch.setattr(bias_and_bootstrap, "subtract", lambda result, measured: (result, "less", measured))
     hits = read_hits(searched / "shards", hit_weights="flux", partial=False)

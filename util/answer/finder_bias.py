@@ -5,11 +5,14 @@ hits weighted by their flux, the electrons by the flux that each spot really had
 difference shows the finder alone, with a third of the noise that counting whole electrons would leave; rounding flux to
 electrons (`util.finder.weighting`) adds no bias of its own. Two fits would tell the same with two to six times the
 variance: most electrons are found a hundredth of a bin away, but one that crosses the edge counts as a bin away. One
-step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it.
+step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it. Where it is larger than the errors, as
+where bright electrons hide faint ones, the answer differs too much from the truth for its frames to be as crowded as
+the measured ones: they are simulated again at the answer without the bias, with as many electrons as are then found.
 
 The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the experiment.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -23,12 +26,16 @@ from util.finder.weighting import BROADEST
 from util.fit.agreement import hotelling
 from util.fit.influence_functions import Influence
 from util.fit.likelihood import check_hits, fit
+from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics import pad
 from util.simulation.virtual_experiment import Played, Scene, VirtualExperiment
 
 # Clear: as large a bias would appear by chance in one of a hundred sound answers.
 CLEAR = 0.01
+# Of the errors: a bias that is larger changes with the answer that it is measured at, and is measured there again, in
+# as many frames as make it known to a third of the errors.
+_LARGE, _KNOWN = 1.0, 1 / 3
 # Simulated spots that differ more than this from the measured ones are no guide to what the finder did to those.
 _UNLIKE_MEAN, _UNLIKE_SPREAD = 0.05, 0.25
 
@@ -41,24 +48,28 @@ class Seen:
     ----------
     crowd : tuple of int
         Electrons of each frame by flux, rounded: what frames of a simulation may hold.
+    weight : float
+        Of all hits of a frame, as the answer weighs them.
     spots : dict
         Of each hit's `A` and `sigma`: mean and standard deviation.
     """
 
     crowd: tuple[int, ...]
+    weight: float
     spots: dict[str, tuple[float, float]]
 
 
-def seen_in(events: NDArray[np.void], frames: int) -> Seen:
+def seen_in(events: NDArray[np.void], weight: NDArray[np.float64], frames: int) -> Seen:
     """Summarise what was seen in `frames` frames.
 
-    `events` has dtype `util.finder.finder.EVENT`, is not empty, and holds one frame after another.
+    `events` (n,) has dtype `util.finder.finder.EVENT`, is not empty, and holds one frame after another; `weight` (n,)
+    is that of the hits in the answer.
     """
     frame = events["ImageId"]
     hits = np.diff(np.flatnonzero(frame[1:] != frame[:-1]) + 1, prepend=0, append=frame.size)
     electrons = (hits * max(float(events["weight"].mean()), 0)).round().astype(int)
     empty = frames - electrons.size
-    return Seen((*electrons.tolist(), *(0,) * empty), _spots(events))
+    return Seen((*electrons.tolist(), *(0,) * empty), float(weight.sum()) / frames, _spots(events))
 
 
 def _spots(events: NDArray[np.void]) -> dict[str, tuple[float, float]]:
@@ -68,25 +79,30 @@ def _spots(events: NDArray[np.void]) -> dict[str, tuple[float, float]]:
 
 @dataclass(frozen=True)
 class FinderBias:
-    """Bias of the values of a fit, in the order of its parameters; numbers of electrons and centre count as unbiased.
+    """Bias of the values of a fit, in the order of its parameters.
 
     Attributes
     ----------
-    names : tuple of P str
+    layout : Layout
+        Of the P parameters. The centre counts as unbiased, and so do numbers of electrons by flux: what is found of an
+        electron's light is a matter of its unit. Where hits are counted, the electrons that they hide are missing.
     bias : array (P,)
         What the finder adds.
     covariance : array (P, P)
         Of that, as far as the simulation knows it.
     frames : int
         How many were simulated.
+    weight : float
+        Of all hits of a simulated frame.
     unlike : tuple of str
         Sentences about simulated spots that do not look like the measured ones.
     """
 
-    names: tuple[str, ...]
+    layout: Layout
     bias: NDArray[np.float64]
     covariance: NDArray[np.float64]
     frames: int
+    weight: float
     unlike: tuple[str, ...] = ()
 
     @property
@@ -97,13 +113,19 @@ class FinderBias:
     @property
     def p(self) -> float:
         """Probability that a finder without bias would show as much in this simulation."""
-        moved = self.error > 0
+        moved = self.layout.shape[self.error[self.layout.shape] > 0]
         return hotelling(self.bias[moved], self.covariance[np.ix_(moved, moved)], self.frames)[1]
 
     @property
     def clear(self) -> bool:
         """Whether the bias should be subtracted: it stands out, and the simulation looks like the measurement."""
         return self.p < CLEAR and not self.unlike
+
+    def over(self, errors: NDArray[np.float64]) -> tuple[float, float]:
+        """Return the largest bias, and the largest error of one, of R, sigma_R and betas over the answer's (P,)."""
+        known = self.layout.shape[errors[self.layout.shape] > 0]
+        largest, known_to = (float(np.max(np.abs(part[known]) / errors[known])) for part in (self.bias, self.error))
+        return largest, known_to
 
 
 def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
@@ -151,10 +173,14 @@ def measure_bias(
     frames: int,
     experiment: VirtualExperiment,
     *,
+    most_frames: int | None = None,
     seed: int,
     hit_weights: HitWeights = "flux",
 ) -> FinderBias:
     """Simulate `frames` frames at the answer, find their electrons, and compare with the true ones.
+
+    A bias that is clear and larger than the errors is measured again, twice: each time at the answer without the bias
+    of the time before, of which a third of the difference is left.
 
     Parameters
     ----------
@@ -165,6 +191,8 @@ def measure_bias(
         More than there are parameters.
     experiment : VirtualExperiment
         Has the detector and the finder that the hits of the answer came from.
+    most_frames : int or None
+        How many the last simulation of a large bias may have (None: `frames`).
     seed : int
     hit_weights : {"flux", "unit"}
         As for the answer.
@@ -174,28 +202,61 @@ def measure_bias(
     InputError
         Too few electrons in so many frames to fit them.
     """
-    scene = scene_at(result, seen.crowd)
+    bias = _measure(result, seen.crowd, frames, seen, experiment, seed, hit_weights)
+    largest, known_to = bias.over(result.errors)
+    if largest < _LARGE or not bias.clear:
+        return bias
+    crowd = seen.crowd
+    enough = math.ceil(frames * (known_to / _KNOWN) ** 2)
+    for number in (frames, min(max(frames, enough), most_frames or frames)):
+        crowd = _crowded(crowd, seen.weight / bias.weight)
+        bias = _measure(subtract(result, bias), crowd, number, seen, experiment, seed, hit_weights)
+    return bias
+
+
+def _crowded(crowd: tuple[int, ...], times: float) -> tuple[int, ...]:
+    """Return so many times as many electrons, rounded so that the sum of no frames is off by more than half a one."""
+    until = np.floor(np.cumsum(crowd) * times + 0.5)
+    return tuple(np.diff(until, prepend=0).astype(int).tolist())
+
+
+def _measure(
+    result: FitResult,
+    crowd: tuple[int, ...],
+    frames: int,
+    seen: Seen,
+    experiment: VirtualExperiment,
+    seed: int,
+    hit_weights: HitWeights,
+) -> FinderBias:
+    """Simulate frames at an answer, with the electrons of one of `crowd` in each, and tell what the finder adds."""
+    scene = scene_at(result, crowd)
     run = experiment.play(scene, frames, seed=seed)
-    weights = [np.ones(run.found.size), np.ones(run.true.size)]
+    weights, counted = [np.ones(run.found.size), np.ones(run.true.size)], True
     if hit_weights == "flux":
-        weights = _by_flux(run, experiment.detector)
+        weights, counted = _by_flux(run, experiment.detector)
     spheres = _of_scene(result, scene, run.true["x"], run.true["z"], weights[1])
     influence = Influence(spheres)
     found_sums, true_sums = (
         influence.by_group(hits["x"].astype(float), hits["z"].astype(float), weight, hits["ImageId"], frames)
         for hits, weight in zip((run.found, run.true), weights, strict=True)
     )
+    added = found_sums - true_sums
+    # As many electrons as the answer has, of which a simulation of other frames and weights holds a part.
+    added[:, spheres.layout.N] *= result.electrons / spheres.electrons
     # Pieces that were fitted besides the spheres are not simulated, and count as unbiased.
-    index = result.layout.shape
-    added = (found_sums - true_sums)[:, spheres.layout.shape]
+    told = [layout.blocks[:, 0 if counted else 1 :].ravel() for layout in (result.layout, spheres.layout)]
+    index, added = told[0], added[:, told[1]]
     bias, covariance = np.zeros(result.layout.size), np.zeros((result.layout.size, result.layout.size))
     bias[index] = added.sum(axis=0)
     covariance[np.ix_(index, index)] = frames * np.cov(added, rowvar=False)
+    weight = run.found["weight"] if hit_weights == "flux" else weights[0]
     return FinderBias(
-        result.names,
+        result.layout,
         bias,
         covariance,
         frames,
+        float(weight.sum()) / frames,
         _unlike(_spots(run.found), seen.spots),
     )
 
@@ -212,19 +273,20 @@ def _of_scene(
     return replace(spheres, values=values)
 
 
-def _by_flux(run: Played, detector: Detector) -> list[NDArray[np.float64]]:
+def _by_flux(run: Played, detector: Detector) -> tuple[list[NDArray[np.float64]], bool]:
     """Return the weights of what was found and of all true electrons, which hold as much of the same noise as they can.
 
-    Of a narrow law these are fluxes; of a broad one, by which hits are counted, whether that is bright enough.
+    Of a narrow law these are fluxes; of a broad one, by which hits are counted, whether that is bright enough. Also
+    whether they were counted.
     """
     found, true = run.found["flux"].astype(float), run.true["flux"].astype(float)
     if detector.flux_spread <= BROADEST or not np.any(counted := run.found["weight"] > 0):
-        return [found, true]
+        return [found, true], False
     if counted.all():  # too few lone hits to count by: they weigh as their flux, as those of the answer do
-        return [found, true]
+        return [found, true], False
     # Fluxes are in means of what was found when the detector was learnt, true ones in the law's.
     true *= mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights) / detector.flux.mean
-    return [counted.astype(float), (true > found[counted].min()).astype(float)]
+    return [counted.astype(float), (true > found[counted].min()).astype(float)], True
 
 
 def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple[float, float]]) -> tuple[str, ...]:
