@@ -23,7 +23,8 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from benchmark.shared.results import read_rows, write_json
-from util.answer.finder_bias import answer_of, measure_bias, seen_in, subtract
+from util.answer.bootstrap import answer_of
+from util.answer.finder_bias import measure_bias, seen_in, subtract
 from util.camera.detector import Detector
 from util.camera.phosphor import PhosphorRecipe
 from util.finder.finder import FinderSettings

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from src.answer_steps.options import FEWEST_FRAMES, Simulation
 from src.answer_steps.step import Step
-from util.answer.finder_bias import FinderBias, bootstrap, measure_bias, seen_in, subtract
+from util.answer.bootstrap import bootstrap
+from util.answer.finder_bias import FinderBias, measure_bias, seen_in, subtract
 from util.answer.tables import Axis, Table, parameter_table
 from util.camera.detector import Detector
 from util.electrons.hits import Hits, HitWeights

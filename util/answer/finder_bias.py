@@ -5,15 +5,12 @@ hits weighted by their flux, the electrons by the flux that each spot really had
 difference shows the finder alone, with a third of the noise that counting whole electrons would leave; rounding flux to
 electrons (`util.finder.weighting`) adds no bias of its own. Two fits would tell the same with two to six times the
 variance: most electrons are found a hundredth of a bin away, but one that crosses the edge counts as a bin away. One
-step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it. Where it is larger than the errors, as
-where bright electrons hide faint ones, the answer differs too much from the truth for its frames to be as crowded as
-the measured ones: they are simulated again at the answer without the bias, with as many electrons as are then found.
-
-The same frames give a parametric bootstrap: the scatter of answers over independent repetitions of the experiment.
+step of indirect inference (Gourieroux, Monfort and Renault 1993) subtracts it. Where it is large, as where bright
+electrons hide faint ones, the answer differs too much from the truth for its frames to be as crowded as the measured
+ones: they are simulated again at the answer without the bias, with as many electrons as are then found.
 """
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +22,7 @@ from util.electrons.hits import HitWeights
 from util.finder.weighting import BROADEST
 from util.fit.agreement import hotelling
 from util.fit.influence_functions import Influence
-from util.fit.likelihood import check_hits, fit
+from util.fit.likelihood import check_hits
 from util.fit.parameters import Layout
 from util.fit.result import FitResult
 from util.physics import pad
@@ -33,9 +30,8 @@ from util.simulation.virtual_experiment import Played, Scene, VirtualExperiment
 
 # Clear: as large a bias would appear by chance in one of a hundred sound answers.
 CLEAR = 0.01
-# Of the errors: a bias that is larger changes with the answer that it is measured at, and is measured there again, in
-# as many frames as make it known to a third of the errors.
-_LARGE, _KNOWN = 1.0, 1 / 3
+# Of the errors: a bias that is expected to change by more is measured again, in frames enough to know it so well.
+_KNOWN = 1 / 3
 # Simulated spots that differ more than this from the measured ones are no guide to what the finder did to those.
 _UNLIKE_MEAN, _UNLIKE_SPREAD = 0.05, 0.25
 
@@ -121,11 +117,27 @@ class FinderBias:
         """Whether the bias should be subtracted: it stands out, and the simulation looks like the measurement."""
         return self.p < CLEAR and not self.unlike
 
-    def over(self, errors: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the largest bias, and the largest error of one, of R, sigma_R and betas over the answer's (P,)."""
-        known = self.layout.shape[errors[self.layout.shape] > 0]
-        largest, known_to = (float(np.max(np.abs(part[known]) / errors[known])) for part in (self.bias, self.error))
-        return largest, known_to
+    def known_to(self, result: FitResult) -> float:
+        """Return the largest error of the bias of R, sigma_R or a beta, over that of an answer."""
+        known = self._known(result)
+        return float(np.max(self.error[known] / result.errors[known]))
+
+    def changes(self, result: FitResult) -> float:
+        """Return by how many errors of R, sigma_R or a beta the bias would change at the answer without it, about.
+
+        In the proportion in which the answer changes: numbers of electrons in that to themselves, radii and widths to
+        the width of the line, betas to the largest of their sphere, or to the 1/2 that they stand beside.
+        """
+        layout, scale = self.layout, np.abs(result.values)
+        scale[layout.R] = scale[layout.sigma_R]
+        scale[layout.beta] = np.maximum(np.abs(result.beta).max(axis=1, keepdims=True), 0.5)
+        known = self._known(result)
+        every = np.append(known, layout.N)
+        proportion = np.max(np.abs(self.bias[every]) / scale[every])
+        return float(proportion * np.max(np.abs(self.bias[known]) / result.errors[known]))
+
+    def _known(self, result: FitResult) -> NDArray[np.intp]:
+        return self.layout.shape[result.errors[self.layout.shape] > 0]
 
 
 def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
@@ -153,20 +165,6 @@ def scene_at(result: FitResult, crowd: tuple[int, ...]) -> Scene:
     )
 
 
-def answer_of(hits: NDArray[np.void], result: FitResult, weight: NDArray[np.float64] | None) -> FitResult:
-    """Fit the spheres of `result` to hits, with fields x and z, started from it; see `util.fit.likelihood.fit`."""
-    start = [(float(R), float(sigma)) for R, sigma in zip(result.R, result.sigma_R, strict=True)]
-    layout = result.layout
-    return fit(
-        hits["x"],
-        hits["z"],
-        weight,
-        spheres=layout.spheres,
-        order=layout.order,
-        start=start,
-    )
-
-
 def measure_bias(
     result: FitResult,
     seen: Seen,
@@ -179,8 +177,8 @@ def measure_bias(
 ) -> FinderBias:
     """Simulate `frames` frames at the answer, find their electrons, and compare with the true ones.
 
-    A bias that is clear and larger than the errors is measured again, twice: each time at the answer without the bias
-    of the time before, of which a third of the difference is left.
+    A clear bias that is large is measured again, twice: each time at the answer without the bias of the time before,
+    which takes away two thirds of what it is wrong by.
 
     Parameters
     ----------
@@ -203,11 +201,10 @@ def measure_bias(
         Too few electrons in so many frames to fit them.
     """
     bias = _measure(result, seen.crowd, frames, seen, experiment, seed, hit_weights)
-    largest, known_to = bias.over(result.errors)
-    if largest < _LARGE or not bias.clear:
+    if bias.changes(result) < _KNOWN or not bias.clear:
         return bias
     crowd = seen.crowd
-    enough = math.ceil(frames * (known_to / _KNOWN) ** 2)
+    enough = math.ceil(frames * (bias.known_to(result) / _KNOWN) ** 2)
     for number in (frames, min(max(frames, enough), most_frames or frames)):
         crowd = _crowded(crowd, seen.weight / bias.weight)
         bias = _measure(subtract(result, bias), crowd, number, seen, experiment, seed, hit_weights)
@@ -307,34 +304,3 @@ def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple
 def subtract(result: FitResult, bias: FinderBias) -> FitResult:
     """Return the answer without the finder's bias, whose uncertainty is added to the covariance."""
     return replace(result, values=result.values - bias.bias, covariance=result.covariance + bias.covariance)
-
-
-def bootstrap(
-    result: FitResult,
-    seen: Seen,
-    frames: int,
-    repetitions: int,
-    experiment: VirtualExperiment,
-    *,
-    seed: int,
-    hit_weights: HitWeights = "flux",
-    progress: Callable[[Iterable[NDArray[np.void]]], Iterable[NDArray[np.void]]] = iter,
-) -> NDArray[np.float64]:
-    """Repeat the measurement at the answer, through frames; parameters as in `measure_bias`.
-
-    A parametric bootstrap (Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 6.5).
-
-    Parameters
-    ----------
-    progress : callable
-        Wraps the iteration over repetitions, as `util.runtime.progress.over` does.
-
-    Returns
-    -------
-    array (repetitions, P)
-        Values of the fit, in the order of `result.names`; their covariance is the bootstrap's.
-    """
-    scene = scene_at(result, seen.crowd)
-    runs = (experiment.play(scene, frames, seed=(seed << 20) + i).found for i in range(repetitions))
-    by_flux = hit_weights == "flux"
-    return np.array([answer_of(hits, result, hits["weight"] if by_flux else None).values for hits in progress(runs)])
