@@ -22,7 +22,8 @@ from util.frames.open import log_cautions, open_frames
 from util.report.detector_figure import draw_detector
 from util.runtime import console, settings
 from util.runtime.errors import run_program
-from util.runtime.options import Parser, as_options, folder_name
+from util.runtime.options import Parser, as_options
+from util.runtime.output_names import folder_name
 from util.runtime.progress import working
 
 

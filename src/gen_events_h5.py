@@ -20,7 +20,8 @@ from util.runtime import console, program
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
 from util.runtime.hdf5_tables import writing_tables
-from util.runtime.options import Parser, as_options, file_name
+from util.runtime.options import Parser, as_options
+from util.runtime.output_names import hdf5_file
 from util.runtime.progress import over
 
 EVENTS = "Events"
@@ -105,7 +106,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = Parser("gen_events_h5.sh", __doc__)
     parser.add_argument("--shards", type=Path, required=True, metavar="FOLDER", help="folder of final_START_STOP.npz")
-    parser.add_argument("--output", type=file_name, required=True, metavar="FILE", help="the HDF5 file to make")
+    kind = hdf5_file("a table of events", EVENTS)
+    parser.add_argument("--output", type=kind, required=True, metavar="FILE", help="the HDF5 file to make")
     parser.add_argument("--partial", action="store_true", help="write although shards are missing")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 

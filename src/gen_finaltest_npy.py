@@ -32,7 +32,8 @@ from util.frames.source import FrameSource
 from util.runtime import console, settings
 from util.runtime.errors import FrameError, InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import Parser, add_scheduler, as_options, folder_name, number
+from util.runtime.options import Parser, add_scheduler, as_options, number
+from util.runtime.output_names import folder_name
 
 RANGES_NAMED = 8  # at most, in a message
 

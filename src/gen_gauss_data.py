@@ -17,7 +17,8 @@ from src.spot_classifier.patch_file import TaskName, task_settings, write_patche
 from util.frames.course_file import FrameFile
 from util.runtime import console
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import Parser, as_options, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from util.report.ranges_figure import draw_ranges
 from util.runtime import console
 from util.runtime.errors import InputError, run_program
 from util.runtime.hdf5 import reading_hdf5
-from util.runtime.options import Parser, as_options, file_name, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name, text_file
 from util.runtime.value_with_error import shorthand
 from util.simulation.training_tables import DISTRIBUTIONS, count_electrons, read_parameters
 from util.simulation.truth_tables import GENERATED, TRUTH, read_table
@@ -129,7 +130,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser = Parser("gen_ranges.sh", __doc__)
     add = parser.add_argument
     add("--files", type=Path, nargs="+", required=True, metavar="FILE", help="training files of either kind")
-    add("--output", type=file_name, required=True, metavar="FILE", help="the prior, TOML")
+    add("--output", type=text_file("a prior", "# "), required=True, metavar="FILE", help="the prior, TOML")
     add("--figures", type=folder_name, required=True, metavar="FOLDER", help="where ranges.png and ranges.pdf go")
     add("--spheres", type=number(int, 1, 3), metavar="S", help="of the prior (default 2, or as --boundaries say)")
     add("--boundaries", type=number(float, 0, 1), nargs="+", metavar="R", help="radii that separate the spheres")

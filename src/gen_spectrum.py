@@ -41,7 +41,8 @@ from util.fit import map_data
 from util.report.spectrum_figure import draw_spectrum
 from util.runtime import console, settings
 from util.runtime.errors import run_program
-from util.runtime.options import Parser, as_options, file_name, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name, hdf5_file
 from util.runtime.progress import working
 from util.runtime.value_with_error import shorthand
 from util.spectrum.cautions import cautions
@@ -95,7 +96,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = Parser("gen_spectrum.sh", __doc__)
     add = parser.add_argument
-    add("--output", type=file_name, required=True, metavar="FILE", help="spectrum.h5")
+    add("--output", type=hdf5_file("a spectrum", "Spectrum"), required=True, metavar="FILE", help="spectrum.h5")
     add("--details", type=folder_name, metavar="FOLDER", help="figure and CSV")
     add_hits(parser)
     add(

@@ -27,7 +27,8 @@ from util.entries.event_file import open_events
 from util.entries.file_kind import fingerprint
 from util.runtime import console
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import Parser, as_options, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name
 from util.runtime.progress import over
 
 

@@ -27,7 +27,8 @@ from util.entries.noise_law import learn_noise
 from util.entries.polarisation_axis import fit_axes
 from util.runtime import console
 from util.runtime.errors import InputError, run_program
-from util.runtime.options import Parser, as_options, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name
 
 _WHOLE = (0, 1)  # the range of frames that an image's shard is of
 

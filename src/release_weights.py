@@ -22,7 +22,8 @@ from util.runtime import console
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.facts import to_json
-from util.runtime.options import Parser, as_options, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name
 from util.runtime.progress import working
 from util.training.released import Manifest, Piece, ReleasedWeights, read_manifest
 

@@ -25,7 +25,8 @@ from util.runtime import console
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError, run_program
 from util.runtime.input_file import check_file
-from util.runtime.options import Parser, as_options, file_name
+from util.runtime.options import Parser, as_options
+from util.runtime.output_names import text_file
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = re.compile(r'<div id="look-closer">.*?</div>', re.DOTALL)  # in the notebook
@@ -74,7 +75,7 @@ class Options:
 def parse_args(argv: Sequence[str] | None = None) -> Options:
     """Read the command line."""
     parser = Parser("report.sh", __doc__)
-    parser.add_argument("--output", type=file_name, required=True, help="report.html")
+    parser.add_argument("--output", type=text_file("a page", "<!DOCTYPE html>"), required=True, help="report.html")
     parser.add_argument("--notebook", type=Path, default=ROOT / "final.ipynb", help="(default: final.ipynb)")
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 

@@ -46,7 +46,8 @@ from src.network.training_run import train_network
 from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.interruption import Interruption
-from util.runtime.options import Parser, as_options, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name
 from util.training.map_inversion import InputSettings
 from util.training.matrix_input import MatrixInput, NetworkInput
 from util.training.priors import Prior

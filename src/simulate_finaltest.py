@@ -27,7 +27,8 @@ from util.physics.sphere import Experiment
 from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import Parser, add_scheduler, as_options, file_name, number, option_name
+from util.runtime.options import Parser, add_scheduler, as_options, number, option_name
+from util.runtime.output_names import file_name
 from util.simulation import frames_file, sphere_file
 from util.simulation.provenance import is_made_with
 from util.simulation.simulated_detector import RECIPES_OWN, SimulatedDetector

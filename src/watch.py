@@ -41,7 +41,8 @@ from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.interruption import Interruption
 from util.runtime.local_page import LocalPage, serving
-from util.runtime.options import Parser, as_options, folder_name, number
+from util.runtime.options import Parser, as_options, number
+from util.runtime.output_names import folder_name
 from util.runtime.pace import Pace
 
 SEARCH_S = 1.0  # at a stretch

@@ -10,7 +10,8 @@ from util.answer.made_by import Method, Orders, SubtractBias
 from util.fit.parameters import PIECES
 from util.fit.selection import MOST_SPHERES
 from util.report.answer_figures import FIGURE_SUFFIXES
-from util.runtime.options import file_name, folder_name, number
+from util.runtime.options import number
+from util.runtime.output_names import file_name, folder_name, hdf5_file
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="degrees by which the polarisation of those runs is turned on the detector (default %(default)s); with 90 "
         "the detector's quadrupole efficiency is measured and taken out",
     )
-    add("--output", type=file_name, required=True, metavar="FILE", help="final.h5")
+    add("--output", type=hdf5_file("an answer", "Answer"), required=True, metavar="FILE", help="final.h5")
     add("--finaltest", type=Path, metavar="FILE", help="file of the frames")
     add("--method", choices=get_args(Method), default=Options.method, help="(default %(default)s)")
     add("--network", type=Path, metavar="PATH", help="the network's weights: a file, or a folder to choose from")

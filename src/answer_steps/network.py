@@ -75,9 +75,17 @@ class Comparison(NamedTuple):
 
 
 def find_weights(path: Path | None) -> list[Path]:
-    """List the files of weights in a folder, or the one that is named; none is a normal answer."""
+    """List the files of weights in a folder, or the one that is named; none is a normal answer.
+
+    Raises
+    ------
+    InputError
+        There is no such file or folder.
+    """
     if path is None:
         return []
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: expected the network's weights, or their folder, found none; name them (NETWORK)")
     return [path] if path.is_file() else sorted(found for found in path.glob(PATTERN) if found.is_file())
 
 

@@ -10,6 +10,7 @@ from util.answer.final_h5 import BETAS, answer_rows
 from util.frames.open import is_course_file, open_frames
 from util.physics import pad
 from util.physics.sphere import Sphere
+from util.runtime import console
 from util.runtime.errors import InputError
 from util.simulation.truth_tables import read_detected_electrons, read_truth
 
@@ -32,7 +33,10 @@ def truth_of(path: Path | None, dataset: str | None, source: str, spheres: int |
     InputError
         It is another file, or its truth has another number of spheres.
     """
-    if path is None or not path.exists():
+    if path is None:
+        return None
+    if not path.exists():
+        console.say(f"{path}: not there, so that nothing tells whether the shards were made from it")
         return None
     with open_frames(path, dataset) as frames:
         if frames.fingerprint() != source:

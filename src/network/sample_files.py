@@ -30,7 +30,8 @@ from util.physics.sampling import project, sample_sphere
 from util.runtime import console
 from util.runtime.errors import InputError
 from util.runtime.executor import available_cores, map_in_order, open_executor
-from util.runtime.options import folder_name, number
+from util.runtime.options import number
+from util.runtime.output_names import folder_name
 from util.runtime.progress import Progress
 from util.runtime.settings import load
 from util.training.map_inversion import InputSettings

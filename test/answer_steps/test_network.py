@@ -89,6 +89,8 @@ def test_without_weights_or_with_others_a_sentence_tells(tmp_path):
     (tmp_path / "a.weights.pt").write_bytes(b"no")
     with pytest.raises(InputError, match=r"a\.weights\.pt: expected a checkpoint"):
         network.look(network.find_weights(tmp_path), *measured(n=1000), spheres=2)
+    with pytest.raises(InputError, match="typo: expected the network's weights, or their folder, found none"):
+        network.find_weights(tmp_path / "typo")
 
 
 def test_few_electrons_are_remarked_on(weights):

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 
-from util.runtime.options import Parser, as_options, file_name, folder_name, number
+from util.runtime.options import Parser, as_options, number
 
 
 def test_a_number_within_its_range_is_read_as_its_kind():
@@ -17,23 +17,6 @@ def test_a_number_within_its_range_is_read_as_its_kind():
 def test_anything_else_is_refused_with_the_range_and_what_was_found(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"integer of at least 1 and at most 9, found {text!r}"):
         number(int, 1, 9)(text)
-
-
-def test_the_name_of_a_file_to_write_is_no_folder(tmp_path):
-    assert file_name(str(tmp_path / "final.h5")) == tmp_path / "final.h5"
-    with pytest.raises(argparse.ArgumentTypeError, match="expected the name of a file, found a folder"):
-        file_name(str(tmp_path))
-
-
-def test_a_folder_to_write_to_is_no_file_and_lies_in_none(tmp_path):
-    file = tmp_path / "final.h5"
-    file.touch()
-    assert folder_name(str(tmp_path / "new" / "figures")) == tmp_path / "new" / "figures"
-    for path in (file, file / "figures"):
-        with pytest.raises(argparse.ArgumentTypeError, match=f"{file}: expected a folder, found a file"):
-            folder_name(str(path))
-    with pytest.raises(argparse.ArgumentTypeError, match=f"{file}: expected a folder, found a file"):
-        file_name(str(file / "answer.h5"))
 
 
 @dataclass(frozen=True)

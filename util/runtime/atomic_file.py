@@ -22,7 +22,8 @@ def replacing(target: Path) -> Iterator[Path]:
     Parameters
     ----------
     target : Path
-        The final name. Its folder is made where it is missing. An existing file is replaced in one step.
+        The final name. Its folder is made where it is missing. An existing file is replaced in one step; a link stays,
+        and the file that it leads to is replaced.
 
     Yields
     ------
@@ -35,7 +36,7 @@ def replacing(target: Path) -> Iterator[Path]:
     InputError
         The file cannot be written: no room, no permission, a folder in its place.
     """
-    temporary = None
+    temporary, target = None, target.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _own_folder(target) as folder:

@@ -7,11 +7,11 @@ import math
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from util.runtime import console
 from util.runtime.console import Level
+from util.runtime.output_names import clash
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -81,29 +81,10 @@ def number(kind: type[int] | type[float], low: float, high: float = math.inf) ->
     return parse
 
 
-def file_name(text: str) -> Path:
-    """Return the path of a file that is to be written, as argparse's ``type``; a folder's is refused."""
-    path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: expected the name of a file, found a folder; name a file in it")
-    folder_name(str(path.parent))
-    return path
-
-
-def folder_name(text: str) -> Path:
-    """Return the path of a folder that is to be written to, as argparse's ``type``; that of a file is refused.
-
-    One below a file, in which no folder can be made, is refused too.
-    """
-    path = Path(text)
-    for there in (path, *path.parents):
-        if there.exists() and not there.is_dir():
-            raise argparse.ArgumentTypeError(f"{there}: expected a folder, found a file; name a folder")
-    return path
-
-
 def as_options(cls: type[T], parser: argparse.ArgumentParser, parsed: Mapping[str, object]) -> T:
     """Return parsed options as a frozen dataclass; options that contradict each other end the program.
+
+    So does a file that is to be read and to be written.
 
     Parameters
     ----------
@@ -115,12 +96,18 @@ def as_options(cls: type[T], parser: argparse.ArgumentParser, parsed: Mapping[st
     parsed : mapping of str
         ``vars(parser.parse_args(argv))``; it may hold more than `cls` takes.
     """
+    if lost := clash(parser._actions, parsed):
+        parser.error(lost)
+    return _part_of_options(cls, parser, parsed)
+
+
+def _part_of_options(cls: type[T], parser: argparse.ArgumentParser, parsed: Mapping[str, object]) -> T:
     hints = typing.get_type_hints(cls)
     values: dict[str, object] = {}
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-            values[field.name] = as_options(hint, parser, parsed)
+            values[field.name] = _part_of_options(hint, parser, parsed)
         else:
             value = parsed[field.name]
             values[field.name] = tuple(value) if isinstance(value, list) else value
