@@ -28,6 +28,7 @@ LOUD = "for number in range(20000): print(number, file=sys.stderr)"
     ("shell", "status", "stderr"),
     [
         ('"$@" >/dev/full', 2, f"error: {LEFT}\n"),
+        ('"$@" >/dev/full 2>&1', 2, ""),
         ('"$@" >&-', 0, ""),
         ('"$@" 2>&-', 0, ""),
         ('"$@" >&- 2>&- <&-', 0, ""),

@@ -29,10 +29,10 @@ def run_program(main: Callable[[], None]) -> None:
     """
     with lasting_streams() as output:
         status = _status_of(main)
-    if output.fault:
-        status = status or _refuse(output.fault)
-    if output.left:
-        status = status or _killed_by(signal.SIGPIPE)
+        if output.fault:
+            status = status or _refuse(output.fault)
+        if output.left:
+            status = status or _killed_by(signal.SIGPIPE)
     if status:
         sys.exit(status)
 

@@ -28,23 +28,35 @@ class _Stream(io.FileIO):
 
 
 class Output:
-    """What became of standard output.
+    """What becomes of standard output, of which what waits to be written is written when it is asked.
 
-    Attributes
+    Parameters
     ----------
-    fault : str
-        Why not all of it could be written; empty: all was, or whoever read it has seen enough.
-    left : bool
-        Whether whoever read it closed the pipe.
+    raw : _Stream or None
+        None: somebody else collects what is written.
     """
 
-    def __init__(self) -> None:
-        self.fault, self.left = "", False
+    def __init__(self, raw: _Stream | None) -> None:
+        self._raw = raw
 
-    def _judge(self, error: OSError | None) -> None:
-        self.left = error is not None and error.errno == errno.EPIPE
-        if error is not None and not self.left:
-            self.fault = f"standard output: cannot be written ({error.strerror}); the work itself is done"
+    @property
+    def fault(self) -> str:
+        """Why not all of it could be written; empty: all was, or whoever read it has seen enough."""
+        error = self._error
+        if error is None or error.errno == errno.EPIPE:
+            return ""
+        return f"standard output: cannot be written ({error.strerror}); the work itself is done"
+
+    @property
+    def left(self) -> bool:
+        """Whether whoever read it closed the pipe."""
+        error = self._error
+        return error is not None and error.errno == errno.EPIPE
+
+    @property
+    def _error(self) -> OSError | None:
+        sys.stdout.flush()
+        return self._raw.fault if self._raw else None
 
 
 @contextmanager
@@ -54,9 +66,7 @@ def lasting_streams() -> Iterator[Output]:
     Yields
     ------
     Output
-        Filled at the end.
     """
-    output = Output()
     _fill_closed()
     streams = {}
     for name, number in (("stdout", 1), ("stderr", 2)):
@@ -70,13 +80,11 @@ def lasting_streams() -> Iterator[Output]:
         text = io.TextIOWrapper(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=line_by_line)
         setattr(sys, name, text)
     try:
-        yield output
+        yield Output(streams["stdout"][1] if "stdout" in streams else None)
     finally:
         for name, (stream, _) in streams.items():
             getattr(sys, name).flush()
             setattr(sys, name, stream)
-        if "stdout" in streams:
-            output._judge(streams["stdout"][1].fault)
 
 
 def _fill_closed() -> None:
