@@ -72,6 +72,14 @@ def test_frames_missing_and_out_of_order_are_told():
     assert clear(images, damaged={3, 4, 5}) == {}
 
 
+def test_frames_that_a_camera_repeats_are_told():
+    images = frames_of(30)
+    found = clear([*images, *images[:7]])
+    assert set(found) == {"repeated frames"}
+    assert found["repeated frames"].value == 7
+    assert "electrons count more than once" in str(found["repeated frames"])
+
+
 def test_hits_that_clip_are_told():
     low = dataclasses.replace(DETECTOR, saturation=90)
     images = [np.minimum(image, 90) for image in frames_of(30)]
@@ -82,4 +90,4 @@ def test_few_and_dark_frames_tell_nothing():
     dark = np.zeros((128, 128), np.uint8)
     findings = check_run(MemoryFrames([dark, dark]), DETECTOR, FINDER).findings
     assert not any(finding.clear for finding in findings)
-    assert sum("these frames do not tell" in str(finding) for finding in findings) == 5
+    assert sum("these frames do not tell" in str(finding) for finding in findings) == 6

@@ -1,4 +1,4 @@
-"""Whether a run stays the same from its first frame to its last: order and gaps, clipping, and drift.
+"""Whether a run stays the same from its first frame to its last: order, gaps, repeats, clipping, and drift.
 
 A sample of frames, in short runs spread over the file, is searched. Drift is what the means of successive blocks of
 them vary by beyond the scatter of frames within blocks (analysis of variance).
@@ -88,7 +88,7 @@ def check_run(frames: FrameSource, detector: Detector, settings: FinderSettings)
     """
     sample = list(_sample(corrected(frames, detector), Finder(detector, settings)))
     series = tuple(_drifts(sample, detector))
-    findings = (*_order(sample), _clipping(sample, detector), *(part.finding for part in series))
+    findings = (*_order(sample), _repeats(sample), _clipping(sample, detector), *(part.finding for part in series))
     return Run(findings, lone((frame.hits for frame in sample), detector), series)
 
 
@@ -128,6 +128,20 @@ def _order(sample: Sequence[_Sampled]) -> tuple[Finding, ...]:
             "a frame after a gap keeps its afterglow" if gaps else "",
             "see why the camera dropped them",
         ),
+    )
+
+
+def _repeats(sample: Sequence[_Sampled]) -> Finding:
+    lit = [frame.hits[["x", "z"]].tobytes() for frame in sample if frame.hits is not None and len(frame.hits)]
+    repeats = len(lit) - len(set(lit))
+    return Finding(
+        "repeated frames",
+        repeats,
+        0.0 if lit else math.inf,
+        f" of {len(lit)} frames show what another does",
+        repeats > 0,
+        "errors are too small: electrons count more than once" if repeats else "",
+        "keep each frame once, and see why the camera repeats them",
     )
 
 
