@@ -9,6 +9,7 @@ the stages, with their defaults. One line a row, size and seed:
 distance  of the answer, and the floor: that of the same electrons seen by the ideal detector, by its FloorCovariance
 pull      the worst of R, sigma_R and betas, and whose it is
 F1        at two pixels, and hits per electron that the plate registered, each over that of the ideal detector
+electrons of the answer, over those that the plate registered
 warnings  what final.h5 says, by the first words of each
 
 Every camera has background 12 and noise 1.5. Resumes: what the JSON file holds is not done again.
@@ -183,6 +184,7 @@ def scored(answer: Path, experiment: Experiment) -> Row:
     floor = tables["FloorCovariance"].array[np.ix_(beta, beta)]
     return {
         "distance": float(pad.distance(values[layout.beta], truth[layout.beta])),
+        "electrons": float(values[layout.N].sum()),
         "floor": floor_distance(floor, 4000, np.random.default_rng(0)),
         "pull": float(pulls[worst]),
         "whose": layout.names[worst],
@@ -199,7 +201,11 @@ def found_of(frames: Path, shards: Path, detector: SimulatedDetector, count: int
     matched = 0
     for own, true in zip(*(by_frame(table["ImageId"], count) for table in (events, electrons)), strict=True):
         matched += match(hits[own], seen[true], 2 * PIXEL).hit.size
-    return {"f1": 2 * matched / (len(hits) + len(seen)), "hits_per_electron": len(hits) / len(seen)}
+    return {
+        "f1": 2 * matched / (len(hits) + len(seen)),
+        "hits_per_electron": len(hits) / len(seen),
+        "registered": len(seen),
+    }
 
 
 def run(options: Options) -> list[Row]:
@@ -231,14 +237,27 @@ def table_of(shown: Sequence[Row], rows: Sequence[Row]) -> str:
         )
         line: list[object] = [row["row"], row["size"], row["seed"]]
         if "refused" in row:
-            lines.append([*line, *[""] * 6, f"refused: {row['refused']}"])
+            lines.append([*line, *[""] * 7, f"refused: {row['refused']}"])
             continue
         line += [f"{row['distance']:.4f}", f"{ideal['floor']:.4f}", f"{row['distance'] / ideal['floor']:.2f}"]
         line += [f"{row['pull']:+.1f} {row['whose']}"]
         line += [f"{row[name] / ideal[name]:.3f}" for name in ("f1", "hits_per_electron")]
+        line += [f"{row['electrons'] / row['registered']:.3f}"]
         told = "; ".join(" ".join(warning.split()[:WORDS]) for warning in row["warnings"])
         lines.append([*line, told or "none"])
-    heads = ("row", "size", "seed", "distance", "floor", "ratio", "worst pull", "F1", "hits per e", "warnings")
+    heads = [
+        "row",
+        "size",
+        "seed",
+        "distance",
+        "floor",
+        "ratio",
+        "worst pull",
+        "F1",
+        "hits per e",
+        "electrons",
+        "warnings",
+    ]
     return tabulate(lines, headers=heads, disable_numparse=True, tablefmt="github")
 
 
