@@ -49,8 +49,11 @@ class _Hill:
         trace = np.trace(angular, axis1=1, axis2=2)
         angular += (1e-13 * trace + 1e-300)[:, None, None] * np.eye(self._K)
         root = np.linalg.cholesky(angular).transpose(0, 2, 1)
-        part = np.matmul(root, self.model.design).reshape(-1, self._P)
-        return linalg.blas.dsyrk(1.0, part.T, trans=0, lower=1)
+        out = np.zeros((self._P, self._P), order="F")
+        for rows, first in self.model.bands:
+            part = np.matmul(root[rows], self.model.design[rows, :, first:]).reshape(-1, self._P - first)
+            out[first:, first:] += linalg.blas.dsyrk(1.0, part.T, trans=0, lower=1)
+        return out
 
 
 def _barrier_curvature(model: ShellModel, weight: NDArray[np.float64]) -> NDArray[np.float64]:

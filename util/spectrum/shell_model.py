@@ -6,6 +6,7 @@ polynomials of a raised degree (Farouki 2012, Comput. Aided Geom. Des. 29, 379),
 """
 
 import functools
+import itertools
 from dataclasses import dataclass
 from math import comb
 
@@ -17,6 +18,7 @@ from util.physics import thin_shells
 from util.physics.polar_map import PolarBins
 
 SPACING = 0.8  # of the lines, in widths: their sum is even to 1e-5
+_BANDS = 8  # blocks of rings of the image; more of them save little
 _NOTHING = 1e-14  # part of a line
 _RAISED = 2  # the degree of the Bernstein polynomials, over that of the PAD
 
@@ -52,6 +54,13 @@ class ShellModel:
     def lines(self) -> int:
         """Number of lines J."""
         return self.radii.size
+
+    @functools.cached_property
+    def bands(self) -> tuple[tuple[slice, int], ...]:
+        """Blocks of rows of rho, and the first parameter that adds to each: a line casts nothing beyond its radius."""
+        edges = np.linspace(0, self.design.shape[0], _BANDS + 1).astype(int).tolist()
+        rows = [slice(*ends) for ends in itertools.pairwise(edges)]
+        return tuple((block, int(self.design[block].any(axis=(0, 1)).argmax())) for block in rows)
 
     def terms(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the parameters (P,) of the lines as an array (J, K)."""
