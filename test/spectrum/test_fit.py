@@ -77,7 +77,11 @@ def test_the_curve_is_that_of_the_electrons(fitted):
 def test_the_resolution_is_near_the_width_of_the_lines(fitted):
     assert 0.4 * 0.02 < fitted.lines.width < 0.95 * 0.02
     assert fitted.tried.size > 3
-    assert fitted.tried.min() < fitted.lines.width < fitted.tried.max() / 2
+    assert fitted.tried.min() < fitted.lines.width < fitted.tried.max()
+    chosen = fitted.tried == fitted.lines.width
+    assert fitted.held_out[chosen] == 0
+    assert (fitted.held_out < 5).all()
+    assert fitted.held_out[~chosen].min() < -100
     assert (fitted.resolution >= fitted.lines.width).all()
 
 
@@ -138,6 +142,15 @@ def test_no_other_optimiser_climbs_higher(odd, degrees):
 
 def _as_dict(constraint):
     return {"type": "ineq", "fun": lambda q: constraint.A @ q, "jac": lambda _: constraint.A}
+
+
+def test_the_curvature_is_that_of_every_bin_and_line():
+    bins, degrees = PolarBins(60, 6), (0, 2)
+    counts = counts_of(electrons(2, numbers=(600, 900)), bins)
+    found = climb(shell_model(bins, degrees, 0.08), counts)
+    slopes = np.einsum("rkp,ka->rap", found.model.design, counts.angular(degrees)) / found.expected[:, :, None]
+    wanted = np.einsum("rap,ra,raq->pq", slopes, counts.counts, slopes)
+    np.testing.assert_allclose(np.tril(found.curvature), np.tril(wanted), atol=1e-9 * wanted.max())
 
 
 @pytest.mark.parametrize("degrees", [(0, 2, 4), tuple(range(0, 25, 2)), (0, 1, 2, 3, 4)])
@@ -265,6 +278,20 @@ def test_parts_of_the_counts_are_independent_and_sum_to_the_whole():
         full = counts.counts > 20
         scatter = (kept.counts - 0.8 * whole.counts)[full] / np.sqrt(0.16 * whole.counts[full])
         assert 0.8 < scatter.std() < 1.2
+
+
+def test_each_electron_is_held_out_once():
+    counts = counts_of(electrons(11), PolarBins(100, 10))
+    rng = np.random.default_rng(12)
+    for whole in (counts, dataclasses.replace(counts, counts=counts.counts + 0.01)):
+        folds = whole.folds(5, rng)
+        np.testing.assert_allclose(sum(held.counts for _, held in folds), whole.counts)
+        full = counts.counts > 20
+        for kept, held in folds:
+            np.testing.assert_allclose(kept.counts + held.counts, whole.counts)
+            np.testing.assert_allclose(np.stack((kept.exposure, held.exposure)).mean(axis=(1, 2)), (0.8, 0.2))
+            scatter = (held.counts - 0.2 * whole.counts)[full] / np.sqrt(0.16 * whole.counts[full])
+            assert 0.8 < scatter.std() < 1.2
 
 
 def test_too_few_electrons_and_too_fine_a_resolution_are_refused():

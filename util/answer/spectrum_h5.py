@@ -34,7 +34,8 @@ _UNITS = {
     "axis_error": "eV",
     "spectra": "number of them",
     "sigma": "half the longer side of the screen",
-    "held_out_log_likelihood": "1",
+    "parts": "number of them held out",
+    "held_out_log_likelihood": "over that of the width chosen",
 }
 _OF_BETAS = "1"
 _OF_NUISANCES = {"": "electrons", "centre": "half the longer side of the screen", "rotation": "rad"}
@@ -129,6 +130,8 @@ def spectrum_tables(
     terms = {"R": lines.radii, "electrons": lines.terms[:, 0]}
     terms |= {f"electrons_beta_{degree}": lines.terms[:, k + 1] for k, degree in enumerate(spectrum.degrees)}
     of_terms = tuple(f"{name}_{k + 1}" for k in range(lines.radii.size) for name in [*terms][1:])
+    tried = {"sigma": spectrum.tried, "parts": spectrum.parts.astype(float)}
+    tried |= {"held_out_log_likelihood": spectrum.held_out}
     tables = {
         "Spectrum": _described(
             curve_rows(spectrum, calibration),
@@ -160,8 +163,8 @@ def spectrum_tables(
             (Axis("nuisance", names),),
         ),
         "Resolution": _described(
-            _rows({"sigma": spectrum.tried, "held_out_log_likelihood": spectrum.held_out}),
-            "widths of lines that were tried; empty where the resolution was told",
+            _rows(tried),
+            "widths of lines that were tried, each on so many fifths of the electrons; empty where it was told",
             _numbered("width_tried", spectrum.tried.size),
         ),
         "Fit": Table(

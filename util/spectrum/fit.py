@@ -139,7 +139,7 @@ def _choice(
     """Return the width of the lines, and how many bins of rho are fine enough for it."""
     rows = [rows for rows in ROWS if (resolution or np.inf) >= narrowest_of(bins_of(order, rows))]
     if resolution is not None:
-        return Choice(resolution, np.zeros(0), np.zeros(0), False), rows[0]
+        return Choice(resolution, np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0), False), rows[0]
     degrees = _degrees(order, odd=odd)
     narrowest = max(narrowest, len(degrees) / (SPACING * _MOST_TERMS))
     for fineness in rows:
@@ -286,6 +286,7 @@ def _spectrum(fit: _Fit, choice: Choice, names: tuple[str, ...], raised: Beyond 
         geometry_errors=geometry_errors,
         electrons=float(data.folded.quadrants.sum()),
         tried=choice.tried,
+        parts=choice.parts,
         held_out=choice.held_out,
         is_narrowest=choice.is_narrowest,
         gap=best.gap,

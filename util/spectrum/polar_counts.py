@@ -97,6 +97,14 @@ class PolarCounts:
             first = kept * self.counts + scatter * rng.standard_normal(self.counts.shape)
         return self._part(first, kept), self._part(self.counts - first, 1 - kept)
 
+    def folds(self, number: int, rng: np.random.Generator) -> list[tuple["PolarCounts", "PolarCounts"]]:
+        """Return the electrons cut into so many equal parts, in turn with each held out: the others, and the one."""
+        left, parts = self, []
+        for remaining in range(number, 1, -1):
+            part, left = left.split(1 / remaining, rng)
+            parts.append(part)
+        return [(self._part(self.counts - part.counts, 1 - 1 / number), part) for part in (*parts, left)]
+
     def _part(self, counts: NDArray[np.float64], share: float) -> "PolarCounts":
         exposure, pedestal = share * self.exposure, share * self.pedestal
         return replace(self, counts=counts, exposure=exposure, pedestal=pedestal)

@@ -76,8 +76,9 @@ class Spectrum:
     geometry_errors : mapping of the name of a number of the geometry that was fitted to its error
     electrons : float
         Electrons on the screen, background and all.
-    tried, held_out : (m,)
-        Widths of lines that were tried, and the log likelihood of the electrons held out; empty where it was told.
+    tried, parts, held_out : (m,)
+        Widths of lines that were tried; how many parts of the electrons were held out from each; and their log
+        likelihood over that with the width chosen. Empty where it was told.
     is_narrowest : bool
         Whether narrower lines might have been chosen, had there been any.
     gap : float
@@ -110,6 +111,7 @@ class Spectrum:
     geometry_errors: dict[str, float]
     electrons: float
     tried: NDArray[np.float64]
+    parts: NDArray[np.int64]
     held_out: NDArray[np.float64]
     is_narrowest: bool
     gap: float
