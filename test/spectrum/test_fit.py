@@ -144,6 +144,15 @@ def _as_dict(constraint):
     return {"type": "ineq", "fun": lambda q: constraint.A @ q, "jac": lambda _: constraint.A}
 
 
+@pytest.mark.parametrize("how", [{}, {"barrier": 0.01, "cost": 0.03}])
+def test_rings_much_narrower_than_the_lines_carry_no_climb_away(how):
+    rings, bins = (Sphere(0.083, 0.006, 1, (-0.6, 0.15)), Sphere(0.216, 0.008, 1, (0.38, -0.65))), PolarBins(100, 6)
+    found = climb(shell_model(bins, (0, 2, 4), 0.04), counts_of(electrons(1, rings, (74_000, 26_000)), bins), **how)
+    assert found.converged
+    assert found.steps < 40
+    assert found.expected.sum() == pytest.approx(100_000, rel=0.05)
+
+
 def test_the_curvature_is_that_of_every_bin_and_line():
     bins, degrees = PolarBins(60, 6), (0, 2)
     counts = counts_of(electrons(2, numbers=(600, 900)), bins)

@@ -41,6 +41,20 @@ class _Hill:
         along = (self.data.slope(mu) * self.data.exposure) @ self._angular.T
         return self._flat.T @ along.ravel() + self._cost
 
+    def without_overshoot(
+        self, mu: NDArray[np.float64], step: NDArray[np.float64], part: float, allowed: float
+    ) -> float:
+        """Return which part of a step to go, at most `part`, for the likelihood is no parabola.
+
+        Beyond its top along the step it may fall by as much as the step seemed to gain, or by `allowed`.
+        """
+        along = self.data.exposure * ((self._flat @ step).reshape(-1, self._K) @ self._angular)
+        cost = float(self._cost @ step)
+        gain = abs(float((self.data.slope(mu) * along).sum()) + cost)
+        while part * ((self.data.slope(mu + part * along) * along).sum() + cost) > max(part * gain, allowed):
+            part /= 2
+        return part
+
     def curvature(self, mu: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the second derivative (P, P) of minus the log likelihood, its lower triangle."""
         weight = self.data.curvature(mu) * self.data.exposure**2
@@ -181,7 +195,7 @@ def climb(
         step = system.solve(model.pulled_back(wanted) - gradient)
         by_slack = model.constrained(step)
         by_multiplier = wanted - multiplier - multiplier / slack * by_slack
-        q = q + _farthest(slack, by_slack) * step
+        q = q + hill.without_overshoot(mu, step, _farthest(slack, by_slack), now) * step
         multiplier = multiplier + _farthest(multiplier, by_multiplier) * by_multiplier
         slack, mu = model.constrained(q), hill.expected(q)
     return Solution(
