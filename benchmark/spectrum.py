@@ -29,7 +29,7 @@ from benchmark.shared.results import machine, write_json
 from benchmark.spectra.bands import measure_bands
 from benchmark.spectra.figures import Shown, draw
 from benchmark.spectra.images import measure_images
-from benchmark.spectra.inversions import METHODS, by_peers, by_us, image_of
+from benchmark.spectra.inversions import METHODS, by_peers, by_us, image_of, judged
 from benchmark.spectra.limit import least_beta_errors
 from benchmark.spectra.truth import DEGREES, NAMED, Curves, Truth, beta_errors, drawn, intensity_error, peak_errors
 from util.fit.detection import Detection
@@ -94,7 +94,8 @@ def measure(truth: Truth, seed: int, peers: Sequence[str]) -> tuple[list[Row], S
     try:
         spectrum, curves, seconds = by_us(hits_at(at + CENTRE), Detection(), seed)
         rows.append(row_of(OURS, "", curves, truth, seconds))
-        beta_2, beta_4 = peak_errors(spectrum.peaks.R, spectrum.peaks.beta, truth).tolist()
+        betas = spectrum.peaks.beta[judged(spectrum.degrees)]
+        beta_2, beta_4 = peak_errors(spectrum.peaks.R, betas, truth).tolist()
         rows.append(Row(PEAKS, "", np.nan, beta_2, beta_4, seconds))
         shown.fit = spectrum
     except InputError as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from benchmark.shared.electrons import hits_at
-from benchmark.spectra.inversions import by_us
+from benchmark.spectra.inversions import ORDER, by_us, judged
 from benchmark.spectra.truth import DEGREES, Truth, drawn
 from util.fit.detection import Detection
 from util.runtime.errors import InputError
@@ -33,11 +33,11 @@ Row = dict[str, Any]  # what one spectrum says, as the JSON file has it
 
 def deviations(spectrum: Spectrum, truth: Truth) -> NDArray[np.float64]:
     """Return (found - true) / error of the intensity and the betas (3, n) where they are asked about; NaN for none."""
-    wanted = truth.curves(spectrum.r)
+    wanted, betas = truth.curves(spectrum.r), judged(spectrum.degrees)
     asked = (wanted.intensity > _BRIGHT * wanted.intensity.max()) & truth.is_resolved(spectrum.r)
-    off = np.vstack((spectrum.intensity - wanted.intensity, spectrum.beta - wanted.beta))[:, asked]
+    off = np.vstack((spectrum.intensity - wanted.intensity, spectrum.beta[betas] - wanted.beta))[:, asked]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return off / np.vstack((spectrum.intensity_error, spectrum.beta_error))[:, asked]
+        return off / np.vstack((spectrum.intensity_error, spectrum.beta_error[betas]))[:, asked]
 
 
 def ghosts(spectrum: Spectrum, truth: Truth) -> int:
@@ -64,7 +64,14 @@ def one(electrons: float, seed: int) -> Row:
     told = [part[np.isfinite(part)] for part in pulls]
     shares = [[float((part < size).mean()) if part.size else np.nan for size in (1, 2, 0.5)] for part in told]
     known = float(np.isfinite(pulls[1:]).mean())
-    return {"seed": seed, "shares": shares, "told": known, "ghosts": ghosts(spectrum, truth), "seconds": seconds}
+    return {
+        "seed": seed,
+        "shares": shares,
+        "told": known,
+        "ghosts": ghosts(spectrum, truth),
+        "order": spectrum.degrees[-1],
+        "seconds": seconds,
+    }
 
 
 def measure_bands(spectra: int, electrons: Sequence[float], seed: int, workers: int) -> list[Row]:
@@ -99,5 +106,7 @@ def report(rows: Sequence[Row]) -> None:
     if blind:
         print(f"halved errors are not found wanting: {', '.join(blind)}; this says nothing of the errors then")
     print(f"betas are told at {100 * np.mean([row['told'] for row in rows]):.0f} % of these radii")
+    raised = sum(row["order"] > ORDER for row in rows)
+    print(f"an order above {ORDER}, which no truth has, in {raised} of {len(rows)} spectra")
     found = sum(row["ghosts"] > 0 for row in rows)
     print(f"ghost peaks in {found} of {len(rows)} spectra; {np.median([row['seconds'] for row in rows]):.1f} s each")

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.spectra.truth import PIXELS_A_RADIUS, Curves
+from benchmark.spectra.truth import DEGREES, PIXELS_A_RADIUS, Curves
 from util.fit.detection import Detection
 from util.fit.map_data import Hits
 from util.spectrum.fit import fit_spectrum
@@ -44,12 +44,17 @@ class Setting(NamedTuple):
     invert: Inversion
 
 
+def judged(degrees: tuple[int, ...]) -> list[int]:
+    """Return where the betas that are judged stand among those of a spectrum, of which there may be more."""
+    return [degrees.index(degree) for degree in DEGREES]
+
+
 def by_us(hits: Hits, detection: Detection, seed: int, pixel: float = 0.0) -> tuple[Spectrum, Curves, float]:
     """Fit a spectrum; also its curves, and the seconds that it took."""
     begin = time.perf_counter()
     spectrum = fit_spectrum(hits, detection, pixel=pixel, seed=seed)
     seconds = time.perf_counter() - begin
-    return spectrum, Curves(spectrum.r, spectrum.intensity, spectrum.beta), seconds
+    return spectrum, Curves(spectrum.r, spectrum.intensity, spectrum.beta[judged(spectrum.degrees)]), seconds
 
 
 def image_of(at: NDArray[np.float64]) -> NDArray[np.float64]:

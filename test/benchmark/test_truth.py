@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmark.spectra.inversions import judged
 from benchmark.spectra.truth import (
     NAMED,
     RADII,
@@ -90,3 +91,8 @@ def test_a_peak_that_is_not_listed_is_answered_by_0():
     truth = Truth("", (PEAK,), 1e5)
     assert peak_errors(np.array([0.505]), np.array([[0.9], [-0.2]]), truth) == pytest.approx([0.1, 0], abs=1e-9)
     assert peak_errors(np.array([0.6]), np.array([[0.9], [-0.2]]), truth) == pytest.approx([0.8, 0.2], abs=1e-9)
+
+
+def test_the_betas_that_are_judged_are_found_among_those_of_a_higher_order():
+    assert judged((2, 4)) == [0, 1]
+    assert judged((1, 2, 3, 4, 5, 6)) == [1, 3]
