@@ -151,10 +151,11 @@ def test_it_is_merged_with_one_at_another_photon_energy(run, tmp_path):
 def test_no_electron_is_merged_twice(run, capsys):
     folder, _ = run
     known = ("--calibration", folder / "lines.toml", "--merge")
-    for others in ((folder / "again.h5",), (folder / "spectrum.h5", folder / "figures" / ".." / "spectrum.h5")):
+    own, twice = (folder / "again.h5",), (folder / "spectrum.h5", folder / "figures" / ".." / "spectrum.h5")
+    for others, told in ((own, "is read too (--merge), and would be lost"), (twice, "count twice")):
         with pytest.raises(SystemExit):
             answered(folder, *known, *others)
-        assert "count twice" in " ".join(capsys.readouterr().err.split())
+        assert told in " ".join(capsys.readouterr().err.split())
 
 
 def test_files_that_are_named_are_read_before_the_fit(run, tmp_path, monkeypatch):
