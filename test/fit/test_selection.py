@@ -193,6 +193,25 @@ def test_a_few_electrons_at_one_place_are_no_sphere():
     assert len(select(seen(at), Wanted(None, 4), Detection()).start) == 5
 
 
+def test_a_ring_on_a_wide_background_of_its_own_radius_is_told_from_it():
+    spheres = (replace(RINGS[0], R=0.5, sigma_R=0.01), replace(RINGS[1], R=0.5, sigma_R=0.04))
+    hits = seen(truth.hits(spheres, (30_000, 30_000), rng=np.random.default_rng(428)))
+    result, _ = fit_selected(hits, Wanted(None, 4), Detection())
+    narrow = result.sigma_R.argsort()
+    assert np.allclose(result.sigma_R[narrow], (0.01, 0.04), rtol=0.1)
+    assert np.allclose(result.electrons, 30_000, atol=4 * result.errors[result.layout.N].max())
+
+
+def test_a_sphere_that_the_fit_does_not_tell_is_left_out(five_rings):
+    """Its bins may be wider than those of the choice."""
+    line = truth.hits((replace(RINGS[0], R=0.92, sigma_R=0.0012),), (1_500,), rng=np.random.default_rng(429))
+    hits = seen(np.concatenate((np.stack(five_rings[:2]) - CENTRE, line), axis=1))
+    assert len(select(hits, Wanted(None, 4), Detection()).start) == 6
+    result, chosen = fit_selected(hits, Wanted(None, 4), Detection(), bins=PolarBins(160, 48))
+    assert "5 sphere(s)" in chosen.said[0] and len(chosen.start) == 5
+    assert np.allclose(result.R, [ring.R for ring in RINGS], atol=0.01)
+
+
 @pytest.mark.slow
 def test_a_number_of_spheres_is_kept_and_radii_may_be_told(five_rings):
     radii = tuple(ring.R + 0.004 for ring in RINGS)

@@ -17,11 +17,10 @@ from util.fit.detection import Detection
 from util.fit.fisher_scoring import (
     CONVERGED,
     floor_of,
-    narrowest_in,
     score_map,
     solve_linear,
 )
-from util.fit.fit_errors import FEWEST_PER_BLOCK, alike, clearness, errors_of
+from util.fit.fit_errors import FEWEST_PER_BLOCK, AlikeError, clearness, errors_of
 from util.fit.known_spheres import KnownSpheres
 from util.fit.map_data import Hits, MapData, fold_hits
 from util.fit.map_model import MapModel
@@ -132,7 +131,9 @@ def fit(
     Raises
     ------
     InputError
-        Too few hits; spheres that cannot be told apart.
+        Too few hits.
+    AlikeError
+        Spheres that cannot be told apart.
     """
     hits = check_hits(x, z, weight, variance, spheres=spheres).seen_by(detection)
     layout = Layout(spheres, order, pieces)
@@ -153,6 +154,12 @@ class Settled(NamedTuple):
     objective: float
     iterations: int
     converged: bool
+
+    @property
+    def shapes(self) -> list[tuple[float, float]]:
+        """R and sigma_R of each sphere."""
+        layout = self.model.layout
+        return list(zip(self.q[layout.R].tolist(), self.q[layout.sigma_R].tolist(), strict=True))
 
 
 def settle(
@@ -256,18 +263,15 @@ def result_of(settled: Settled, hits: int) -> FitResult:
 
     Raises
     ------
-    InputError
+    AlikeError
         Spheres that cannot be told apart.
     """
     model, data, q, _, iterations, converged = settled
     layout, mu = model.layout, data.expected(model.counts(q))
     errors = errors_of(model, data, q, mu)
-    width = q[layout.sigma_R]
-    close = np.diff(q[layout.R]) < np.minimum(width[:-1], width[1:]) / 2
-    collapsed = width <= narrowest_in(model.bins)
-    # What is known before tells even spheres that lie on each other.
-    if collapsed.any() or (clearness(layout, q, errors.covariance) < _CLEAR).any() or (close.any() and not model.known):
-        raise alike(layout)
+    clear = clearness(model, q, errors.covariance)
+    if clear.min() < _CLEAR:
+        raise AlikeError(model, q, clear)
     values, turn = layout.to_public(q)
     deviance, dof = _deviance(data, mu, layout.size - 2)
     evidence = errors.evidence

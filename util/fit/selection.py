@@ -7,15 +7,14 @@ It works on merged bins and with PADs of moderate order, enough to tell what is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from util.fit import radial_spectrum
 from util.fit.chi_square import tail
 from util.fit.detection import Detection
-from util.fit.fisher_scoring import narrowest_in
-from util.fit.fit_errors import APART, clearness
+from util.fit.fit_errors import APART, AlikeError, clearness
 from util.fit.further_sphere import BINS, WIDTHS, best_sphere
 from util.fit.known_spheres import KnownSpheres
 from util.fit.likelihood import Settled, check_hits, find_spheres, fit, settle
@@ -119,15 +118,9 @@ class _State:
         none = [piece for piece in may_miss if found.q[layout.of_piece(piece)[0]] <= 0]
         if there.all() and not none:
             return found
-        kept = [shape for shape, is_there in zip(shapes_of(found), there, strict=True) if is_there]
+        kept = [shape for shape, is_there in zip(found.shapes, there, strict=True) if is_there]
         left = [piece for piece in layout.pieces if piece not in none]
         return self.fit(kept, left, layout.geometry_of(found.q)) if kept else None
-
-
-def shapes_of(found: Settled) -> list[tuple[float, float]]:
-    """Return R and sigma_R of each sphere of a fit."""
-    layout = found.model.layout
-    return list(zip(found.q[layout.R].tolist(), found.q[layout.sigma_R].tolist(), strict=True))
 
 
 def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
@@ -161,36 +154,52 @@ def select(hits: Hits, wanted: Wanted, detection: Detection) -> Selection:
             f"expected {wanted.spheres} spheres, found {layout.spheres} that can be told apart; take as many as "
             "there are with --spheres auto, or say where they are with --start"
         )
-    shapes = tuple(shapes_of(found))
-    return Selection(shapes, layout.pieces, layout.geometry_of(found.q), tuple(_said(layout, wanted)))
+    said = tuple(_said(layout.spheres, layout.pieces, wanted))
+    return Selection(tuple(found.shapes), layout.pieces, layout.geometry_of(found.q), said)
 
 
 def fit_selected(
     hits: Hits, wanted: Wanted, detection: Detection, *, bins: PolarBins | None = None
 ) -> tuple[FitResult, Selection]:
-    """Choose spheres and pieces, and fit them; parameters and errors as in `select` and `util.fit.likelihood.fit`."""
+    """Choose spheres and pieces, and fit them; parameters and errors as in `select` and `util.fit.likelihood.fit`.
+
+    Where as many spheres are wanted as the hits call for, one that the fit cannot tell is left out.
+    """
     chosen = select(hits, wanted, detection)
-    found = fit(
-        *hits[:3],
-        variance=hits.variance,
-        spheres=len(chosen.start),
-        order=wanted.order,
-        pieces=chosen.pieces,
-        start=chosen.start,
-        geometry=chosen.geometry,
-        bins=bins,
-        detection=detection,
-        known=wanted.known,
-    )
-    return found, chosen
+    while True:
+        try:
+            found = fit(
+                *hits[:3],
+                variance=hits.variance,
+                spheres=len(chosen.start),
+                order=wanted.order,
+                pieces=chosen.pieces,
+                start=chosen.start,
+                geometry=chosen.geometry,
+                bins=bins,
+                detection=detection,
+                known=wanted.known,
+            )
+        except AlikeError as error:
+            if wanted.spheres is not None or not error.others:
+                raise
+            if wanted.start:
+                raise InputError(
+                    f"--start: expected spheres that can be told apart, found {len(chosen.start)} that cannot in these "
+                    "hits; leave a radius out"
+                ) from error
+            said = _said(len(error.others), chosen.pieces, wanted)
+            chosen = replace(chosen, start=tuple(error.others), said=tuple(said))
+        else:
+            return found, chosen
 
 
-def _said(layout: Layout, wanted: Wanted) -> list[str]:
+def _said(spheres: int, pieces: Sequence[Piece], wanted: Wanted) -> list[str]:
     """Say what was chosen where there was a choice."""
     out = []
     if wanted.spheres is None:
-        out.append(f"{layout.spheres} sphere(s), as many as the hits call for")
-    added = [piece for piece in layout.pieces if piece not in wanted.pieces]
+        out.append(f"{spheres} sphere(s), as many as the hits call for")
+    added = [piece for piece in pieces if piece not in wanted.pieces]
     if added:
         out.append(f"fitted besides, since the hits call for it: {', '.join(added)} (--fit none leaves it out)")
     return out
@@ -227,9 +236,10 @@ def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> S
     # Of known radii the best widths; of peaks as many as can be told apart.
     best = max(fits, key=_as_asked, default=None) if named else next(fits, None)
     if best is None:
-        raise InputError(
-            "the spheres cannot be told apart; ask for --spheres auto or fewer, or say where they are with --start"
-        )
+        remedy = "leave a radius of --start out" if wanted.start else "say where they are with --start"
+        if wanted.spheres is not None:
+            remedy += ", or ask for --spheres auto or fewer"
+        raise InputError(f"the spheres cannot be told apart; {remedy}")
     return best
 
 
@@ -259,13 +269,13 @@ def _grow(state: _State, found: Settled, wanted: Wanted) -> Settled:
                 choices.append((lack.chi2 - lack.dof, piece))
         if layout.spheres < most and not fixed:
             apart = APART if wanted.spheres is None else APART / 2
-            gain, shape = best_sphere(test, np.array([*shapes_of(found), *refused]), apart=apart)
+            gain, shape = best_sphere(test, np.array([*found.shapes, *refused]), apart=apart)
             if gain > (_CLEAR_SPHERE if wanted.spheres is None else 0):
                 choices.append((gain, shape))
         if not choices:
             return found
         gain, choice = max(choices, key=lambda item: item[0])
-        shapes, geometry = shapes_of(found), layout.geometry_of(found.q)
+        shapes, geometry = found.shapes, layout.geometry_of(found.q)
         if isinstance(choice, str):
             wider = state.fit(shapes, (*layout.pieces, choice), geometry)
         else:
@@ -284,9 +294,8 @@ def _prune(state: _State, found: Settled, wanted: Wanted) -> Settled:
     while True:
         layout = found.model.layout
         test = ScoreTest(found.model, found.data, found.q, dispersed=True)
-        shapes, geometry = shapes_of(found), layout.geometry_of(found.q)
-        clear = clearness(layout, found.q, test.inverse / test.scale)
-        clear[found.q[layout.sigma_R] <= narrowest_in(BINS)] = 0  # no fit would tell its errors
+        shapes, geometry = found.shapes, layout.geometry_of(found.q)
+        clear = clearness(found.model, found.q, test.inverse / test.scale)
         least = int(clear.argmin())
         if wanted.spheres is None and not wanted.start and layout.spheres > 1 and clear[least] < _CLEAR_SPHERE:
             fewer = state.fit(shapes[:least] + shapes[least + 1 :], layout.pieces, geometry)
