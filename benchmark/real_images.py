@@ -6,8 +6,8 @@ usage: .venv/bin/python -m benchmark.real_images FOLDER [--images NAME ..] [--sp
 Every image in FOLDER that script/import_image.sh reads (or those named) goes through the import and the answer, as its
 user would have it: nothing is told but the axis of the polarisation. With --peer, PyAbel's rbasex inverts the same
 image about the same centre in the same run (benchmark/requirements.txt), once for each of its regularisations at its
-customary strength; its betas are the means over each peak, weighted by intensity. Betas are in the field's
-normalisation, 1 + sum beta P; radii in pixels. Seconds are of one core.
+customary strength; its betas are the means over each line, weighted by intensity, out to three widths or half way to
+the next ring. Betas are in the field's normalisation, 1 + sum beta P; radii in pixels. Seconds are of one core.
 """
 
 import tempfile
@@ -44,6 +44,7 @@ REGULARISATIONS: dict[str, Any] = {
     "SVD": ("SVD", 0.05),
     "pos": "pos",
 }
+_LINE = 3.0  # widths from the radius of a line to its end
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,32 @@ def answer(path: Path, options: Options) -> Answer:
     return Answer(result, hits, (*of_detector, *chosen.said), tuple(goodness.warnings), seconds)
 
 
+def reaches(radii: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far from its radius (rings,), ascending, a line of that width goes: to half way to the next at most.
+
+    The whole line: an image that is not quite round has other betas on either flank.
+    """
+    half = np.diff(radii, prepend=-np.inf, append=np.inf) / 2
+    return np.minimum(_LINE * widths, np.minimum(half[:-1], half[1:]))
+
+
 def by_peer(
-    image: NDArray[np.float64], centre_px: tuple[float, float], radii_px: NDArray[np.float64], order: int, how: object
+    image: NDArray[np.float64],
+    centre_px: tuple[float, float],
+    radii_px: NDArray[np.float64],
+    reach_px: NDArray[np.float64],
+    order: int,
+    how: object,
 ) -> tuple[NDArray[np.float64], float]:
-    """Return the betas (rings, order/2), field normalisation, that rbasex gives at radii, and its seconds.
+    """Return the betas (rings, order/2), field normalisation, that rbasex gives about radii, and its seconds.
 
     Parameters
     ----------
     image : (H, W)
         Polarisation along axis 0.
     centre_px : (row, column)
-    radii_px : (rings,)
+    radii_px, reach_px : (rings,)
+        Where the lines are, and how far from there they go.
     order : int
     how : object
         rbasex's ``reg``.
@@ -113,8 +129,8 @@ def by_peer(
     seconds = time.perf_counter() - begin
     r, intensity, *betas = distribution.rIbeta()
     out = []
-    for radius in radii_px:
-        near = np.abs(r - radius) <= 2
+    for radius, reach in zip(radii_px, reach_px, strict=True):
+        near = np.abs(r - radius) <= reach
         weight = np.maximum(intensity[near], 0)
         out.append([np.average(beta[near], weights=weight) if weight.any() else np.nan for beta in betas])
     return np.array(out), seconds
@@ -148,8 +164,9 @@ def measure(path: Path, options: Options) -> dict[str, object]:
         image = image if options.axis == 0 else image.T
         scale, (height, width) = max(image.shape) / 2, image.shape
         centre = height / 2 - 0.5 + scale * result.centre[1], width / 2 - 0.5 + scale * result.centre[0]
+        lines = scale * result.R, scale * reaches(result.R, result.sigma_R)
         for name, how in REGULARISATIONS.items():
-            peers[name], found.seconds[f"rbasex {name}"] = by_peer(image, centre, scale * result.R, options.order, how)
+            peers[name], found.seconds[f"rbasex {name}"] = by_peer(image, centre, *lines, options.order, how)
     columns = rows_of(found, peers)
     print(tabulate(columns, headers="keys", tablefmt="plain", disable_numparse=True))
     for name in result.layout.nuisances:
