@@ -10,7 +10,6 @@ from scipy.special import binom
 from support import effects, truth
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
-from util.fit.starting_geometry import find_centre
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Sphere
@@ -98,7 +97,6 @@ def off_centre(x, z):
 
 def test_the_centre_of_a_few_electrons_is_not_where_chance_makes_their_mirror_images_agree():
     hits = as_hits(electrons(5, numbers=(250, 350)) + CENTRE)
-    assert off_centre(*find_centre(*hits[:3])) > 0.1
     found = settled_centre(hits, NONE, variance=hits.weight, order=4, is_round=False)
     assert off_centre(found.centre_x, found.centre_z) < 0.01
 

@@ -138,7 +138,7 @@ def fit(
     hits = check_hits(x, z, weight, variance, spheres=spheres).seen_by(detection)
     layout = Layout(spheres, order, pieces)
     bins = PolarBins.for_order(order) if bins is None else bins
-    geometry = geometry or ImageGeometry(*find_centre(hits.x, hits.z, hits.weight))
+    geometry = geometry or ImageGeometry(*find_centre(hits, detection))
     if start is None:
         start = find_spheres(fold_hits(hits, geometry, bins, detection), layout)
     settled = settle(hits, layout, start, geometry, bins, detection, known=known)

@@ -207,7 +207,7 @@ def _said(spheres: int, pieces: Sequence[Piece], wanted: Wanted) -> list[str]:
 
 def _begin(state: _State, hits: Hits, wanted: Wanted, detection: Detection) -> Settled:
     """Fit the spheres that are known, or those of the clearest peaks."""
-    centre = find_centre(hits.x, hits.z, hits.weight)
+    centre = find_centre(hits, detection)
     pieces = [piece for piece in PIECES if piece in wanted.pieces]
     if "background" in wanted.optional:
         pieces.append("background")  # without it, one that is there would make spheres of any width

@@ -3,35 +3,92 @@
 Rings lie about the centre even where a part of the image is not seen, or where one side is brighter than the other:
 the image and its reflection through a point agree best where that point is the centre. The convolution of the image
 with itself shows it (PyAbel's ``center="convolution"``): of 2,000 electrons to 0.004, where their mean errs by 0.012.
-An ellipse widens all rings: undone, it leaves the sharpest radial profile.
+Of few electrons chance agrees best; then the centre is where rings about it make the electrons likeliest, sought from
+that point and from the mean. An ellipse widens all rings: undone, it leaves the sharpest radial profile.
 """
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from util.fit.detection import Detection
+from util.fit.map_data import Hits
 from util.physics.image_geometry import ImageGeometry
 
 _PIXELS = 512  # along each axis of [-1, 1]
 _RING, _SMOOTH = 1.5, 12.0  # pixels: detail kept, and detail taken out
 _CLEAR = 6.0  # standard deviations of the agreement at other points
 _FARTHEST = 0.4  # from the middle of the screen
+_FEW = 10_000  # electrons
+_MERGED = 512  # pixels along an axis, of few electrons in many points
+_AREA = 256  # points along an axis of [-1, 1], which tell the area of a ring that is seen
+_BLUR = 2.0  # rings, of what few electrons say
+_UPHILL = 10  # moves by a step
 _RINGS = 250  # out to 1
-_STEPS = (0.02, 0.01, 0.005, 0.0025, 0.00125)  # of the search for an ellipse, halved; it reaches 0.06 and more
+_STEPS = (0.02, 0.01, 0.005, 0.0025, 0.00125)  # of a search, halved; that for an ellipse reaches 0.06 and more
 _SHARPER = 1.05  # than the round image's
 _BY_CHANCE = 2.5  # standard deviations, which none of 180 round images reached
 
 
-def find_centre(x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64]) -> tuple[float, float]:
-    """Return x and z of the centre: the best point of reflection or, where none is clear, the mean position.
+def find_centre(hits: Hits, detection: Detection) -> tuple[float, float]:
+    """Return x and z of the centre, as the best point of reflection tells it; of few electrons, the likeliest.
 
-    Parameters
-    ----------
-    x, z, weight : arrays (n,)
-        Detector units.
+    Of 600 electrons on one ring to five the reflection is off by 0.015 and more in 5 to 28 of 40 images, the likeliest
+    in none.
     """
+    variance = hits.weight**2 if hits.variance is None else hits.variance
+    reflection = _best_reflection(*hits[:3])
+    electrons = float(hits.weight.sum())
+    if electrons**2 >= _FEW * variance.sum():
+        return reflection
+    mean = float(hits.weight @ hits.x / electrons), float(hits.weight @ hits.z / electrons)
+    likelihood = _likelihood(hits.merged(_MERGED), detection)
+    return max((_highest(likelihood, start) for start in (reflection, mean)), key=likelihood)
+
+
+def _likelihood(hits: Hits, detection: Detection) -> Callable[[tuple[float, float]], float]:
+    """Return the log likelihood of a centre, were all light in blurred rings about it, over that of even light."""
+    places = (np.arange(_AREA) + 0.5) / _AREA * 2 - 1
+    grid = np.stack(np.meshgrid(places, places, indexing="ij")).reshape(2, -1)
+    shown = detection.at(*grid)
+
+    def rings(
+        x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64], centre: tuple[float, float]
+    ) -> NDArray[np.float64]:
+        ring = (np.hypot(x - centre[0], z - centre[1]) * _RINGS).astype(np.int64)
+        return np.asarray(np.bincount(ring, weight, 3 * _RINGS), np.float64)
+
+    def likelihood(centre: tuple[float, float]) -> float:
+        electrons, area = rings(hits.x, hits.z, hits.weight, centre), rings(grid[0], grid[1], shown, centre)
+        light, seen = (ndimage.gaussian_filter1d(part, _BLUR) for part in (electrons, area))
+        lit = (light > 0) & (seen > 0)
+        return float(electrons[lit] @ np.log(light[lit] / seen[lit]))
+
+    return likelihood
+
+
+def _highest(height: Callable[[tuple[float, float]], float], begin: tuple[float, float]) -> tuple[float, float]:
+    """Return the top of a hill near a place, found by ever smaller steps."""
+    at, best = begin, height(begin)
+    for step in _STEPS:
+        for _ in range(_UPHILL):
+            around = [
+                (at[0] + i * step, at[1] + j * step) for i, j in itertools.product((-1, 0, 1), repeat=2) if i or j
+            ]
+            values = [height(place) for place in around]
+            if max(values) <= best:
+                break
+            best, at = max(values), around[int(np.argmax(values))]
+    return at
+
+
+def _best_reflection(
+    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return the best point of reflection or, where none is clear, the mean position."""
     half = _PIXELS // 2
     rows, columns = (np.floor((part + 1) * half).astype(np.int64) for part in (x, z))
     inside = (rows >= 0) & (rows < _PIXELS) & (columns >= 0) & (columns < _PIXELS)

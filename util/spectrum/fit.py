@@ -98,7 +98,7 @@ def fit_spectrum(
             return _spectrum(fit, choice, fitted, raised)
         # Rings that are not round are blurred: their resolution is to be chosen anew.
         fitted += clear
-        geometry = settle(hits, detection, geometry, fitted, order=now, width=choice.width, rows=rows).geometry
+        geometry = settle(hits, detection, geometry, fitted, order=now, width=choice.width, rows=rows)
 
 
 class _Fit(NamedTuple):

@@ -30,14 +30,11 @@ class Pattern(NamedTuple):
     covariance : (g, g)
     response : (P, g)
         How the parameters of the spectrum follow.
-    height : float
-        Log likelihood of the geometry assumed, over that of even light. An electron off the bins counts as even light.
     """
 
     step: NDArray[np.float64]
     covariance: NDArray[np.float64]
     response: NDArray[np.float64]
-    height: float
 
 
 def _derivatives(data: MapData, terms: NDArray[np.float64], degrees: tuple[int, ...]) -> NDArray[np.float64]:
@@ -98,16 +95,7 @@ def pattern(solution: Solution, data: MapData, names: tuple[str, ...]) -> Patter
     now = np.array([getattr(data.geometry, name) for name in names])
     step = covariance @ (score - now / _USUAL[chosen] ** 2)
     step = np.clip(step, -_FARTHEST[chosen], _FARTHEST[chosen])
-    return Pattern(step, covariance, response, _height(data, mu))
-
-
-def _height(data: MapData, mu: NDArray[np.float64]) -> float:
-    """Return the log likelihood of expected counts (4, n_rho, n_angle) over that of as many that lie evenly."""
-    counts = data.counts / data.variance_per_electron
-    area = np.broadcast_to(np.diff(data.bins.rho**2)[:, None] * data.exposure, mu.shape)
-    seen = area > 0
-    even = area[seen] * (counts.sum() / area.sum())
-    return float(counts[seen] @ np.log(mu[seen] / even))
+    return Pattern(step, covariance, response)
 
 
 def moved(geometry: ImageGeometry, names: tuple[str, ...], step: NDArray[np.float64]) -> ImageGeometry:

@@ -1,11 +1,7 @@
 """Where the centre of the image is, settled from hits and a rough spectrum together.
 
-`util.fit.starting_geometry` tells where to begin. Of few electrons it may take noise for a centre (of 1,000, in 3 of 20
-images); their mean position is near it then, unless a part of the image is not seen. Both are settled, and the image
-tells the likelier.
+`util.fit.starting_geometry` tells where to begin.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +22,11 @@ _ROUGH = 0.01  # width of lines while the centre is sought
 _ROUGH_ORDER = 4
 _ROUNDS = 8
 _SETTLED = 0.1  # squared errors by which the geometry may still move
-_FEW = 10_000  # electrons, of which the centre was found from either start in 40 of 40 images
 
 
 def bins_of(order: int, rows: int = ROWS[0]) -> PolarBins:
     """Return bins for PADs up to a Legendre degree."""
     return PolarBins(rows, max(20, 5 * order))
-
-
-class Settled(NamedTuple):
-    """A geometry that moves no more, and its log likelihood."""
-
-    geometry: ImageGeometry
-    height: float
 
 
 def settle(
@@ -50,7 +38,7 @@ def settle(
     order: int,
     width: float,
     rows: int = ROWS[0],
-) -> Settled:
+) -> ImageGeometry:
     """Fold the hits anew until the numbers `names` of the geometry move no more.
 
     Parameters
@@ -72,14 +60,13 @@ def settle(
     order = min(order, _ROUGH_ORDER)
     bins = bins_of(order, rows)
     model = shell_model(bins, tuple(range(0, order + 1, 2)), width)
-    height = -np.inf
     for _ in range(_ROUNDS):
         data = fold_hits(hits, geometry, bins, detection)
         seen = pattern(climb(model, polar_counts(data, odd=False)), data, names)
-        geometry, height = moved(geometry, names, seen.step), seen.height
+        geometry = moved(geometry, names, seen.step)
         if seen.step @ np.linalg.solve(seen.covariance, seen.step) < _SETTLED:
             break
-    return Settled(geometry, height)
+    return geometry
 
 
 def settled_centre(
@@ -98,12 +85,6 @@ def settled_centre(
     is_round : bool
         Whether no ellipse is to be taken out.
     """
-    centres = [find_centre(hits.x, hits.z, hits.weight)]
-    electrons = hits.weight.sum()
-    if electrons**2 < _FEW * variance.sum():
-        centres.append((float(hits.weight @ hits.x / electrons), float(hits.weight @ hits.z / electrons)))
-    found = []
-    for centre in dict.fromkeys(centres):
-        start = ImageGeometry(*centre) if is_round else find_ellipse(*hits[:3], centre, variance=variance)
-        found.append(settle(hits, detection, start, CENTRE, order=order, width=_ROUGH))
-    return max(found, key=lambda one: one.height).geometry
+    centre = find_centre(hits, detection)
+    start = ImageGeometry(*centre) if is_round else find_ellipse(*hits[:3], centre, variance=variance)
+    return settle(hits, detection, start, CENTRE, order=order, width=_ROUGH)
