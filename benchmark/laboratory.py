@@ -7,7 +7,8 @@ CASE  ideal, background, rotation, stretch, ellipse, dead, cut, blob, third, for
               the two spheres of param/experiment.toml, and one effect each: the distance over the floor of the case,
               coverage of R, sigma_R and betas, and which pieces of the model were chosen
       image   an accumulated image of five spheres, 3.7 counts per electron over two pixels, camera noise
-      ring    a sixth ring of 1 electron in 200: how often it is found
+      drawn   an image of the eight spheres of PyAbel's VMI_art1, one count an electron: betas and their coverage
+  ring    a sixth ring of 1 electron in 200: how often it is found
       smooth  spheres so wide that they make one smooth profile: how often a ring is invented
       speed   4.3 million electrons of 12 spheres with background, ellipse and rotation: seconds of one core
 
@@ -63,6 +64,18 @@ RINGS = tuple(
 )
 SHARES = (0.15, 0.3, 0.2, 0.1, 0.25)
 FAINT = Sphere(0.7, 0.006, 1, (0.3, 0.0))
+# VMI_art1's: radius [pixels of 514], electrons, and these times beta_2 and beta_4 in the field's normalisation.
+_TABLE = (
+    (38, 1.2, -0.4, 0.0),
+    (70, 1.5, -1.0, 0.5),
+    (90, 1.5, 1.0, 0.4),
+    (134, 2.0, 1.0, 0.4),
+    (138, 1.8, 0.5, 0.0),
+    (143, 1.0, 0.5, 0.25),
+    (196, 2.0, 1.0, -0.5),
+    (230, 2.0, 1.0, -0.5),
+)
+DRAWN = tuple(Sphere(R / 257, 0.88 / 257, 1, (b2 / n / 2, b4 / n / 2)) for R, n, b2, b4 in _TABLE)
 SMOOTH = tuple(Sphere(R, 0.05, 1, (0.2, 0.0)) for R in (0.3, 0.4, 0.5, 0.6, 0.7))
 COUNTS, CAMERA, SPOT = 3.7, 1.2, 0.6  # of an electron; of a pixel's noise; pixels
 Row = dict[str, Any]  # what one experiment says, as the JSON file has it
@@ -190,6 +203,16 @@ def row_of_image(electrons: int, seed: int) -> Row:
     return {"spheres": len(result.R), "off": off, "chosen": list(chosen.pieces), "pulls": pulls_of(result, shown)}
 
 
+def row_of_drawn(electrons: int, seed: int) -> Row:
+    """Return what one counted image of the spheres of VMI_art1 says, of which nothing is told."""
+    parts = np.array([n for _, n, _, _ in _TABLE])
+    at = drawn(DRAWN, electrons * parts / parts.sum(), np.random.default_rng([940, seed]))
+    image = np.histogram2d(at[0], at[1], bins=514, range=[[-1, 1], [-1, 1]])[0]
+    result, chosen = fit_selected(Hits(*hits_of_pixels(image, 1.0, 0.0)), Wanted(None, 4), Detection())
+    pulls = pulls_of(result, DRAWN, of_radii=False)
+    return {"spheres": len(result.R), "chosen": list(chosen.pieces), "pulls": pulls}
+
+
 def row_of_rings(case: str, electrons: int, seed: int) -> Row:
     """Return how many spheres were found, and whether the faint one is among them."""
     rng = np.random.default_rng([920, seed])
@@ -234,6 +257,7 @@ EFFECTS = ("ideal", "background", "rotation", "stretch", "ellipse", "dead", "cut
 CASES: dict[str, Callable[[int, int], Row]] = {
     **{case: partial(row_of_effect, case) for case in EFFECTS},
     "image": row_of_image,
+    "drawn": row_of_drawn,
     "ring": partial(row_of_rings, "ring"),
     "smooth": partial(row_of_rings, "smooth"),
     "speed": row_of_speed,
