@@ -283,3 +283,10 @@ def test_a_radius_without_electrons_is_named():
     positions = truth.hits(TWO, (20_000, 20_000), rng=np.random.default_rng(443))
     with pytest.raises(InputError, match=r"found none about 0\.9"):
         select(seen(positions), Wanted(None, 4, start=(0.35, 0.65, 0.9)), Detection())
+
+
+def test_radii_that_are_too_near_are_to_be_left_out_though_their_number_is_free():
+    hits = seen(truth.hits(TWO, (20_000, 20_000), rng=np.random.default_rng(444)))
+    with pytest.raises(InputError, match="leave a radius") as error:
+        fit_selected(hits, Wanted(None, 4, start=(0.349, 0.351, 0.65)), Detection())
+    assert "--spheres auto" not in str(error.value)
