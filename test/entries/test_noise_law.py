@@ -57,6 +57,35 @@ def test_an_image_scaled_to_no_integers_is_not_taken_for_counted():
     assert law.counts_per_electron == pytest.approx(0.001, rel=0.06)
 
 
+@pytest.mark.parametrize("scale", [1e-99, 1e-12, 1e-9, 1e6, 1e12, 1e38, 1e95])
+def test_the_unit_of_the_counts_does_not_matter(small, scale):
+    law, (line,) = learn_noise(small, None)
+    scaled, (told,) = learn_noise(small * scale, None)
+    assert scaled.counts_per_electron == pytest.approx(law.counts_per_electron * scale, rel=1e-4)
+    assert scaled.gain_error == pytest.approx(law.gain_error, rel=1e-3)
+    assert scaled.pixel_noise == pytest.approx(law.pixel_noise, rel=1e-3)
+    numbers, pattern = [], r"noise: (\S+) \+- (\S+) counts per electron, camera (\S+) counts"
+    for text in (line, told):
+        numbers.append([float(word) for word in re.match(pattern, text).groups()])
+    np.testing.assert_allclose(numbers[1], np.array(numbers[0]) * scale, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "counts_per_electron", "message"),
+    [
+        (lambda image: image * 1e-300, None, "highest is 1e-100 to 1e+100, found"),
+        (lambda image: image * 1e200, 3.7, "highest is 1e-100 to 1e+100, found"),
+        (lambda image: np.full(image.shape, 7.0), None, "found 7 in all of them"),
+        (lambda image: np.full(image.shape, 7.0), 3.7, "found 7 in all of them"),
+        (lambda image: image, 1e-300, "at most 2147483647 electrons in a pixel, found"),
+        (lambda image: image, 1e300, "at least one electron, found"),
+    ],
+)
+def test_counts_that_are_no_electrons_are_refused(small, change, counts_per_electron, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        learn_noise(change(small), counts_per_electron)
+
+
 def test_a_symmetrised_image_says_so_and_its_sums_scatter_as_a_quarter_of_its_electrons(bright):
     law, lines = learn_noise(symmetrised(bright), None)
     assert law.copies == law.variance_per_electron == 4

@@ -19,6 +19,8 @@ from util.runtime.errors import InputError
 
 _CLEAR = 3.0  # standard errors
 _MISFIT = 5.0
+_LIMITS = 1e-100, 1e100  # of the highest count, beyond which squares or products of counts leave double precision
+_MOST_ELECTRONS = 2**31 - 1  # in a pixel: shards count in 32 bits
 _SAME = 0.999  # share of pixels that must equal their mirror image
 
 
@@ -91,12 +93,11 @@ def learn_noise(image: NDArray[np.float64], counts_per_electron: float | None) -
     Raises
     ------
     InputError
-        Counts that sum to nothing, or whose scatter does not tell how many an electron adds when the user does not
-        either. It names no file.
+        Counts that sum to nothing, are all the same or beyond what is computed with, or whose scatter does not tell how
+        many an electron adds when the user does not either; more electrons in a pixel than are counted, or less than
+        one in all. It names no file.
     """
-    total = float(np.nansum(image))
-    if not total > 0:
-        raise InputError(f"expected an image whose counts sum to more than 0, found {total:.4g}; subtract less from it")
+    highest = _check_counts(image)
     copies = count_copies(image)
     found = measure_scatter(image, copies)
     clear = found is not None and found.gain > _CLEAR * found.gain_error
@@ -113,6 +114,7 @@ def learn_noise(image: NDArray[np.float64], counts_per_electron: float | None) -
         if _is_counted(image, found):
             gain, camera, error = 1.0, 0.0, 0.0
     used, learnt = counts_per_electron or gain, counts_per_electron is None
+    _check_electrons(image, highest, used, learnt=learnt)
     law = NoiseLaw(used, copies * max(1.0, gain / used), camera, copies, learnt, error if learnt else 0.0)
     lines = [_describe(law, found, gain)]
     if copies > 1:
@@ -133,6 +135,37 @@ def learn_noise(image: NDArray[np.float64], counts_per_electron: float | None) -
     return law, tuple(lines)
 
 
+def _check_counts(image: NDArray[np.float64]) -> float:
+    """Return the highest count, of either sign, once the counts are known to hold something to learn from."""
+    seen = image[np.isfinite(image)]
+    highest = float(np.abs(seen).max())
+    if not _LIMITS[0] <= highest <= _LIMITS[1]:
+        raise InputError(
+            f"expected counts whose highest is {_LIMITS[0]:g} to {_LIMITS[1]:g}, found {highest:g}; multiply the image "
+            "by a number that brings them there"
+        )
+    total = float(seen.sum())
+    if not total > 0:
+        raise InputError(f"expected an image whose counts sum to more than 0, found {total:.4g}; subtract less from it")
+    if np.ptp(seen) == 0:
+        raise InputError(
+            f"expected counts that differ from pixel to pixel, found {highest:.4g} in all of them; give the image as it "
+            "was accumulated"
+        )
+    return highest
+
+
+def _check_electrons(image: NDArray[np.float64], highest: float, counts_per_electron: float, *, learnt: bool) -> None:
+    remedy = "give the image as it was accumulated, or --counts-per-electron" if learnt else "check it"
+    where = f"{counts_per_electron:.4g} counts per electron, {'learnt from the scatter' if learnt else 'as told'}"
+    if not highest / counts_per_electron <= _MOST_ELECTRONS:
+        raise InputError(
+            f"expected at most {_MOST_ELECTRONS} electrons in a pixel, found {highest:.4g} counts at {where}; {remedy}"
+        )
+    if not (total := float(np.nansum(image))) >= counts_per_electron:
+        raise InputError(f"expected at least one electron, found {total:.4g} counts at {where}; {remedy}")
+
+
 def _describe(law: NoiseLaw, found: Scatter | None, gain: float) -> str:
     how = "as told"
     if law.learnt and found is not None:
@@ -141,7 +174,7 @@ def _describe(law: NoiseLaw, found: Scatter | None, gain: float) -> str:
             how = f"electrons are counted: variance over mean is {found.gain:.3f} +- {found.gain_error:.3f}"
     per_electron = f"{law.counts_per_electron:.4g}"
     if law.learnt and found is not None and gain != 1:
-        per_electron = f"{law.counts_per_electron:.3f} +- {found.gain_error:.3f}"
+        per_electron += f" +- {found.gain_error:.2g}"
     parts = [f"noise: {per_electron} counts per electron"]
     if law.camera < 0:
         parts.append(f"on an offset of about {-law.camera / gain:.4g} counts per pixel")

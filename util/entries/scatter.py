@@ -234,7 +234,7 @@ def _fit(cells: list[_Cells], copies: int, *, free: bool) -> tuple[Scatter, floa
     def law(values: NDArray[np.float64]) -> NDArray[np.float64]:
         camera, grains, rest, spot = values
         kept = np.array([_kept(part.size, part.window, spot) for part in cells])[index.astype(int)]
-        return single * camera * area + (single * grains + rest * kept) * (counts - level * area)
+        return single * camera * area + (single * grains + rest * kept) * (counts - faint * area)
 
     def unlikely(values: NDArray[np.float64]) -> NDArray[np.float64]:
         _, grains, rest, spot = values
@@ -243,9 +243,11 @@ def _fit(cells: list[_Cells], copies: int, *, free: bool) -> tuple[Scatter, floa
         return (found - [mean for mean, _ in _USUAL]) / (spreads if free else 1e-3 * spreads)
 
     above = np.maximum(counts - level * area, 0)
-    gain = max(float((square * number).sum() / max((above * number).sum(), 1e-300)), 1e-12)
+    guess = float((square * number).sum() / max((above * number).sum(), 1e-300))
+    # Fitted in such electrons: a fit in counts would end early where these are large, and never where they are tiny.
+    square, counts, faint = square / guess**2, counts / guess, level / guess
     scale = np.maximum(square, 1e-9 * square.max())
-    values = np.array([0.0, gain / 2, gain / 2, unit])
+    values = np.array([0.0, 0.5, 0.5, unit])
     bounds = ([-np.inf, 0, 0, _NARROWEST], [np.inf, np.inf, np.inf, cells[-1].size / 3])
     for _ in range(8):  # the weights follow the law
         done = least_squares(
@@ -253,21 +255,20 @@ def _fit(cells: list[_Cells], copies: int, *, free: bool) -> tuple[Scatter, floa
             values,
             args=(scale,),
             bounds=bounds,
-            x_scale=(gain**2, gain, gain, 1.0),
         )
         values = done.x
         scale = np.maximum(law(values), 1e-3 * np.median(square))
     misfit = float(2 * done.cost / max(index.size - 2, 1))
     covariance = np.linalg.pinv(done.jac.T @ done.jac) * max(1.0, misfit)
     camera, gain, spot = float(values[0]), float(values[1] + values[2]), float(values[3])
-    sums = np.array([[0.0, 1.0, 1.0, 0.0], [1.0, -level, -level, 0.0]])  # the gain, and the variance at 0 counts
+    sums = np.array([[0.0, 1.0, 1.0, 0.0], [1.0, -faint, -faint, 0.0]])  # the gain, and the variance at 0 counts
     errors = np.sqrt(np.diag(sums @ covariance @ sums.T)).tolist()
     return (
         Scatter(
-            gain=gain,
-            gain_error=errors[0],
-            camera=camera - gain * level,
-            camera_error=errors[1],
+            gain=gain * guess,
+            gain_error=errors[0] * guess,
+            camera=(camera - gain * faint) * guess**2,
+            camera_error=errors[1] * guess**2,
             level=level,
             misfit=misfit,
             cells=sum(part.counts.size for part in cells if part.size == cells[0].size),
