@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from util.camera.frame_size import LARGEST_FRAME
 from util.electrons.import_folder import lacking, remove_others
 from util.electrons.imported_events import Camera, Part, Survey, event_shards, survey
 from util.electrons.shard_facts import ImportSettings
@@ -62,7 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--output", type=folder_name, required=True, metavar="FOLDER", help="folder of the shards")
     add(
         "--pixels",
-        type=number(int, 1),
+        type=number(int, 1, LARGEST_FRAME),
         nargs=2,
         metavar=("W", "H"),
         help="pixels of the camera: along the first position, and along the second",
@@ -120,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     asked = None if options.columns is None else [name.strip() for name in options.columns.split(",")]
     files = [open_events(path, options.dataset) for path in options.files]
+    source = fingerprint(options.files)
     parts = [Part(file, choose_columns(file, asked)) for file in files]
     camera = Camera(options.pixels, options.axis, options.units == "detector")
     found = survey(parts, camera, options.rows_per_shard)
@@ -129,7 +131,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         pixels = pixels[1], pixels[0]  # of the shard: along x, and along z, the polarisation
     names = tuple(parts[0].file.names[column] for column in parts[0].columns.read)
     settings = ImportSettings("events", pixels, options.axis, None, options.dataset, names, options.units)
-    source = fingerprint(options.files)
     output = options.output
     wanted = lacking(output, found.ranges, source, settings, overwrite=options.overwrite)
     if len(wanted) < len(found.ranges):

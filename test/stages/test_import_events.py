@@ -142,6 +142,12 @@ def test_without_events_the_distributions_alone_are_kept(tmp_path, run_of_frames
         ({"x": [1], "y": [2], "frame": [-1]}, (), "column frame: expected integers from 0 to 2147483646 as frames"),
         ({"x": [1], "y": [2], "frame": [0.5]}, (), "as frames, found 0.5; name another column"),
         ({"x": [1], "y": [2], "frame": [3e9]}, (), "as frames, found 3000000000"),
+        ({"x": [1], "y": [2]}, ("--columns", "x,0"), "expected a column of its own for each, found column x for two"),
+        ({"x": [1, 2], "y": [2, 3], "weight": [0, 0]}, (), "at least one electron, found 0 in 2 events; name another"),
+        ({"x": [1, 2], "y": [2, 3], "weight": [1, -4]}, (), "at least one electron, found -3 in 2 events"),
+        ({"x": [1, 2], "y": [2, 3], "weight": [1, 1e39]}, (), "column weight: expected at most 2147483647 electrons"),
+        ({"x": [1, 2], "y": [2, 3], "weight": [1, -1e300]}, (), "electrons an event, found 1e+300; divide"),
+        ({"x": [0, 1], "y": [0.2, 0.9]}, ("--pixels", 200, 100), "found x and y in 0 .. 1 and 0.2 .. 0.9, beside the"),
     ],
 )  # fmt: skip
 def test_events_that_cannot_be_used_are_refused_and_nothing_is_written(tmp_path, columns, options, message):
@@ -157,7 +163,8 @@ def test_events_that_cannot_be_used_are_refused_and_nothing_is_written(tmp_path,
     ("options", "message"),
     [
         ((), "--pixels W H: expected the size of the camera, found none"),
-        (("--pixels", 0, 10), "expected an integer of at least 1, found '0'"),
+        (("--pixels", 0, 10), "expected an integer of at least 1 and at most 32768, found '0'"),
+        (("--pixels", 10, 10**9), "expected an integer of at least 1 and at most 32768, found '1000000000'"),
         (("--pixels", 10, 10, "--axis", 2), "--axis: invalid choice: 2"),
         (("--pixels", 10, 10, "--columns", "x"), "--columns: expected x,z or x,z,frame"),
     ],
@@ -167,6 +174,22 @@ def test_options_that_make_no_sense_are_refused(tmp_path, capsys, options, messa
         run([write(tmp_path / "a.csv", x=[1], y=[2])], tmp_path / "shards", *options)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["the same name", "a link", "a copy"])
+def test_no_event_counts_twice(tmp_path, how):
+    file, other = write(tmp_path / "a.csv", x=[1, 2], y=[3, 4]), tmp_path / "b.csv"
+    if how == "a link":
+        other.symlink_to(file)
+    elif how == "a copy":
+        other.write_bytes(file.read_bytes())
+    else:
+        other = file
+    with pytest.raises(InputError) as told:
+        run([file, other], tmp_path / "shards", "--pixels", 10, 10)
+    assert str(told.value).startswith(f"{other}: expected another file than {file}, found the same content")
+    assert "electrons would count twice: name each file once" in str(told.value)
+    assert not (tmp_path / "shards").exists()
 
 
 def test_shards_that_are_there_are_kept_or_refused_or_replaced(tmp_path, run_of_frames):
@@ -200,7 +223,7 @@ def test_imported_events_go_on_to_the_answer_and_come_back_from_the_table_of_eve
 
 
 def test_the_script_passes_files_and_options_on_and_ends_bad_input_with_status_two(tmp_path):
-    files = [write(tmp_path / f"{name}.csv", x=[1, 2], y=[3, 4]) for name in "ab"]
+    files = [write(tmp_path / f"{name}.csv", x=[1, second], y=[3, 4]) for name, second in (("a", 2), ("b", 0))]
     done = call(SCRIPTS / "import_events.sh", *files, "--pixels", 10, 8, cwd=tmp_path, DATA_DIR="here")
     assert done.returncode == 0, done.stderr
     assert len(events_in(tmp_path / "here" / "finaltest_npy")) == 4

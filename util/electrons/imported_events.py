@@ -25,6 +25,8 @@ from util.runtime.errors import InputError
 _ROW = np.dtype([("frame", "<i4"), ("x", "<f4"), ("z", "<f4"), ("weight", "<f4")])
 _STRAY = 5e-6  # share of events that may lie beyond the camera: fits of spots at its edge
 _MOST_FRAMES = 2**31 - 1
+_MOST_ELECTRONS = 2**31 - 1  # that an event stands for
+_FEWEST_PIXELS = 16  # along the shorter side of a camera of which shares of its sides are told from pixels
 _COARSE = 2**16  # numbers of frames, or ranges of them, that are counted apart
 
 
@@ -80,6 +82,7 @@ class _Tally:
     unknown: int = 0
     stray: int = 0
     kept: int = 0
+    electrons: float = 0.0
 
 
 class Survey(NamedTuple):
@@ -114,7 +117,8 @@ def survey(parts: Sequence[Part], camera: Camera, rows_per_shard: int) -> Survey
     Raises
     ------
     InputError
-        No events, events beyond the camera, or frames that are no numbers of frames.
+        No events, events beyond the camera or in its first pixel alone, frames that are no numbers of frames, or
+        weights that are no numbers of electrons.
     """
     ranges: list[Range] = []
     events: list[int] = []
@@ -127,10 +131,13 @@ def survey(parts: Sequence[Part], camera: Camera, rows_per_shard: int) -> Survey
         for frame, _, _ in _rows(part, camera, rows_per_shard, tally, extent):
             counted.add(frame)
         _check_stray(part, camera, tally, extent)
+        _check_units(part, camera, tally, extent)
         seen = np.stack((np.minimum(seen[:, 0], extent[:, 0]), np.maximum(seen[:, 1], extent[:, 1])), axis=1)
         total.rows += tally.rows
         total.unknown += tally.unknown
         total.stray += tally.stray
+        total.kept += tally.kept
+        total.electrons += tally.electrons
         stop = ranges[-1][1] if ranges else 0
         if not counted.events:
             starts.append(stop)
@@ -146,6 +153,11 @@ def survey(parts: Sequence[Part], camera: Camera, rows_per_shard: int) -> Survey
         raise InputError(
             f"{parts[0].file.path}: expected events, found {total.rows} rows of which none is one; give another file, "
             "or name its columns with --columns"
+        )
+    if not total.electrons >= 1:
+        raise InputError(
+            f"{parts[0].file.path}: expected weights that sum to at least one electron, found {total.electrons:.4g} in "
+            f"{total.kept} events; name another column with --columns, or none"
         )
     return Survey(ranges, events, starts, total.rows, total.unknown, total.stray, seen)
 
@@ -163,12 +175,35 @@ def _check_stray(part: Part, camera: Camera, tally: _Tally, extent: NDArray[np.f
     )
 
 
+def _check_units(part: Part, camera: Camera, tally: _Tally, extent: NDArray[np.float64]) -> None:
+    """Refuse shares of the camera's sides, or positions in half screens, that are taken for pixels."""
+    if camera.pixels is None or camera.detector_units or min(camera.pixels) < _FEWEST_PIXELS or tally.kept < 2:
+        return
+    if np.abs(extent).max() > 1:
+        return
+    first, second = part.file.names[part.columns.first], part.file.names[part.columns.second]
+    found = " and ".join(f"{low:.6g} .. {high:.6g}" for low, high in extent.tolist())
+    raise InputError(
+        f"{part.file.path}: expected positions on {camera.pixels[0]} x {camera.pixels[1]} pixels, found {first} and "
+        f"{second} in {found}, beside the first one; give half screens from the middle with --units detector, or "
+        "multiply shares of the camera's sides by its pixels"
+    )
+
+
 def _frames(part: Part, found: str) -> InputError:
     column = part.columns.frame
     name = "rows" if column is None else f"column {part.file.names[column]}"
     return InputError(
         f"{part.file.path}: {name}: expected integers from 0 to {_MOST_FRAMES - 1} as frames, found {found}; "
         "name another column with --columns, or none"
+    )
+
+
+def _weights(part: Part, found: float) -> InputError:
+    column = part.columns.read[-1]
+    return InputError(
+        f"{part.file.path}: column {part.file.names[column]}: expected at most {_MOST_ELECTRONS} electrons an event, "
+        f"found {found:.4g}; divide its weights by what one electron adds, or name another column with --columns"
     )
 
 
@@ -226,7 +261,10 @@ def _rows(
             if bad.any():
                 raise _frames(part, f"{chunk[2][bad][0]:.10g}")
             frame = chunk[2].astype(np.int64)
+        if not (np.abs(weight) <= _MOST_ELECTRONS).all():
+            raise _weights(part, float(np.abs(weight).max()))
         tally.kept += chunk.shape[1]
+        tally.electrons += float(weight.sum())
         yield frame, camera.place(chunk[:2]), weight
 
 

@@ -43,7 +43,7 @@ def choose_columns(file: EventFile, asked: Sequence[str] | None) -> Columns:
     Raises
     ------
     InputError
-        Columns that are not there, or no usual names; it names those that are there.
+        Columns that are not there, one for two purposes, or no usual names; it names those that are there.
     """
     if asked is not None:
         found = [_named(file, name) if name else None for name in asked]
@@ -51,7 +51,7 @@ def choose_columns(file: EventFile, asked: Sequence[str] | None) -> Columns:
         first, second, frame, weight = found
         if first is None or second is None:
             raise InputError(f"--columns {','.join(asked)}: expected two columns of positions; name both")
-        return Columns(first, second, frame, weight)
+        return _apart(file, asked, Columns(first, second, frame, weight))
     if not file.named:
         if len(file.names) != 2:
             raise _ask(file, f"{len(file.names)} columns without names")
@@ -64,6 +64,17 @@ def choose_columns(file: EventFile, asked: Sequence[str] | None) -> Columns:
             frame, weight = (_first_of(names, usual) for names in (_FRAMES, _WEIGHTS))
             return Columns(usual.index(across), usual.index(along[0]), frame, weight)
     raise _ask(file, f"columns {', '.join(file.names)}")
+
+
+def _apart(file: EventFile, asked: Sequence[str], columns: Columns) -> Columns:
+    """Return columns once they are known to be different ones."""
+    twice = next((column for column in columns.read if columns.read.count(column) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"{file.path}: --columns {','.join(asked)}: expected a column of its own for each, found column "
+            f"{file.names[twice]} for two; name the other"
+        )
+    return columns
 
 
 def _usual(name: str) -> str:

@@ -79,9 +79,21 @@ def separator_of(line: str) -> str | None:
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """Return the SHA-256 of the contents of files, one after the other."""
-    digests = []
+    """Return the SHA-256 of the contents of files, one after the other.
+
+    Raises
+    ------
+    InputError
+        Two of them hold the same.
+    """
+    digests: list[str] = []
     for path in paths:
         with path.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest in digests:
+            raise InputError(
+                f"{path}: expected another file than {paths[digests.index(digest)]}, found the same content; electrons "
+                "would count twice: name each file once"
+            )
+        digests.append(digest)
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -149,8 +149,8 @@ def _check_counts(image: NDArray[np.float64]) -> float:
         raise InputError(f"expected an image whose counts sum to more than 0, found {total:.4g}; subtract less from it")
     if np.ptp(seen) == 0:
         raise InputError(
-            f"expected counts that differ from pixel to pixel, found {highest:.4g} in all of them; give the image as it "
-            "was accumulated"
+            f"expected counts that differ from pixel to pixel, found {highest:.4g} in all of them; give the image as "
+            "it was accumulated"
         )
     return highest
 
