@@ -316,3 +316,9 @@ def test_too_few_electrons_and_too_fine_a_resolution_are_refused():
 
 def test_the_narrowest_width_is_as_the_bins_allow():
     assert resolution.narrowest_of(PolarBins(500, 20)) == pytest.approx(0.003)
+
+
+def test_electrons_that_lie_in_a_corner_of_the_screen_are_refused():
+    corner = np.random.default_rng(0).uniform(-1, -0.99, (2, 4000))
+    with pytest.raises(InputError, match=r"expected electrons about the centre .*, found x in -1 \.\. -0.99 and z in"):
+        fit_spectrum(as_hits(corner), NONE)

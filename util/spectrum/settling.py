@@ -11,6 +11,7 @@ from util.fit.map_data import Hits, fold_hits
 from util.fit.starting_geometry import find_centre, find_ellipse
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
+from util.runtime.errors import InputError
 from util.spectrum.interior_point import climb
 from util.spectrum.placement import moved, pattern
 from util.spectrum.polar_counts import polar_counts
@@ -55,6 +56,11 @@ def settle(
         Of its lines [detector units].
     rows : int
         Of bins in rho.
+
+    Raises
+    ------
+    InputError
+        No electrons where the image is fitted.
     """
     # What the image lies off shows in how its quadrants differ, which no even degree explains: a few tell it.
     order = min(order, _ROUGH_ORDER)
@@ -62,11 +68,20 @@ def settle(
     model = shell_model(bins, tuple(range(0, order + 1, 2)), width)
     for _ in range(_ROUNDS):
         data = fold_hits(hits, geometry, bins, detection)
+        if not data.counts.sum() > 0:
+            raise InputError(
+                f"expected electrons about the centre ({geometry.centre_x:.4f}, {geometry.centre_z:.4f}) of the image, "
+                f"found x in {_extent(hits.x)} and z in {_extent(hits.z)}; check their units and the size of the camera"
+            )
         seen = pattern(climb(model, polar_counts(data, odd=False)), data, names)
         geometry = moved(geometry, names, seen.step)
         if seen.step @ np.linalg.solve(seen.covariance, seen.step) < _SETTLED:
             break
     return geometry
+
+
+def _extent(values: NDArray[np.float64]) -> str:
+    return f"{values.min():.4g} .. {values.max():.4g}"
 
 
 def settled_centre(
