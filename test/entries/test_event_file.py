@@ -56,6 +56,9 @@ WRITERS = {
     "head in a comment.txt": lambda path: path.write_text(
         f"# made today\n# {' '.join(NAMES)}\n{lines(' ', head=False)}"
     ),
+    "old mac.csv": lambda path: path.write_bytes(lines(",").replace("\n", "\r").encode()),
+    "old mac.txt.bz2": lambda path: path.write_bytes(bz2.compress(lines(" ").replace("\n", "\r").encode())),
+    "marked.csv": lambda path: path.write_text(lines(","), "utf-8-sig"),
     "small.csv.bz2": lambda path: path.write_bytes(bz2.compress(lines(",").encode())),
     "no end of line.csv": lambda path: path.write_text(lines(",").rstrip() + "\n# the end"),
     "table.npy": lambda path: np.save(path, STRUCTURED),
@@ -146,6 +149,10 @@ BAD = {
     "ragged.csv": (lambda path: path.write_text("x,y\n1,2\n1,2,3\n"), "expected rows of 2 values, numbers where they"),
     "ragged.txt": (lambda path: path.write_text("x y\n1 2\n1\n"), "expected rows of 2 values"),
     "words.csv": (lambda path: path.write_text("x,y\n1,2\n1,two\n"), "invalid value 'two'"),
+    "quoted.csv": (
+        lambda path: path.write_text(f'"x{"y" * 200_000}",z\n1,2\n'),
+        "found one that cannot be split (field",
+    ),
     "complex.npy": (
         lambda path: np.save(path, ROWS * 1j),
         "column 0: expected integers or real numbers, found complex",

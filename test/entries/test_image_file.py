@@ -1,6 +1,7 @@
 """Accumulated images are read from every format, and what is none is refused in one line."""
 
 import bz2
+import codecs
 import gzip
 import re
 
@@ -27,6 +28,10 @@ WRITERS = {
     "comma.csv": lambda path: path.write_bytes(text(", ")),
     "semicolon.csv": lambda path: path.write_bytes(text(";")),
     "tab.tsv": lambda path: path.write_bytes(text("\t")),
+    "old mac.txt": lambda path: path.write_bytes(text(" ", head="# an image\n").replace(b"\n", b"\r")),
+    "marked.txt": lambda path: path.write_bytes(codecs.BOM_UTF8 + text(" ")),
+    "marked before a remark.csv": lambda path: path.write_bytes(codecs.BOM_UTF8 + text(",", head="# a remark\n")),
+    "remark in Latin-1.txt": lambda path: path.write_bytes("# µm\n".encode("latin-1") + text(" ")),
     "small.txt.gz": lambda path: path.write_bytes(gzip.compress(text(" "))),
     "small.txt.bz2": lambda path: path.write_bytes(bz2.compress(text(" "))),
     "misnamed.dat": lambda path: path.write_bytes(bz2.compress(text("\t"))),

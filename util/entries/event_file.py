@@ -109,7 +109,7 @@ def _of_text(path: Path) -> EventFile:
     try:
         with open_text(path) as stream:
             for raw in stream:
-                line = raw.decode("utf-8-sig", "replace").strip()
+                line = raw.decode("utf-8", "replace").strip()
                 if line.startswith("#"):
                     comment = line.lstrip("# ")
                 elif line:
@@ -120,7 +120,13 @@ def _of_text(path: Path) -> EventFile:
     if not first:
         raise InputError(f"{path}: expected rows of events, found none; give another file")
     separator = separator_of(first)
-    words, commented = _words(first, separator), _words(comment, separator_of(comment))
+    try:
+        words, commented = _words(first, separator), _words(comment, separator_of(comment))
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: expected a first line of names or numbers of columns, found one that cannot be split ({error}); "
+            "correct it, or give another file"
+        ) from None
     headed = not all(map(_is_number, words))
     named = headed or len(commented) == len(words)
     names = tuple(words if headed else commented if named else _numbers(len(words)))

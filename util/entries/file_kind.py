@@ -1,12 +1,14 @@
 """What kind of file a path is, told by how its content begins, whatever its name says."""
 
 import bz2
+import codecs
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
 from util.runtime.errors import InputError
 from util.runtime.input_file import check_file
@@ -27,6 +29,7 @@ _STARTS: dict[bytes, Kind] = {
 }
 _COMPRESSED: dict[bytes, Callable[[Path], object]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
 STREAM_DAMAGE = (OSError, EOFError, zlib.error)  # what reading a stream that `open_text` opened may raise
+_BOM = codecs.BOM_UTF8
 _TEXT = 4096  # bytes at a file's beginning that must look like text
 
 
@@ -58,13 +61,39 @@ def kind_of(path: Path) -> Kind:
 
 
 def open_text(path: Path) -> BinaryIO:
-    """Open a file for reading, decompressed where it is gzip or bzip2."""
-    with path.open("rb") as stream:
-        start = stream.read(3)
-    for begins, opened in _COMPRESSED.items():
-        if start.startswith(begins):
-            return cast(BinaryIO, opened(path))
-    return path.open("rb")
+    """Open a file for reading, decompressed where it is gzip or bzip2.
+
+    Of text, a byte order mark is left out, and lines that end with CR alone, as on old Macs, end with LF.
+    """
+    with path.open("rb") as packed:
+        start = packed.read(3)
+    opened = next((opened for begins, opened in _COMPRESSED.items() if start.startswith(begins)), None)
+    stream = cast(BinaryIO, path.open("rb") if opened is None else opened(path))
+    start = stream.read(_TEXT)
+    stream.seek(len(_BOM) if start.startswith(_BOM) else 0)
+    return cast(BinaryIO, io.BufferedReader(_Mac(stream))) if b"\r" in start and b"\n" not in start else stream
+
+
+class _Mac(io.RawIOBase):
+    """Text whose lines end with CR as one whose lines end with LF."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; return how many bytes, 0 at the end."""
+        text = self._stream.read(len(buffer)).replace(b"\r", b"\n")
+        buffer[: len(text)] = text
+        return len(text)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()
 
 
 def damaged(path: Path, error: Exception) -> InputError:

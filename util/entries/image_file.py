@@ -102,11 +102,12 @@ def _read_text(path: Path) -> NDArray[np.float64]:
     try:
         with open_text(path) as stream:
             line = next((line for line in stream if line.strip() and not line.lstrip().startswith(b"#")), b"")
-            if not line:
-                raise InputError(f"{path}: expected rows of numbers, found comments alone; give another file")
-            stream.seek(0)
-            separator = separator_of(line.decode("utf-8", "replace"))
-            return np.loadtxt(stream, delimiter=separator, comments="#", ndmin=2, encoding="utf-8")
+        if not line:
+            raise InputError(f"{path}: expected rows of numbers, found comments alone; give another file")
+        with open_text(path) as stream:
+            # Numbers are the same in any encoding, and comments may be in an old one.
+            separator, encoding = separator_of(line.decode("latin-1")), "latin-1"
+            return np.loadtxt(stream, delimiter=separator, comments="#", ndmin=2, encoding=encoding)
     except STREAM_DAMAGE as error:
         raise damaged(path, error) from None
     except ValueError as error:
