@@ -49,6 +49,25 @@ def test_an_image_with_negative_values_and_blind_pixels_is_read_from(tmp_path, n
     np.testing.assert_array_equal(found, REAL)
 
 
+NUMBERS = np.arange(30)
+AXES = {
+    "a first row of 1, 2 .. 29": lambda: np.vstack([NUMBERS, REAL]),
+    "a first row of -1.45, -1.35 .. 1.35": lambda: np.vstack([(NUMBERS - 15.5) / 10, REAL]),
+    "a first column of 1, 2 .. 19": lambda: np.column_stack([NUMBERS[:20], REAL]),
+    "a first column of 24, 21 .. -30": lambda: np.column_stack([27 - 3 * NUMBERS[:20], REAL]),
+    "a first row of 0, 1 .. 29 and a first column of 0, 1 .. 19": lambda: np.block(
+        [[np.full((1, 1), np.nan), NUMBERS[None]], [NUMBERS[:20, None], REAL]]
+    ),
+}
+
+
+@pytest.mark.parametrize("found", AXES)
+def test_numbers_of_rows_and_columns_are_not_taken_for_counts(tmp_path, found):
+    (tmp_path / "a.csv").write_bytes(text(",", AXES[found]()))
+    with pytest.raises(InputError, match=re.escape(f"a.csv: expected counts alone, found {found}, which numbers")):
+        read_image(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.float32])
 def test_every_type_of_counts_is_read_from_tiff_and_npy(tmp_path, kind):
     np.save(tmp_path / "a.npy", COUNTS.astype(kind))

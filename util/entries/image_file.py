@@ -107,7 +107,7 @@ def _read_text(path: Path) -> NDArray[np.float64]:
         with open_text(path) as stream:
             # Numbers are the same in any encoding, and comments may be in an old one.
             separator, encoding = separator_of(line.decode("latin-1")), "latin-1"
-            return np.loadtxt(stream, delimiter=separator, comments="#", ndmin=2, encoding=encoding)
+            found = np.loadtxt(stream, delimiter=separator, comments="#", ndmin=2, encoding=encoding)
     except STREAM_DAMAGE as error:
         raise damaged(path, error) from None
     except ValueError as error:
@@ -120,6 +120,22 @@ def _read_text(path: Path) -> NDArray[np.float64]:
             f"{path}: expected rows of as many numbers each, found otherwise ({reason}); "
             "begin lines that are no row of the image with #"
         ) from None
+    axes = [(name, line) for name, line in (("row", found[0]), ("column", found[:, 0])) if _is_axis(line[1:])]
+    if axes:
+        what = " and ".join(f"a first {name} of {line[1]:g}, {line[2]:g} .. {line[-1]:g}" for name, line in axes)
+        raise InputError(
+            f"{path}: expected counts alone, found {what}, which numbers pixels or tells where they are; take it out"
+        )
+    return found
+
+
+def _is_axis(values: NDArray[np.float64]) -> bool:
+    """Return whether numbers lie along a line, each beyond the one before, as counts of so many pixels never do."""
+    if len(values) + 1 < SMALLEST_IMAGE:
+        return False
+    steps, step = np.diff(values), (values[-1] - values[0]) / (len(values) - 1)
+    straight = values[0] + step * np.arange(len(values))
+    return bool((steps * step > 0).all() and np.abs(values - straight).max() < abs(step) / 2)
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
