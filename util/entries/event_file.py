@@ -19,6 +19,7 @@ from util.runtime.errors import InputError
 from util.runtime.hdf5 import describe, reading_hdf5
 from util.runtime.hdf5_names import datasets_of
 from util.runtime.hdf5_stored import check_stored
+from util.runtime.hdf5_types import check_known
 from util.runtime.npz import Archive, ArrayError, map_npy, opening_npz, read_header, read_rows
 
 CHUNK_ROWS = 1_000_000
@@ -288,6 +289,7 @@ def _of_hdf5(path: Path, dataset: str | None) -> EventFile:
         if dataset is not None and group in there:
             tables = [group]
         elif dataset is not None:
+            check_known(file, group)
             tables = []
         if len(tables) > 1:
             raise InputError(f"{path}: expected one table of events, found {shown}; name one with --dataset")

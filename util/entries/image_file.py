@@ -15,6 +15,7 @@ from util.runtime.errors import InputError
 from util.runtime.hdf5 import describe, reading_hdf5
 from util.runtime.hdf5_names import datasets_of
 from util.runtime.hdf5_stored import content_of
+from util.runtime.hdf5_types import check_known
 from util.runtime.npz import ArrayError, read_npy
 
 SMALLEST_IMAGE = 16  # pixels along each side
@@ -189,6 +190,7 @@ def _read_hdf5(path: Path, dataset: str | None) -> tuple[NDArray[Any], str]:
         if dataset is not None:
             name = dataset.strip("/")
             if name not in there:
+                check_known(file, name)
                 raise InputError(f"{path}: --dataset {dataset}: no such dataset; there are {shown or 'none'}")
         else:
             images = [name for name, found in there.items() if found.ndim == 2 and found.dtype.kind in "iuf"]

@@ -17,6 +17,7 @@ from util.frames.source import SMALLEST_FRAME, FrameSource, as_counts, check_fra
 from util.runtime.errors import FrameError, InputError
 from util.runtime.hdf5 import describe, metadata_of, open_hdf5
 from util.runtime.hdf5_stored import gaps, stored_ranges
+from util.runtime.hdf5_types import check_integers
 
 RANGES_NAMED = 4  # at most, in a message
 
@@ -161,6 +162,7 @@ class FrameStack(HDF5Frames):
                 f"{self.where}: expected integers of shape (N, H, W), found {describe(found.dtype)} of shape "
                 f"{found.shape}; name another dataset, or convert it to the camera's own counts"
             )
+        check_integers(self.where, found)
         self.count = int(found.shape[self._axis])
         if self._asked is None and 0 not in found.shape:
             self._check_axis(found)

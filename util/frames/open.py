@@ -16,6 +16,7 @@ from util.frames.source import FrameSource, counts_dtype
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import reading_hdf5
 from util.runtime.hdf5_names import broken_links, datasets_of, list_contents
+from util.runtime.hdf5_types import check_known
 from util.runtime.input_file import check_file
 
 # TIFF and BigTIFF, either byte order.
@@ -151,6 +152,7 @@ def _choose(path: Path, file: h5py.File, dataset: str | None) -> tuple[str, int 
     listed = list_contents(there, broken)
     if dataset is not None:
         whole = dataset.strip("/")
+        check_known(file, whole)
         for name, axis in ((whole, None), split_axis(whole)):
             if name in there or isinstance(_get(file, name), h5py.Dataset):
                 return name, axis

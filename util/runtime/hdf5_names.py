@@ -5,10 +5,14 @@ from typing import Any
 import h5py
 
 from util.runtime.hdf5 import describe
+from util.runtime.hdf5_types import is_known
 
 
 def datasets_of(file: h5py.File | h5py.Group) -> dict[str, h5py.Dataset]:
-    """Return all datasets of a file by name: those in groups, then those that only links lead to, other files' too."""
+    """Return all datasets of a file by name: those in groups, then those that only links lead to, other files' too.
+
+    What is of a type that NumPy has not, such as times of HDF5, is passed over.
+    """
     found: dict[str, h5py.Dataset] = {}
     _collect(file, "", found, set())
     return found
@@ -18,7 +22,7 @@ def _collect(group: h5py.Group, prefix: str, found: dict[str, h5py.Dataset], see
     """Add to `found` what is below a group that is known as `prefix`, and to `seen` what tells objects apart."""
 
     def take(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if _identity(item) not in seen and isinstance(item, h5py.Dataset):
+        if _identity(item) not in seen and isinstance(item, h5py.Dataset) and is_known(item):
             found[prefix + name] = item
         seen.add(_identity(item))
 

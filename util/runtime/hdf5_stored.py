@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from util.runtime.errors import InputError
+from util.runtime.hdf5_types import check_filters
 from util.runtime.memory import check_fits
 
 Range = tuple[int, int]  # of indices along an axis, the first and the one after the last
@@ -39,10 +40,12 @@ def stored_ranges(dataset: h5py.Dataset, axis: int = 0, depth: int = 0) -> list[
     Raises
     ------
     InputError
-        A source of a virtual dataset, or a file of external data, is missing or too short; the message names it.
+        A source of a virtual dataset, or a file of external data, is missing or too short, or a filter is not
+        installed; the message names it.
     """
     if 0 in dataset.shape:
         return []
+    check_filters(_where(dataset), dataset)
     count = int(dataset.shape[axis]) if dataset.shape else 1
     if dataset.is_virtual:
         return _of_sources(dataset, axis, depth)
