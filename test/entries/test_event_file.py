@@ -45,6 +45,15 @@ def write_table(path):
         file["run/table"] = STRUCTURED
 
 
+def write_frame(path):
+    """Write as pandas does in its fixed format."""
+    order = [2, 3, 0, 1]
+    with h5py.File(path, "w") as file:
+        file["events/axis0"] = file["events/block0_items"] = np.array([NAMES[k].encode() for k in order])
+        file["events/axis1"] = np.arange(len(ROWS))
+        file["events/block0_values"] = ROWS[:, order]
+
+
 WRITERS = {
     "comma.csv": lambda path: path.write_text(lines(",", missing="")),
     "blank after comma.csv": lambda path: path.write_text(lines(", ")),
@@ -66,6 +75,7 @@ WRITERS = {
     "packed.npz": lambda path: np.savez_compressed(path, **dict(zip(NAMES, ROWS.T, strict=True))),
     "columns.h5": write_columns,
     "table.h5": write_table,
+    "pandas.h5": write_frame,
     "table.parquet": lambda path: pyarrow.parquet.write_table(
         pyarrow.table(dict(zip(NAMES, ROWS.T, strict=True))), path, row_group_size=25
     ),
@@ -164,6 +174,10 @@ BAD = {
     "cut.npz": (lambda path: path.write_bytes(b"PK\x03\x04 cut short"), "expected a whole file"),
     "cut.parquet": (lambda path: path.write_bytes(b"PAR1 cut short"), "expected a whole file"),
     "image.png": (lambda path: path.write_bytes(b"\x89PNG\r\n"), "expected events as text, NPY, NPZ, HDF5 or Parquet"),
+    "pandas.h5": (
+        lambda path: h5py.File(path, "w").update({"block0_values": ROWS, "block0_items": np.zeros(3)}),
+        "block0_values: expected names of its 4 columns in block0_items, found float64 of shape (3,); save the frame",
+    ),
     "missing.csv": (lambda _: None, "no such file; give an existing one"),
 }
 

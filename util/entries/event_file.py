@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import h5py
 import numpy as np
 import pyarrow
 import pyarrow.csv
@@ -18,7 +19,7 @@ from util.entries.file_kind import STREAM_DAMAGE, damaged, kind_of, open_text, s
 from util.runtime.errors import InputError
 from util.runtime.hdf5 import describe, reading_hdf5
 from util.runtime.hdf5_names import datasets_of
-from util.runtime.hdf5_stored import check_stored
+from util.runtime.hdf5_stored import check_stored, content_of
 from util.runtime.hdf5_types import check_known
 from util.runtime.npz import Archive, ArrayError, map_npy, opening_npz, read_header, read_rows
 
@@ -209,14 +210,19 @@ def _of_npy(path: Path) -> EventFile:
 
 
 def _of_array(
-    path: Path, where: str, rows: Callable[[slice], NDArray[Any]], kind: np.dtype[Any], shape: tuple[int, ...]
+    path: Path,
+    where: str,
+    rows: Callable[[slice], NDArray[Any]],
+    kind: np.dtype[Any],
+    shape: tuple[int, ...],
+    labels: tuple[str, ...] | None = None,
 ) -> EventFile:
-    """Return the events of a structured array (n,) or of an array (n, k)."""
+    """Return the events of a structured array (n,) or of an array (n, k), whose columns may have `labels`."""
     if kind.names and len(shape) == 1:
         names, named = tuple(kind.names), True
         kinds = [kind[name] for name in names]
     elif not kind.names and len(shape) == 2:
-        names, named = _numbers(shape[1]), False
+        names, named = labels or _numbers(shape[1]), labels is not None
         kinds = [kind] * shape[1]
     else:
         raise InputError(
@@ -229,7 +235,7 @@ def _of_array(
             _check_real(where, names[column], kinds[column])
         for start in range(0, shape[0], CHUNK_ROWS):
             part = rows(slice(start, start + CHUNK_ROWS))
-            parts = [part[names[column]] if named else part[:, column] for column in columns]
+            parts = [part[names[column]] if kind.names else part[:, column] for column in columns]
             yield np.stack([np.asarray(part, np.float64) for part in parts])
 
     return EventFile(path, names, named, chunks)
@@ -296,7 +302,7 @@ def _of_hdf5(path: Path, dataset: str | None) -> EventFile:
         if tables:
             found = there[tables[0]]
             check_stored(found)
-            kind, shape = found.dtype, found.shape
+            kind, shape, labels = found.dtype, found.shape, _labels_of(path, there, tables[0])
         else:
             columns = {name: found for name, found in there.items() if name.rpartition("/")[0] == group}
             if dataset is not None and not columns:
@@ -313,7 +319,7 @@ def _of_hdf5(path: Path, dataset: str | None) -> EventFile:
             with reading_hdf5(path) as file:
                 return np.asarray(file[tables[0]][part])
 
-        return _of_array(path, f"{path}: {tables[0]}", rows, kind, shape)
+        return _of_array(path, f"{path}: {tables[0]}", rows, kind, shape, labels)
 
     def chunks(columns: Sequence[int]) -> Iterator[NDArray[np.float64]]:
         for column in columns:
@@ -324,3 +330,17 @@ def _of_hdf5(path: Path, dataset: str | None) -> EventFile:
                 yield np.stack([np.asarray(file[members[column]][part], np.float64) for column in columns])
 
     return EventFile(path, names, True, chunks)
+
+
+def _labels_of(path: Path, there: dict[str, h5py.Dataset], table: str) -> tuple[str, ...] | None:
+    """Return what pandas calls the columns of a block of a frame in its fixed format; None for any other table."""
+    block = re.fullmatch(r"((?:.*/)?block\d+)_values", table)
+    if block is None or (items := there.get(f"{block[1]}_items")) is None:
+        return None
+    labels = np.asarray(content_of(items)).ravel()
+    if labels.size != there[table].shape[-1] or labels.dtype.kind not in "SOiu":
+        raise InputError(
+            f"{path}: {table}: expected names of its {there[table].shape[-1]} columns in {block[1]}_items, found "
+            f'{describe(labels.dtype)} of shape {items.shape}; save the frame with format="table", data_columns=True'
+        )
+    return tuple(label.decode() if isinstance(label, bytes) else str(label) for label in labels.tolist())
