@@ -84,6 +84,22 @@ def test_a_shard_without_the_image_that_it_promises_is_refused(tmp_path, image):
         read_shard(write(tmp_path, shard))
 
 
+@pytest.mark.parametrize("kind", ["image", "events"])
+def test_a_damaged_shard_names_the_script_that_imports_it_anew(tmp_path, kind):
+    if kind == "image":
+        shard = image_shard(COUNTS, IMAGE, "0123")
+    else:
+        shard = shard_of(events_at([0.1], [0.2]))
+        shard = dataclasses.replace(shard, facts=dataclasses.replace(shard.facts, settings=EVENTS))
+    path = write(tmp_path, dataclasses.replace(shard, counts=-1 - shard.counts))
+    remedy = re.escape(f"; remove it and run script/import_{kind}.sh again")
+    with pytest.raises(InputError, match=f"not a whole shard: counts: expected finite .*{remedy}"):
+        read_shard(path)
+    moved = path.rename(tmp_path / "final_7_9.npz")
+    with pytest.raises(InputError, match=f"not a whole shard: expected frames as its name says, .*{remedy}"):
+        read_facts(moved)
+
+
 def test_imported_and_searched_shards_do_not_belong_together(tmp_path):
     kinds = [shard_of(events_at([0.1], [0.2]), i, i + 1, settings=s) for i, s in enumerate((EVENTS, SETTINGS))]
     paths = [shard_path(tmp_path, i, i + 1) for i in range(2)]

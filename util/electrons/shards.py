@@ -17,6 +17,7 @@ from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
 from util.runtime.npz import Archive, ArrayError, opening_npz
 
+_SEARCH = "script/gen_finaltest_npy.sh"
 _NAME = re.compile(r"final_(\d+)_(\d+)\.npz")
 
 
@@ -97,9 +98,12 @@ def read_shard(path: Path) -> Shard:
     """
     with _opened(path) as archive:
         facts = _facts(path, archive)
-        check_headers(archive.headers, facts)
-        arrays = {name: archive.read(name) for name in archive.headers if name != "facts"}
-        check_content(facts, arrays)
+        try:
+            check_headers(archive.headers, facts)
+            arrays = {name: archive.read(name) for name in archive.headers if name != "facts"}
+            check_content(facts, arrays)
+        except ArrayError as error:
+            raise _broken(path, str(error), _maker(facts)) from None
     return Shard(facts, arrays.get("events"), arrays["distribution"], arrays["counts"], arrays.get("image"))
 
 
@@ -109,7 +113,7 @@ def _opened(path: Path) -> Iterator[Archive]:
         with opening_npz(path, "no such shard; make it with script/gen_finaltest_npy.sh") as archive:
             yield archive
     except ArrayError as error:
-        raise _broken(path, str(error)) from None
+        raise _broken(path, str(error), _SEARCH) from None
 
 
 def _facts(path: Path, archive: Archive) -> ShardFacts:
@@ -117,12 +121,12 @@ def _facts(path: Path, archive: Archive) -> ShardFacts:
     facts = ShardFacts.from_json(str(archive.read("facts")), path)
     named = _NAME.fullmatch(path.name)
     if named and (facts.start, facts.stop) != tuple(map(int, named.groups())):
-        raise _broken(path, f"expected frames as its name says, found {facts.start}..{facts.stop}")
+        raise _broken(path, f"expected frames as its name says, found {facts.start}..{facts.stop}", _maker(facts))
     return facts
 
 
-def _broken(path: Path, found: str) -> InputError:
-    return InputError(f"{path}: not a whole shard: {found}; remove it and run script/gen_finaltest_npy.sh again")
+def _broken(path: Path, found: str, maker: str) -> InputError:
+    return InputError(f"{path}: not a whole shard: {found}; remove it and run {maker} again")
 
 
 def list_shards(folder: Path) -> list[Path]:
@@ -183,7 +187,7 @@ def check_together(paths: Sequence[Path], facts: Sequence[ShardFacts], *, partia
 
 def _maker(facts: ShardFacts) -> str:
     """Return the script that makes such shards."""
-    return f"script/import_{facts.imported.kind}.sh" if facts.imported else "script/gen_finaltest_npy.sh"
+    return f"script/import_{facts.imported.kind}.sh" if facts.imported else _SEARCH
 
 
 def _missing(folder: Path, start: int, stop: int, facts: ShardFacts) -> InputError:
