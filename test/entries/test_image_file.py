@@ -68,6 +68,12 @@ def test_numbers_of_rows_and_columns_are_not_taken_for_counts(tmp_path, found):
         read_image(tmp_path / "a.csv")
 
 
+def test_a_ramp_is_an_image(tmp_path):
+    ramp = np.add.outer(NUMBERS[:20], NUMBERS)
+    (tmp_path / "a.txt").write_bytes(text(" ", ramp))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.txt"), ramp)
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.float32])
 def test_every_type_of_counts_is_read_from_tiff_and_npy(tmp_path, kind):
     np.save(tmp_path / "a.npy", COUNTS.astype(kind))

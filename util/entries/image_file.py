@@ -121,13 +121,22 @@ def _read_text(path: Path) -> NDArray[np.float64]:
             f"{path}: expected rows of as many numbers each, found otherwise ({reason}); "
             "begin lines that are no row of the image with #"
         ) from None
-    axes = [(name, line) for name, line in (("row", found[0]), ("column", found[:, 0])) if _is_axis(line[1:])]
+    _check_axes(path, found)
+    return found
+
+
+def _check_axes(path: Path, image: NDArray[np.float64]) -> None:
+    """Refuse an image whose first row or column tells where the others are; where all are alike, it is a ramp."""
+    axes = [
+        (name, lines[0])
+        for name, lines in (("row", image), ("column", image.T))
+        if min(image.shape) > 1 and _is_axis(lines[0, 1:]) and not _is_axis(lines[1, 1:])
+    ]
     if axes:
         what = " and ".join(f"a first {name} of {line[1]:g}, {line[2]:g} .. {line[-1]:g}" for name, line in axes)
         raise InputError(
             f"{path}: expected counts alone, found {what}, which numbers pixels or tells where they are; take it out"
         )
-    return found
 
 
 def _is_axis(values: NDArray[np.float64]) -> bool:
