@@ -76,7 +76,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=Model.order,
         metavar="L",
-        help="highest Legendre degree, even, 2 to 24: one for all spheres or one each (default 24)",
+        help="highest Legendre degree, even, 2 to 24: one for all spheres or one each, as --start has them, else from "
+        "the innermost out (default 24)",
     )
     add(
         "--fit",

@@ -71,7 +71,8 @@ class Model:
     start : tuple of float
         Radii of spheres that are known [detector units].
     order : tuple of int
-        Highest Legendre degree, even: one for all spheres, or one each.
+        Highest Legendre degree, even: one for all spheres, or one each, in the order of `start`, else of ascending R.
+        Where there is one each, it and `start` are kept by ascending R.
     fit : tuple of str
         What else is fitted: pieces of the model (`util.fit.parameters.PIECES`) in any case, and with "auto" any other
         for which the hits call; or "none".
@@ -101,6 +102,15 @@ class Model:
             raise ValueError(
                 f"--order: expected one degree, or one for each of --spheres {self.spheres}, found {len(self.order)}"
             )
+        if len(self.order) > 1 and self.start:
+            if len(self.start) != len(self.order):
+                raise ValueError(
+                    f"--order: expected {len(self.order)} radii after --start, or none, to tell whose each degree is, "
+                    f"found {len(self.start)}; name all radii, or leave --start out: degrees then go by ascending R"
+                )
+            start, order = zip(*sorted(zip(self.start, self.order, strict=True)), strict=True)
+            object.__setattr__(self, "start", start)
+            object.__setattr__(self, "order", order)
 
     @property
     def highest_order(self) -> int:

@@ -28,3 +28,14 @@ def test_an_option_that_would_be_ignored_is_refused(capsys, method, option):
 
 def test_the_frames_of_summed_frames_may_be_named():
     assert parse_args([*COMMON, "--method", "integrated", "--dataset", "frames", "--frame-axis", "1"]).frame_axis == 1
+
+
+def test_degrees_go_to_the_radii_beside_which_they_were_typed():
+    model = parse_args([*COMMON, "--start", "0.8", "0.5", "--order", "4", "8"]).model
+    assert (model.start, model.order) == ((0.5, 0.8), (8, 4))
+
+
+def test_degrees_of_spheres_of_which_not_all_are_named_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_args([*COMMON, "--start", "0.8", "--order", "4", "8"])
+    assert "--order: expected 2 radii after --start, or none, to tell whose each degree is" in capsys.readouterr().err
