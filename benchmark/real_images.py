@@ -78,7 +78,7 @@ def answer(path: Path, options: Options) -> Answer:
         import_image.main([str(path), "--output", folder, "--axis", str(options.axis)])
         hits = read_hits(Path(folder), hit_weights="flux", partial=False)
         seconds = {"import": time.perf_counter() - begin}
-    detection, of_detector = detection_of(hits, Model())
+    detection, of_detector, _ = detection_of(hits, Model())
     spheres = None if options.spheres == "auto" else options.spheres
     begin = time.perf_counter()
     points = map_data.Hits(hits.x, hits.z, hits.weight, hits.variance)

@@ -122,7 +122,7 @@ def answer_by_hits(options: Options, logged: Sequence[str], executor: WorkerPool
     finaltest = options.finaltest if hits.search else None  # imported data have no frames
     spheres = None if options.model.spheres == "auto" else options.model.spheres
     truth = truth_of(finaltest, hits.dataset, hits.source, spheres)
-    detection, told = detection_of(hits, options.model)
+    detection, told, of_detection = detection_of(hits, options.model)
     simulation, weights = options.simulation, options.hit_weights
     check_possible(options, hits)
     further = read_further_runs(options, hits)
@@ -146,7 +146,7 @@ def answer_by_hits(options: Options, logged: Sequence[str], executor: WorkerPool
     if options.details:
         prepare(executor, load_figures)
     drift = tell_drift(fitted.answer, hits, detection)
-    steps: list[Step] = [replace(fitted, lines=(*told, *fitted.lines)), drift, unbiased]
+    steps: list[Step] = [Step(fitted.answer, told, of_detection), fitted, drift, unbiased]
     if frames is not None:
         steps.append(summed_frames.check(unbiased.answer, hits, frames, unbiased.further, executor))
     if simulation.bootstrap:

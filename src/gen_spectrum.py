@@ -245,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with collect_warnings() as logged:
         hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
         model = Model(mask=options.mask, efficiency=options.efficiency, plate=options.plate)
-        detection, told = detection_of(hits, model)
+        detection, told, of_detection = detection_of(hits, model)
         with working("fitting"):
             spectrum = fit_spectrum(
                 map_data.Hits(hits.x, hits.z, hits.weight, hits.variance),
@@ -263,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             calibration = read_calibration(options.calibration, spectrum.r, spectrum.peaks.R, spectrum.peaks.R_error)
         merged = _with_others(options, spectrum, calibration, others)
         tables = spectrum_tables(spectrum, calibration, merged)
-        warnings = cautions(spectrum)
+        warnings = (*of_detection, *cautions(spectrum))
         write_tables(options.output, tables, _made_by(options, hits), (*logged, *warnings))
     console.say(peak_table(spectrum, calibration))
     for line in (*told, *say(spectrum, calibration, hits)):

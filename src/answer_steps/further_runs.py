@@ -129,7 +129,7 @@ def _table_of_runs(rows: NDArray[np.void], attributes: Mapping[str, object]) -> 
 
 def _answer(folder: Path, hits: Hits, options: Options, spheres: int, executor: WorkerPool) -> _Answered:
     """Answer a run as the first one is."""
-    detection, _ = detection_of(hits, options.model)
+    detection, _, of_detection = detection_of(hits, options.model)
     model = replace(options.model, spheres=spheres)
     fitted = fit_hits(hits, folder, model, detection)
     if options.follow_drift:
@@ -137,7 +137,8 @@ def _answer(folder: Path, hits: Hits, options: Options, spheres: int, executor: 
         fitted = fit_hits(hits, folder, model, detection)
     unbiased = without_bias(fitted.answer, hits, options.simulation, hit_weights=options.hit_weights, executor=executor)
     drift = tell_drift(fitted.answer, hits, detection)
-    warnings = tuple(f"{folder}: {warning}" for warning in (*fitted.warnings, *drift.warnings, *unbiased.warnings))
+    said = (*of_detection, *fitted.warnings, *drift.warnings, *unbiased.warnings)
+    warnings = tuple(f"{folder}: {warning}" for warning in said)
     return _Answered(_run(str(folder), unbiased.answer, detection, turned=options.turned == 90), hits, warnings)
 
 

@@ -70,13 +70,13 @@ class LiveAnswer:
         seen = frames.frames - frames.saturated
         hits = hits_of_events(events, seen, "", search.settings, hit_weights=self._weights)
         try:
-            detection, told = detection_of(hits, self._model)
-            fitted = fit_hits(hits, self._parts, self._model, detection)
+            told = detection_of(hits, self._model)
+            fitted = fit_hits(hits, self._parts, self._model, told.detection)
         except InputError as error:
             self.trouble = str(error).removeprefix(f"{self._parts}: ")
         else:
             self.running = Running(fitted.answer, fitted.goodness, frames.frames)
-            self.trouble, self.said = "", (*told, *fitted.lines[:-1], *fitted.warnings)
+            self.trouble, self.said = "", (*told.lines, *fitted.lines[:-1], *told.warnings, *fitted.warnings)
         of_now = None if self.trouble else self.running
         length = np.array([part.counts.frames for part in parts], float)
         total, squares = np.array([_sums(part.events["weight"]) for part in parts]).reshape(-1, 2).T

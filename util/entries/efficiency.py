@@ -66,7 +66,8 @@ def read_mask(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.bool
     Parameters
     ----------
     path : Path
-        TOML of blind shapes, or an image that is 0 where the detector is blind.
+        TOML of blind shapes, or an image that is 0 (or NaN) where the detector is blind, and one other value, above 0,
+        where it sees.
     pixels : (int, int)
         Of the camera, along x and along z.
     axis : {0, 1}
@@ -80,7 +81,7 @@ def read_mask(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.bool
     Raises
     ------
     InputError
-        Not such a file, another size, or a detector that is blind everywhere.
+        Not such a file, another size, or a detector that is blind everywhere or nowhere.
     """
     if path.suffix.lower() == ".toml":
         shapes = settings.load(Shapes, path)
@@ -92,10 +93,20 @@ def read_mask(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.bool
         if seen.all():
             raise InputError(f"{path}: expected shapes on the camera's {pixels} pixels, found none of them there")
     else:
-        image = _image_of(path, pixels, axis)
-        seen = np.isfinite(image) & (image != 0)
-    if not seen.any():
-        raise InputError(f"{path}: expected a detector that sees something, found one that is blind everywhere")
+        image = np.nan_to_num(_image_of(path, pixels, axis), nan=0.0)
+        if (values := np.unique(image)).size > 2 or values[0] < 0:
+            shown = ", ".join(f"{value:g}" for value in values[:3]) + ", .." * (values.size > 3)
+            raise InputError(
+                f"{path}: expected 0 where the detector is blind and one other value, above 0, where it sees, found "
+                f"values {shown}; write 0 and 1"
+            )
+        seen = image > 0
+    if not seen.any() or seen.all():
+        what = "sees" if seen.all() else "is blind"
+        raise InputError(
+            f"{path}: expected a mask of the places where the detector is blind, found one that {what} everywhere; "
+            "a mask is 0 where it is blind and above 0 elsewhere"
+        )
     return seen
 
 
@@ -108,11 +119,13 @@ def read_efficiency(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[n
     lowest = float(image.min())
     if lowest < 0:
         raise InputError(f"{path}: expected efficiencies of at least 0, found {lowest:g}; correct the image")
+    if not image.any():
+        raise InputError(f"{path}: expected efficiencies above 0, found none; correct the image")
     return image / np.quantile(image[image > 0], _BEST)
 
 
 def _image_of(path: Path, pixels: tuple[int, int], axis: int) -> NDArray[np.float64]:
-    image = read_image(path)
+    image = read_image(path, dark=True)
     image = image.T if axis == 0 else image
     if image.shape != pixels:
         wanted, found = ((shape[::-1] if axis == 0 else shape) for shape in (pixels, image.shape))

@@ -22,7 +22,7 @@ SMALLEST_IMAGE = 16  # pixels along each side
 _GREY = ("1", "L", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # modes of PIL
 
 
-def read_image(path: Path, dataset: str | None = None) -> NDArray[np.float64]:
+def read_image(path: Path, dataset: str | None = None, *, dark: bool = False) -> NDArray[np.float64]:
     """Read an accumulated image.
 
     Parameters
@@ -32,6 +32,8 @@ def read_image(path: Path, dataset: str | None = None) -> NDArray[np.float64]:
         page, HDF5, or grey PNG.
     dataset : str or None
         Which dataset of an HDF5 file; None: the only one of two dimensions.
+    dark : bool
+        Whether no pixel need be above 0, as where the image tells something else than counts.
 
     Returns
     -------
@@ -41,8 +43,8 @@ def read_image(path: Path, dataset: str | None = None) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        No such file or dataset, or no image in it: too small, a stack, complex, coloured, infinite, all NaN, or nowhere
-        above 0.
+        No such file or dataset, or no image in it: too small, a stack, complex, coloured, infinite; all NaN, or nowhere
+        above 0, unless `dark`.
     """
     kind = kind_of(path)
     if dataset is not None and kind != "hdf5":
@@ -61,7 +63,10 @@ def read_image(path: Path, dataset: str | None = None) -> NDArray[np.float64]:
         where = f"{path}: {name}"
     else:
         raise InputError(f"{path}: expected an image as text, NPY, TIFF, HDF5 or PNG, found {kind}; convert it")
-    return _checked(where, found)
+    image = _checked(where, found)
+    if not dark:
+        _check_lit(where, image)
+    return image
 
 
 def _checked(where: str, found: NDArray[Any]) -> NDArray[np.float64]:
@@ -83,13 +88,16 @@ def _checked(where: str, found: NDArray[Any]) -> NDArray[np.float64]:
             f"{where}: expected finite counts, found {np.isinf(image).sum()} infinite pixels; "
             "write NaN for a pixel of which nothing is known"
         )
+    return image
+
+
+def _check_lit(where: str, image: NDArray[np.float64]) -> None:
     if np.isnan(image).all():
         raise InputError(f"{where}: expected counts, found NaN alone; give an image with counts")
     highest = np.nanmax(image)
     if highest <= 0:
         what = "zeros alone" if highest == 0 == np.nanmin(image) else f"none, the highest is {highest:g}"
         raise InputError(f"{where}: expected counts above 0, found {what}; give the image as it was accumulated")
-    return image
 
 
 def _stack(where: str, shape: tuple[int, ...]) -> InputError:
