@@ -39,14 +39,14 @@ from util.answer.spectrum_h5 import (
 from util.electrons.hits import Hits, HitWeights, read_hits
 from util.fit import map_data
 from util.report.spectrum_figure import draw_spectrum
-from util.runtime import console, settings
+from util.runtime import console
 from util.runtime.errors import run_program
 from util.runtime.options import Parser, as_options, number
 from util.runtime.output_names import folder_name, hdf5_file
 from util.runtime.progress import working
 from util.runtime.value_with_error import shorthand
 from util.spectrum.cautions import cautions
-from util.spectrum.energy import Calibration, CalibrationFile, read_calibration
+from util.spectrum.energy import Calibration, check_calibration, read_calibration
 from util.spectrum.fit import fit_spectrum
 from util.spectrum.merge import EnergySpectrum, MergedSpectrum, energy_spectrum, merge
 from util.spectrum.order import HIGHEST, LOWEST
@@ -241,9 +241,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse_args(argv)
     others = [read_for_merging(path) for path in options.merge]
     if options.calibration is not None:
-        settings.load(CalibrationFile, options.calibration)  # what is wrong in it is said before the fit
+        check_calibration(options.calibration, None)  # before anything is read in vain
     with collect_warnings() as logged:
         hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
+        if options.calibration is not None:
+            check_calibration(options.calibration, hits.pixels)
         model = Model(mask=options.mask, efficiency=options.efficiency, plate=options.plate)
         detection, told, of_detection = detection_of(hits, model)
         with working("fitting"):

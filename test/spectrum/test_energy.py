@@ -8,7 +8,7 @@ import pytest
 from util.fit.coverage import coverage
 from util.runtime.errors import InputError
 from util.spectrum import energy
-from util.spectrum.energy import INVERSE_CM_PER_EV, Calibration, read_calibration
+from util.spectrum.energy import INVERSE_CM_PER_EV, Calibration, check_calibration, read_calibration
 from util.spectrum.line_fit import Lines, fit_lines
 
 r = np.arange(0.005, 1.0, 0.005)
@@ -205,17 +205,23 @@ def test_a_line_of_another_gas_may_be_faster_than_this_light_allows(tmp_path):
     [
         ("", ["either [[line]] tables or constant, found none"]),
         ("constant = 9.0\n[[line]]\nradius = 0.5\nenergy = 2\n", ["found both"]),
-        ("constant = -9.0\n", ["constant must be above 0"]),
-        ("constant = 9.0\nconstant_error = -1\n", ["errors must not be negative"]),
-        ("photon_energy = 0\nconstant = 9.0\n", ["photon_energy must be above 0"]),
+        ("constant = -9.0\n", ["constant, a squared half screen, must be 1e-09 to 1e+06 eV, found -9"]),
+        (
+            "constant = 9.0\nconstant_error = -1\n",
+            ["constant_error must be from 0 to what it is the error of, 9, found -1"],
+        ),
+        ("photon_energy = 0\nconstant = 9.0\n", ["photon_energy must be 1e-09 to 1e+06 eV, found 0"]),
         ("constant = 9.0\nphoton_enrgy = 2\n", ["unknown key 'photon_enrgy'"]),
         ("[[line]]\nradius = 0.5\n", ["'line[0].energy' is missing"]),
         ("[[line]]\nenergy = 2\n", ["either radius or peak_near, found none"]),
         ("[[line]]\nradius = 0.5\npeak_near = 0.5\nenergy = 2\n", ["found both"]),
-        ("[[line]]\nradius = 0.5\nenergy = -2\n", ["energy must be above 0"]),
-        ("[[line]]\nradius = 0.5\nenergy = 2\nenergy_error = -1\n", ["errors must not be negative"]),
+        ("[[line]]\nradius = 0.5\nenergy = -2\n", ["energy must be 1e-09 to 1e+06 eV, found -2"]),
+        ("[[line]]\npeak_near = 0.5\nenergy = 1e300\n", ["energy must be 1e-09 to 1e+06 eV, found 1e+300"]),
+        ("[[line]]\nradius = 0.5\nradius_error = 1e300\nenergy = 2\n", ["radius_error must be from 0 to", "0.5"]),
+        ("[[line]]\nradius = 0.5\nenergy = 2\nenergy_error = -1\n", ["energy_error must be from 0 to"]),
         ("[[line]]\nradius = 0.5\nenergy = 2\nradius_error = 0\n", ["an error of radius or energy above 0"]),
         ("[[line]]\nradius = 256\nenergy = 2\n", ["from 0 to 1.5, found 256", "longer_side_px"]),
+        ("longer_side_px = 256\n[[line]]\nradius = 0.5\nenergy = 2\n", ["expected radii in pixels", "found 0.5"]),
         ("longer_side_px = 100\n[[line]]\nradius = 256\nenergy = 2\n", ["from 0 to 75, found 256"]),
         ("[[line]]\npeak_near = 0.4\nenergy = 2\n", ["line 1", "0.3000, 0.5000, 0.8000", "correct peak_near"]),
         ("[[line]]\npeak_near = 2\nenergy = 2\n", ["found 2"]),
@@ -223,6 +229,17 @@ def test_a_line_of_another_gas_may_be_faster_than_this_light_allows(tmp_path):
 )
 def test_files_that_make_no_sense_are_refused(tmp_path, text, words):
     refused(tmp_path, text, *words)
+
+
+def test_the_pixels_of_another_camera_are_refused(tmp_path):
+    path = tmp_path / "lines.toml"
+    path.write_text("longer_side_px = 2048\n[[line]]\nradius = 512\nenergy = 1\n")
+    with pytest.raises(
+        InputError, match=r"lines\.toml: expected longer_side_px = 256, .* 256 x 192 pixels, found 2048"
+    ):
+        check_calibration(path, (256, 192))
+    check_calibration(path, (192, 2048))
+    check_calibration(path, None)
 
 
 def test_a_radius_between_two_peaks_is_refused(tmp_path):

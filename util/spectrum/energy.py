@@ -41,8 +41,20 @@ INVERSE_CM_PER_EV = constants.e / (constants.h * constants.c) / 100
 
 ASSUMED_RADIUS_ERROR = 0.001  # half a pixel of 1024: as one reads a ring off an image
 _LARGEST_RADIUS = 1.5  # just beyond the corners of a square screen
+_ENERGIES = (1e-9, 1e6)  # eV; far beyond what such an image can hold
 _CLEAR = 3.0  # errors of a peak above the photon energy that are too many
 _NEAR = 0.03  # detector units between `peak_near` and its peak at most
+
+
+def _check_energy(name: str, value: float) -> None:
+    low, high = _ENERGIES
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low:g} to {high:g} eV, found {value:g}; correct it")
+
+
+def _check_error(name: str, error: float, value: float) -> None:
+    if not 0 <= error <= abs(value):
+        raise ValueError(f"{name} must be from 0 to what it is the error of, {value:g}, found {error:g}; correct it")
 
 
 @dataclass(frozen=True)
@@ -63,10 +75,9 @@ class Line:
         if (self.radius is None) == (self.peak_near is None):
             found = "none" if self.radius is None else "both"
             raise ValueError(f"expected either radius or peak_near, found {found}; give one of them")
-        if self.energy <= 0:
-            raise ValueError(f"energy must be above 0 (kinetic energy in eV), found {self.energy}; correct it")
-        if self.energy_error < 0 or (self.radius_error or 0) < 0:
-            raise ValueError("errors must not be negative; correct them")
+        _check_energy("energy", self.energy)
+        _check_error("energy_error", self.energy_error, self.energy)
+        _check_error("radius_error", self.radius_error or 0.0, self.radius or self.peak_near or 0.0)
         if self.radius_error == 0 == self.energy_error:
             raise ValueError("expected an error of radius or energy above 0, found none; give one")
 
@@ -86,18 +97,25 @@ class CalibrationFile:
         if bool(self.line) == (self.constant is not None):
             found = "both" if self.line else "none"
             raise ValueError(f"expected either [[line]] tables or constant, found {found}; give one of them")
-        for name in ("constant", "photon_energy", "longer_side_px"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be above 0, found {value}; correct it")
-        if self.constant_error < 0 or self.photon_energy_error < 0:
-            raise ValueError("errors must not be negative; correct them")
+        if self.longer_side_px is not None and self.longer_side_px <= 0:
+            raise ValueError(f"longer_side_px must be above 0, found {self.longer_side_px}; correct it")
+        if self.constant is not None:
+            _check_energy("constant, a squared half screen,", self.constant * self.unit**2)
+        if self.photon_energy is not None:
+            _check_energy("photon_energy", self.photon_energy)
+        _check_error("constant_error", self.constant_error, self.constant or 0.0)
+        _check_error("photon_energy_error", self.photon_energy_error, self.photon_energy or 0.0)
         for line in self.line:
-            radius = line.radius if line.peak_near is None else line.peak_near
-            if not 0 < radius / self.unit <= _LARGEST_RADIUS:  # type: ignore[operator]  # a line has one of them
+            radius = line.peak_near or line.radius or 0.0  # a line has one of them
+            if not 0 < radius / self.unit <= _LARGEST_RADIUS:
                 raise ValueError(
                     f"expected radii from 0 to {_LARGEST_RADIUS * self.unit:g}, found {radius}; give them in detector "
                     "units (1 = half the longer side), or with longer_side_px in pixels"
+                )
+            if self.longer_side_px is not None and radius <= _LARGEST_RADIUS:
+                raise ValueError(
+                    f"expected radii in pixels, as there is longer_side_px = {self.longer_side_px}, found {radius}; "
+                    "leave longer_side_px out where radii are in half screens"
                 )
 
     @property
@@ -164,6 +182,22 @@ class Calibration:
     def binding_energy_error(self, r: Array, r_error: Array | float = 0.0) -> Array:
         """Return standard errors [eV] of binding energies; that of the photon energy is common to all."""
         return np.hypot(self.energy_error(r, r_error), self.photon_energy_error)
+
+
+def check_calibration(path: Path, pixels: tuple[int, int] | None) -> None:
+    """Check a calibration file before the spectrum is there: of itself, and against the camera's pixels, where known.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be read or contradicts itself, or that counts other pixels than the camera has.
+    """
+    side = settings.load(CalibrationFile, path).longer_side_px
+    if side is not None and pixels is not None and side != max(pixels):
+        raise InputError(
+            f"{path}: expected longer_side_px = {max(pixels)}, as the camera has {pixels[0]} x {pixels[1]} pixels, "
+            f"found {side}; give radii in this camera's pixels, or leave it out and give them in half screens"
+        )
 
 
 def read_calibration(path: Path, r: Array, R: Array, R_error: Array) -> Calibration:
