@@ -171,7 +171,7 @@ def test_drawn_spots_follow_the_recipe_within_its_limits():
     for values, normal in ((A, PUBLISHED.A), (sigma, PUBLISHED.sigma), (rho, PUBLISHED.rho)):
         assert values.mean() == pytest.approx(normal.mean, abs=4 * normal.std / math.sqrt(values.size))
         assert values.std() == pytest.approx(normal.std, rel=0.01)
-    wild = small(A=Normal(1.0, 10.0), sigma=Normal(0.075, 1.0), rho=Normal(0.0, 5.0))
+    wild = small(A=Normal(1.0, 10.0), sigma=Normal(0.075, 0.075), rho=Normal(0.0, 5.0))
     A, sigma, rho = draw_spots(wild, 1000, rng=rng)
     assert A.min() == 0
     assert sigma.min() > 0
@@ -208,6 +208,12 @@ def test_light_of_a_frame_holds_the_mean_flux_but_for_the_tails_that_the_recipe_
         ({"camera_noise": math.nan}, "camera_noise must be"),
         ({"A": Normal(0.0, 1.0)}, "A.mean must be above 0"),
         ({"sigma": Normal(0.0, 1.0)}, "sigma.mean must be at least 0.1 pixel"),
+        ({"A": Normal(1e9, 1.0)}, "A.mean must be above 0 and at most 65535 counts, found 1000000000.0"),
+        (
+            {"sigma": Normal(1.9, 0.1)},
+            "and at most 0.25 half screens, found 1.9",
+        ),
+        ({"sigma": Normal(0.015, 1.0)}, "and sigma.std, and at most .*, found 0.015 with std 1.0"),
         ({"rho": Normal(1.0, 0.1)}, "rho.mean must lie between"),
     ],
 )

@@ -112,6 +112,9 @@ def test_a_missing_file_is_named_with_a_remedy(tmp_path):
     ("name", "cls", "old", "new", "message"),
     [
         ("finder", FinderSettings, "seed = 0.35", "seed = 0", "seed must be above 0, found 0.0"),
+        ("finder", FinderSettings, "tail = 1.0", "tail = 1e9", "tail must be at most 255, found 1000000000.0"),
+        ("finder", FinderSettings, "crowded = 0.1", "crowded = 10", "crowded must be at most 1, found 10.0"),
+        ("finder", FinderSettings, "link = 2.8", "link = 1e6", "link must be at most 10, found 1000000.0"),
         ("finder", FinderSettings, "\npenalty = ", "\npenalti = ", "unknown key 'penalti'"),
         ("finder", FinderSettings, "[0.04, ", '["0.04", ', "expected a finite number at 'annealing[0]', found '0.04'"),
         ("finder", FinderSettings, "0.005, 0.004]", "0.0]", "annealing needs at least one value, all above"),

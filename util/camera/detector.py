@@ -9,9 +9,15 @@ from scipy.special import ndtr
 
 from util.camera.frame_size import check_pixels
 from util.camera.imperfections import IDEAL, Imperfections, smooth_map
-from util.camera.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe, SpotLaw, mean_flux, pixel_to_detector
-
-_MOST_COUNTS = 2**16 - 1  # of the widest frames that are read
+from util.camera.phosphor import (
+    CAMERA_MAXIMUM,
+    MOST_COUNTS,
+    Normal,
+    PhosphorRecipe,
+    SpotLaw,
+    mean_flux,
+    pixel_to_detector,
+)
 
 
 @dataclass(frozen=True)
@@ -72,8 +78,8 @@ class Detector:
             raise ValueError(f"noise must be a finite number not below 0, found {self.noise}")
         if not all(map(math.isfinite, self.background)):
             raise ValueError(f"background must be finite, found {self.background}")
-        if not 1 <= self.saturation <= _MOST_COUNTS:
-            raise ValueError(f"saturation must be 1 to {_MOST_COUNTS}, found {self.saturation}")
+        if not 1 <= self.saturation <= MOST_COUNTS:
+            raise ValueError(f"saturation must be 1 to {MOST_COUNTS}, found {self.saturation}")
         if self.sigma.mean > 1 or abs(self.rho.mean) >= 1:
             raise ValueError(
                 f"expected spots smaller than half the screen and rho within -1 and 1, found sigma {self.sigma.mean} "

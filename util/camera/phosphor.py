@@ -28,6 +28,7 @@ from util.camera.spot_rendering import add_spots, blurred, digitise
 MOST_SUBSAMPLES = 100
 CAMERA_MAXIMUM = 255  # counts; an eight-bit camera
 SMALLEST_SIGMA_PX = 0.1  # narrower spots fall between the samples, so their light would be a matter of luck
+_LARGEST_SIGMA, MOST_COUNTS = 0.25, 2**16 - 1  # half screens; counts of any camera
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,13 @@ class PhosphorRecipe:
             raise ValueError(f"subsamples must be 1 to {MOST_SUBSAMPLES}, found {self.subsamples}")
         if not (math.isfinite(self.camera_noise) and self.camera_noise >= 0):
             raise ValueError(f"camera_noise must be a finite number not below 0, found {self.camera_noise}")
-        if self.A.mean <= 0:
-            raise ValueError(f"A.mean must be above 0, found {self.A.mean}")
-        if self.sigma.mean < SMALLEST_SIGMA_PX * self.pitch:
+        if not 0 < self.A.mean <= MOST_COUNTS:
+            raise ValueError(f"A.mean must be above 0 and at most {MOST_COUNTS} counts, found {self.A.mean}")
+        smallest, mean, std = SMALLEST_SIGMA_PX * self.pitch, self.sigma.mean, self.sigma.std
+        if not max(smallest, std) <= mean <= _LARGEST_SIGMA:
             raise ValueError(
-                f"sigma.mean must be at least {SMALLEST_SIGMA_PX} pixel = {SMALLEST_SIGMA_PX * self.pitch:.3g}, "
-                f"found {self.sigma.mean}"
+                f"sigma.mean must be at least {SMALLEST_SIGMA_PX} pixel = {smallest:.3g} and sigma.std, and at most "
+                f"{_LARGEST_SIGMA} half screens, found {mean} with std {std}"
             )
         if abs(self.rho.mean) >= 1:
             raise ValueError(f"rho.mean must lie between -1 and 1, found {self.rho.mean}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from util.camera.detector import Detector
 from util.camera.imperfections import SmoothMap, smooth_map
-from util.camera.phosphor import flux_of
+from util.camera.phosphor import CAMERA_MAXIMUM, flux_of
 from util.finder.binned_spot import BinnedSpot
 from util.finder.binning import bin_pixels
 from util.finder.one_electron import Electron
@@ -29,6 +29,8 @@ EVENT = np.dtype(
         ("rho", "<f4"),
     ]
 )
+# Beyond these no spot is sought, fitted or drawn as it is: fractions of a peak or a frame, spot sizes, counts.
+_HIGHEST = {"seed": 1.0, "residual_seed": 1.0, "crowded": 1.0, "link": 10.0, "radius": 10.0, "tail": CAMERA_MAXIMUM}
 _MOST_ROUNDS = 1000  # of a search; param/finder.toml asks for a dozen
 
 
@@ -52,6 +54,9 @@ class FinderSettings:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, found {getattr(self, name)}")
+        for name, highest in _HIGHEST.items():
+            if getattr(self, name) > highest:
+                raise ValueError(f"{name} must be at most {highest:g}, found {getattr(self, name)}")
         if not self.annealing or min(self.annealing) <= 0:
             raise ValueError("annealing needs at least one value, all above 0")
         if not 0 <= self.last_rounds <= _MOST_ROUNDS or len(self.annealing) > _MOST_ROUNDS:

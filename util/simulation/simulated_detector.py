@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from util.camera.detector import Detector
 from util.camera.imperfections import IDEAL, Imperfections
-from util.camera.phosphor import CAMERA_MAXIMUM, Normal, PhosphorRecipe
-
-_HIGHEST_COUNT = 65535
+from util.camera.phosphor import CAMERA_MAXIMUM, MOST_COUNTS, Normal, PhosphorRecipe
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,8 @@ class SimulatedDetector:
             raise ValueError(f"A.mean must be above 0, found {self.A.mean}")
         if self.noise is not None and not 0 <= self.noise < math.inf:
             raise ValueError(f"noise must be a finite number not below 0, found {self.noise}")
-        if not 1 <= self.saturation <= _HIGHEST_COUNT:
-            raise ValueError(f"saturation must lie from 1 to {_HIGHEST_COUNT}, found {self.saturation}")
+        if not 1 <= self.saturation <= MOST_COUNTS:
+            raise ValueError(f"saturation must lie from 1 to {MOST_COUNTS}, found {self.saturation}")
         if not abs(self.distortion) <= 0.1:
             raise ValueError(f"distortion must lie from -0.1 to 0.1, found {self.distortion}")
 
