@@ -39,9 +39,12 @@ def page_of(notebook: Path) -> str:
     Raises
     ------
     InputError
-        A cell failed; the message says why.
+        No notebook, or one of which a cell failed; the message says why.
     """
-    cells = nbformat.read(notebook, as_version=4)
+    try:
+        cells = nbformat.read(notebook, as_version=4)
+    except (ValueError, AttributeError, KeyError) as error:  # no JSON, or JSON of something else
+        raise InputError(f"{notebook}: expected a notebook, found otherwise ({error}); restore it from git") from None
     try:
         where = {"metadata": {"path": str(ROOT)}}
         # Not TCP: what goes between notebook and kernel stays on this machine.

@@ -198,6 +198,11 @@ def test_no_answer_and_a_failing_cell_are_told_in_one_line(tmp_path, monkeypatch
     nbformat.write(notebook, tmp_path / "bad.ipynb")
     with pytest.raises(InputError, match=r"bad\.ipynb: a cell failed: ZeroDivisionError"):
         report.main(["--output", str(tmp_path / "report.html"), "--notebook", str(tmp_path / "bad.ipynb")])
+    whole = (tmp_path / "bad.ipynb").read_text()
+    for text in (whole[: len(whole) // 2], "[]", "5"):
+        (tmp_path / "bad.ipynb").write_text(text)
+        with pytest.raises(InputError, match=r"bad\.ipynb: expected a notebook, found otherwise"):
+            report.main(["--output", str(tmp_path / "report.html"), "--notebook", str(tmp_path / "bad.ipynb")])
     assert not (tmp_path / "report.html").exists()
 
 
