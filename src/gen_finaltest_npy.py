@@ -32,7 +32,7 @@ from util.frames.source import FrameSource
 from util.runtime import console, settings
 from util.runtime.errors import FrameError, InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import Parser, add_scheduler, as_options, number
+from util.runtime.options import Parser, add_scheduler, add_workers, as_options, number
 from util.runtime.output_names import folder_name
 
 RANGES_NAMED = 8  # at most, in a message
@@ -107,8 +107,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     add("--finder", type=Path, default=Path("param/finder.toml"), metavar="FILE", help="how to search")
     add("--no-events", action="store_true", help="keep the distribution alone, not each electron")
     add("--overwrite", action="store_true", help="search even what is already there")
-    cores = available_cores()
-    add("--workers", type=number(int, 1), default=cores, metavar="N", help="processes (default: all cores)")
+    add_workers(parser, available_cores())
     add_scheduler(parser)
     return as_options(Options, parser, vars(parser.parse_args(argv)))
 

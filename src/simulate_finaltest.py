@@ -27,7 +27,7 @@ from util.physics.sphere import Experiment
 from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
 from util.runtime.executor import available_cores
-from util.runtime.options import Parser, add_scheduler, as_options, number, option_name
+from util.runtime.options import Parser, add_scheduler, add_workers, as_options, number, option_name
 from util.runtime.output_names import file_name
 from util.simulation import frames_file, sphere_file
 from util.simulation.provenance import is_made_with
@@ -164,9 +164,7 @@ def parse_args(argv: Sequence[str] | None = None) -> FrameOptions | Distribution
         help="electrons per frame, for each sphere; kind 2: per sphere, N or LOW HIGH",
     )
     parser.add_argument("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="S", help="default: 0")
-    parser.add_argument(
-        "--workers", type=number(int, 1, 1024), default=available_cores(), metavar="N", help="default: all cores"
-    )
+    add_workers(parser, available_cores())
     add_scheduler(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a file made with other settings")
     add = parser.add_argument_group("kind 1: camera frames").add_argument

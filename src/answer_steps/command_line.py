@@ -10,7 +10,7 @@ from util.answer.made_by import Method, Orders, SubtractBias
 from util.fit.parameters import PIECES
 from util.fit.selection import MOST_SPHERES
 from util.report.answer_figures import FIGURE_SUFFIXES
-from util.runtime.options import number
+from util.runtime.options import add_workers, number
 from util.runtime.output_names import file_name, folder_name, hdf5_file
 
 
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="with --method resnet: answer although the hits speak against the prior")
     add("--figure", type=file_name, metavar="FILE", help=f"draw the answer ({', '.join(FIGURE_SUFFIXES)})")
     add("--details", type=folder_name, metavar="FOLDER", help="figures of every aspect, CSV and JSON")
-    add("--workers", type=number(int, 1), default=Options.workers, metavar="N", help="processes (default %(default)s)")
+    add_workers(parser, Options.workers)
     add_model(parser)
     _add_simulation(parser)
     _add_knowledge(parser)

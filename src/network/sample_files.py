@@ -30,7 +30,7 @@ from util.physics.sampling import project, sample_sphere
 from util.runtime import console
 from util.runtime.errors import InputError
 from util.runtime.executor import available_cores, map_in_order, open_executor
-from util.runtime.options import number
+from util.runtime.options import add_workers, number
 from util.runtime.output_names import folder_name
 from util.runtime.progress import Progress
 from util.runtime.settings import load
@@ -147,7 +147,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sampling", choices=get_args(Sampling), default="poisson", help="(default %(default)s)")
     parser.add_argument("--seed", type=number(int, 0, 2**31), default=0, metavar="S", help="(default %(default)s)")
-    parser.add_argument("--workers", type=number(int, 1, 1024), default=available_cores(), metavar="N")
+    add_workers(parser, available_cores())
     parser.add_argument("--overwrite", action="store_true", help="replace sets that were made otherwise")
 
 

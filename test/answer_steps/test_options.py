@@ -26,6 +26,12 @@ def test_an_option_that_would_be_ignored_is_refused(capsys, method, option):
     assert f"{option[0]} does not apply to {' '.join(method)}; leave it out" in capsys.readouterr().err
 
 
+def test_more_processes_than_any_machine_has_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_args([*COMMON, "--workers", "9" * 39])
+    assert "--workers: expected an integer of at least 1 and at most 1024" in capsys.readouterr().err
+
+
 def test_the_frames_of_summed_frames_may_be_named():
     assert parse_args([*COMMON, "--method", "integrated", "--dataset", "frames", "--frame-axis", "1"]).frame_axis == 1
 

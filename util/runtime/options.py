@@ -16,6 +16,8 @@ from util.runtime.output_names import clash
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+MOST_WORKERS = 1024  # processes
+
 T = TypeVar("T", bound="DataclassInstance")
 
 
@@ -120,6 +122,12 @@ def _part_of_options(cls: type[T], parser: argparse.ArgumentParser, parsed: Mapp
 def option_name(field: str) -> str:
     """Return how a field of options is spelt on the command line."""
     return "--" + field.replace("_", "-")
+
+
+def add_workers(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add the option of a stage that runs on several processes."""
+    kind = number(int, 1, MOST_WORKERS)
+    parser.add_argument("--workers", type=kind, default=default, metavar="N", help="processes (default %(default)s)")
 
 
 def add_scheduler(parser: argparse.ArgumentParser) -> None:
