@@ -42,8 +42,18 @@ export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 # Memory that a frame took serves the next one. Given back to the system in between, as glibc does by default and more so
 # under Dask, a frame takes 1.2 or 1.5 times as long.
 export MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-33554432}" MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-268435456}"
+# Whatever Python the stage starts finds this project; in the project's own environment nothing else, as a numpy.py of
+# somebody's would come before the library.
 PYTHON="$PWD/.venv/bin/python"
-[[ -x "$PYTHON" ]] || PYTHON=python3
+if [[ -x "$PYTHON" ]]; then
+    export PYTHONPATH="$PWD"
+else
+    PYTHON=python3
+    export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+fi
+# Figures look alike whoever draws them, and are files: no style of the user's own, and no window.
+unset MPLBACKEND
+export MATPLOTLIBRC=/dev/null
 
 export DATA_DIR FINALTEST ANSWER PARAM_DIR NETWORK METHOD WORKERS SCHEDULER NGPU SEED PYTHON
 

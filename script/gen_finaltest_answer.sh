@@ -3,7 +3,7 @@
 # NETWORK: the network's weights, a folder or a file ($PARAM_DIR; your own: $DATA_DIR/network).
 # Further options (--figure FILE, --spheres N ..) go to src/gen_finaltest_answer.py.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 stage gen_finaltest_answer --shards "$DATA_DIR/finaltest_npy" --finaltest "$FINALTEST" \

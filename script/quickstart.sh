@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # See the whole chain at work: set up, simulate 2,000 frames, find their electrons, answer. All under data/quickstart/.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 bash script/setup.sh
 export DATA_DIR="$PWD/data/quickstart"
 export FINALTEST="$DATA_DIR/finaltest.h5" ANSWER="$DATA_DIR/final.h5" METHOD=likelihood

@@ -3,7 +3,7 @@
 # Several nodes: NNODES, and MASTER_ADDR and MASTER_PORT of one of them, in the environment of each.
 # Further options (--train FILE .., --epochs N ..) go to src/run_model.py.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 stage run_model --param "$PARAM_DIR" --data "$DATA_DIR" --seed "$SEED" --processes "${NGPU:-all}" \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make .venv from requirements.txt; quick when nothing changed. PYTHON=python3.12 chooses the interpreter.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 stamp=.venv/requirements.done
 if [[ -x .venv/bin/python ]] && cmp -s requirements.txt "$stamp"; then
     exit 0

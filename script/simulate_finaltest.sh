@@ -2,7 +2,7 @@
 # Play the experiment: camera frames of known spheres, $FINALTEST; with --kind 2 many spheres, and no frames.
 # Further options go to src/simulate_finaltest.py.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 stage simulate_finaltest --output "$FINALTEST" \

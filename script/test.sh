@@ -2,7 +2,7 @@
 # Lint and test, a file of tests at a time on each core. Options go to pytest; -n 0 tests in one process.
 # --fast, first: without the tests that take long, as those of the stages do; under two minutes on two cores.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 bash script/setup.sh
 # shellcheck source=script/env.sh
 source script/env.sh

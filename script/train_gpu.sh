@@ -4,7 +4,7 @@
 # valid_loss/. Stopped and started again, it goes on from the last epoch.
 # Options (--epochs N ..) go to src/run_model.py, for both stages. NGPU=0 PRECISION=float32: without a GPU.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 for option in "$@"; do

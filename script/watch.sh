@@ -2,7 +2,7 @@
 # Search the frames in $FINALTEST while a camera writes them, and show on a page of this machine what they tell so far.
 # Further options (--port N, --target ERROR ..) go to src/watch.py.
 set -euo pipefail
-CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+CDPATH='' cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 # shellcheck source=script/env.sh
 source script/env.sh
 # A file that is read would be locked, and the camera's program kept from opening it for writing.

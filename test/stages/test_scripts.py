@@ -83,6 +83,23 @@ def test_a_bad_setting_ends_a_script_with_status_two(tmp_path, script, environme
     assert not list(tmp_path.iterdir())
 
 
+def test_a_script_may_be_called_through_a_link(tmp_path):
+    (tmp_path / "search").symlink_to(SCRIPTS / "gen_finaltest_npy.sh")
+    done = call(tmp_path / "search", cwd=tmp_path, DATA_DIR="here")
+    assert done.stderr.startswith(f"error: {tmp_path}/here/finaltest.h5: no such file")
+
+
+def test_a_style_and_libraries_of_the_users_own_do_not_reach_a_stage(tmp_path):
+    style = tmp_path / "matplotlibrc"
+    style.write_bytes("text.usetex: True  # \xb5".encode("latin-1"))
+    (tmp_path / "numpy.py").write_text("raise SystemExit(9)")
+    shown = 'import matplotlib, src; print(matplotlib.rcParams["text.usetex"])'
+    script = tmp_path / "script.sh"
+    script.write_text(f"cd '{ROOT}'; source script/env.sh; \"$PYTHON\" -c '{shown}'\n")
+    done = call(script, cwd=tmp_path, MPLBACKEND="foo", MATPLOTLIBRC=str(style), PYTHONPATH=str(tmp_path))
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
 @pytest.fixture(scope="module")
 def quickstart(module_folder):
     """Run the quick start in a folder of its own, with 300 frames; give the folder and what was printed."""

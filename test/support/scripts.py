@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -38,7 +39,8 @@ def call(script, *options, cwd, **environment):
 def stand_in(folder):
     """Make a project of the same scripts whose Python only writes down what it is told to run; return its folder."""
     folder.mkdir()
-    for name in ("script", "util", "src", "param"):
+    shutil.copytree(SCRIPTS, folder / "script")  # a link would lead them home
+    for name in ("util", "src", "param"):
         (folder / name).symlink_to(ROOT / name)
     python = folder / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
