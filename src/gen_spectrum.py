@@ -30,6 +30,7 @@ from src.answer_steps.outcome import next_to_open
 from util.answer.final_h5 import write_tables
 from util.answer.made_by import SpectrumMadeBy, SpectrumSettings
 from util.answer.spectrum_h5 import (
+    check_others,
     curve_rows,
     peak_rows,
     read_for_merging,
@@ -82,13 +83,6 @@ class Options:
             raise ValueError(
                 "--merge: expected a --calibration with photon_energy, found none; spectra share an axis of binding "
                 "energies alone"
-            )
-        named = [path.resolve() for path in (self.output, *self.merge)]
-        twice = [path for path in self.merge if named.count(path.resolve()) > 1]
-        if twice:
-            raise ValueError(
-                f"--merge: expected other spectra than --output, each once, found {twice[0]}; electrons would count "
-                "twice"
             )
 
 
@@ -244,6 +238,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_calibration(options.calibration, None)  # before anything is read in vain
     with collect_warnings() as logged:
         hits = read_hits(options.shards, hit_weights=options.hit_weights, partial=options.partial)
+        check_others(options.shards, hits.checksums, options.merge)
         if options.calibration is not None:
             check_calibration(options.calibration, hits.pixels)
         model = Model(mask=options.mask, efficiency=options.efficiency, plate=options.plate)

@@ -192,11 +192,20 @@ def read_made_by(path: Path) -> MadeBy:
     InputError
         Missing, not HDF5, damaged, or without a `MadeBy` of that kind.
     """
+    return MadeBy.from_json(_made_by(path), path)
+
+
+def read_spectrum_made_by(path: Path) -> SpectrumMadeBy:
+    """Read what a spectrum was made by; errors as in `read_made_by`."""
+    return SpectrumMadeBy.from_json(_made_by(path), path)
+
+
+def _made_by(path: Path) -> Any:
     with _opened(path) as file:
         found = _dataset(path, file, "MadeBy")
         if found.shape != () or h5py.check_string_dtype(found.dtype) is None:
             raise InputError(f"{path}: MadeBy: expected a text, found shape {found.shape} of {found.dtype}; {_REMEDY}")
-        return MadeBy.from_json(content_of(found), path)
+        return content_of(found)
 
 
 def read_parameters(path: Path) -> tuple[Layout, NDArray[np.float64], NDArray[np.float64]]:

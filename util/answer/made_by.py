@@ -142,6 +142,11 @@ class SpectrumMadeBy:
         """Return the text of `MadeBy` in spectrum.h5."""
         return facts.to_json(self, sort_keys=True)
 
+    @classmethod
+    def from_json(cls, text: object, path: Path) -> "SpectrumMadeBy":
+        """Read what `to_json` wrote to a file; parameters and errors as those of `MadeBy.from_json`."""
+        return facts.from_json(cls, text, f"{path}: MadeBy", remedy="make it again with script/gen_spectrum.sh")
+
 
 def root_attributes(made_by: MadeBy | SpectrumMadeBy) -> dict[str, str]:
     """Return what final.h5 or spectrum.h5 says of itself as a whole (`util.runtime.program.told_of_file`)."""

@@ -2,14 +2,14 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from util.answer.final_h5 import read_tables
+from util.answer.final_h5 import read_spectrum_made_by, read_tables
 from util.answer.tables import Axis, Table, named_rows
 from util.runtime.atomic_file import replacing
 from util.runtime.errors import InputError
@@ -221,6 +221,34 @@ def write_csv(path: Path, rows: NDArray[np.void], comments: tuple[str, ...]) -> 
         writer.writerow(["" if np.isnan(number) else repr(number) for number in row])
     with replacing(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def check_others(folder: Path, checksums: Mapping[str, str], others: Sequence[Path]) -> None:
+    """Check that spectra that are to be merged hold different electrons, however their files are called.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the shards of the spectrum that is made.
+    checksums : mapping
+        Of these shards, by name.
+    others : sequence of Path
+        Files of the other spectra.
+
+    Raises
+    ------
+    InputError
+        A shard is in two of them.
+    """
+    seen = dict.fromkeys(checksums.values(), folder)
+    for path in others:
+        shards = read_spectrum_made_by(path).shards.values()
+        if twice := [seen[checksum] for checksum in shards if checksum in seen]:
+            raise InputError(
+                f"{path}: expected other electrons than those of {twice[0]}, found shards that are the same; these "
+                "would count twice: leave it out"
+            )
+        seen |= dict.fromkeys(shards, path)
 
 
 def read_for_merging(path: Path) -> EnergySpectrum:
