@@ -210,7 +210,7 @@ def test_missing_files_and_datasets_are_refused(tmp_path):
         (np.zeros((3, 20, 30), np.float32), ["float32", "(3, 20, 30)"]),
         (np.zeros((2, 3, 20, 30), np.uint8), ["shape (N, H, W)", "(2, 3, 20, 30)"]),
         (np.zeros((20, 30), np.uint8), ["shape (N, H, W)", "(20, 30)"]),
-        (np.zeros((0, 20, 30), np.uint8), ["(0, 20, 30)"]),
+        (np.zeros((0, 20, 30), np.uint8), ["expected frames, found none", "(0, 20, 30)"]),
         (np.zeros((3, 20, 8), np.uint8), ["at least 16 x 16", "(3, 20, 8)"]),
     ],
 )

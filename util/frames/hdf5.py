@@ -167,7 +167,9 @@ class FrameStack(HDF5Frames):
         if self._asked is None and 0 not in found.shape:
             self._check_axis(found)
         height, width = (int(size) for axis, size in enumerate(found.shape) if axis != self._axis)
-        if self.count == 0 or min(height, width) < SMALLEST_FRAME:
+        if self.count == 0:
+            raise InputError(f"{self.where}: expected frames, found none (shape {found.shape}); name another dataset")
+        if min(height, width) < SMALLEST_FRAME:
             which = ("second and third", "first and third", "first and second")[self._axis]
             raise InputError(
                 f"{self.where}: expected frames of at least {SMALLEST_FRAME} x {SMALLEST_FRAME} pixels along the "

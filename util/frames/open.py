@@ -8,7 +8,7 @@ import h5py
 
 from util.frames import png, tiff
 from util.frames.course_file import FRAMES, FrameFile
-from util.frames.folder import files_in
+from util.frames.folder import files_in, told_of_copies
 from util.frames.foreign import READ, foreign_format
 from util.frames.hdf5 import FrameStack
 from util.frames.hdf5_axes import split_axis
@@ -54,7 +54,10 @@ def open_frames(path: Path, dataset: str | None = None, frame_axis: int | None =
                 raise InputError(
                     f"{path}: {option} {value}: expected an HDF5 file, found {images}; leave the option out"
                 )
-        return tiff.TiffFrames(path) if images == "TIFF" else png.PngFrames(path)
+        frames = tiff.TiffFrames(path) if images == "TIFF" else png.PngFrames(path)
+        if path.is_dir():
+            frames.cautions += _cautions_of(path)
+        return frames
     with reading_hdf5(path) as file:
         chosen, axis = _choose(path, file, dataset)
         axis = axis if frame_axis is None else frame_axis
@@ -112,6 +115,13 @@ def frame_files(folder: Path) -> list[Path]:
     """
     files = files_in(folder, tiff.SUFFIXES + png.SUFFIXES)
     return [file for file in files if file.suffix.lower() in tiff.SUFFIXES] or files
+
+
+def _cautions_of(folder: Path) -> tuple[str, ...]:
+    files, there = frame_files(folder), files_in(folder, tiff.SUFFIXES + png.SUFFIXES)
+    left = len(there) - len(files)
+    mixed = f"{folder}: taking {len(files)} TIFF file(s) for the frames; {left} PNG file(s) beside them are left out"
+    return (*([mixed] if left else []), *told_of_copies(files))
 
 
 def _image_format(path: Path) -> Literal["TIFF", "PNG"] | None:
