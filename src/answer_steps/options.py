@@ -59,6 +59,10 @@ class Simulation:
     bootstrap: int | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.subtract_bias == "always" and self.bias == 0:
+            raise ValueError("--subtract-bias always: expected a bias that is measured, found --bias 0; leave one out")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -176,7 +180,7 @@ class Options:
     knowledge: Knowledge = Knowledge()
 
     def __post_init__(self) -> None:
-        if self.figure and self.figure.suffix not in FIGURE_SUFFIXES:
+        if self.figure and self.figure.suffix.lower() not in FIGURE_SUFFIXES:
             raise ValueError(
                 f"--figure: expected a name that ends in {', '.join(FIGURE_SUFFIXES)}, found {self.figure}"
             )

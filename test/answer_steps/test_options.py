@@ -26,10 +26,21 @@ def test_an_option_that_would_be_ignored_is_refused(capsys, method, option):
     assert f"{option[0]} does not apply to {' '.join(method)}; leave it out" in capsys.readouterr().err
 
 
+def test_a_bias_that_is_not_measured_cannot_be_subtracted(capsys):
+    parse_args([*COMMON, "--subtract-bias", "never", "--bias", "0"])
+    with pytest.raises(SystemExit):
+        parse_args([*COMMON, "--subtract-bias", "--bias", "0"])
+    assert "--subtract-bias always: expected a bias that is measured, found --bias 0" in capsys.readouterr().err
+
+
 def test_more_processes_than_any_machine_has_are_refused(capsys):
     with pytest.raises(SystemExit):
         parse_args([*COMMON, "--workers", "9" * 39])
     assert "--workers: expected an integer of at least 1 and at most 1024" in capsys.readouterr().err
+
+
+def test_the_suffix_of_a_figure_may_be_in_capitals():
+    assert parse_args([*COMMON, "--figure", "a.PNG"]).figure.suffix == ".PNG"
 
 
 def test_the_frames_of_summed_frames_may_be_named():

@@ -28,5 +28,6 @@ def save(figure: Figure, *paths: Path) -> None:
 
 def write(figure: Figure, path: Path) -> None:
     """Write a figure that is laid out, in the format of the path's suffix."""
-    canvas = backend_registry.load_backend_module(_BACKENDS[path.suffix]).FigureCanvas(figure)
-    getattr(canvas, f"print_{path.suffix[1:]}")(path)
+    suffix = path.suffix.lower()
+    canvas = backend_registry.load_backend_module(_BACKENDS[suffix]).FigureCanvas(figure)
+    getattr(canvas, f"print_{suffix[1:]}")(path)
