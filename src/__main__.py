@@ -17,24 +17,6 @@ from util.runtime.errors import InputError, run_program
 # Counts of threads that libraries read, and answer with a traceback or a page of warnings.
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-# Options that the scripts give, each of which a user's own may follow and overrule.
-OF_SCRIPTS = {
-    "--answer", "--base", "--batch", "--data", "--details", "--device", "--ema", "--epoch-samples",
-    "--epochs", "--experiment", "--figures", "--files", "--finaltest", "--finder", "--frozen", "--input",
-    "--manifest", "--method", "--minutes", "--network", "--nodes", "--output", "--param", "--parts",
-    "--phosphor", "--precision", "--prior", "--processes", "--rate", "--rendezvous", "--scheduler", "--seed",
-    "--settings", "--shards", "--stage", "--weights", "--workers",
-}  # fmt: skip
-OF_DASK = ("start_scheduler", "start_workers")  # whose options some may be given again and again
-
-
-def check_once(words: Sequence[str]) -> None:
-    """Raise InputError where an option stands twice among words, the last of which would count."""
-    names = [word.partition("=")[0] for word in words if word.startswith("--") and word != "--"]
-    for name in names:
-        if name not in OF_SCRIPTS and names.count(name) > 1:
-            raise InputError(f"{name}: expected once, found {names.count(name)} times; leave one out")
-
 
 def check_threads() -> None:
     """Raise InputError unless the numbers of threads in the environment, if any, are such."""
@@ -67,8 +49,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not words:
         raise InputError("expected the name of a stage, found none; those that there are stand in script/")
     check_threads()
-    if words[0] not in OF_DASK:
-        check_once(words[1:])
     stage = load(words[0])
     if "numba" in sys.modules:  # which takes a second to load
         importlib.import_module("util.runtime.compiling").announce()

@@ -5,7 +5,6 @@ import re
 import h5py
 import pytest
 
-import src.__main__ as entry
 from support import ROOT
 from support.figures import check_answer_figure
 from support.scripts import SCRIPTS, call
@@ -82,22 +81,6 @@ def test_a_bad_setting_ends_a_script_with_status_two(tmp_path, script, environme
     assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_an_option_that_is_given_twice_is_refused(tmp_path):
-    done = call(SCRIPTS / "gen_finaltest_answer.sh", "--mask", "a.png", "--mask=b.png", cwd=tmp_path, DATA_DIR="here")
-    assert (done.returncode, done.stderr) == (2, "error: --mask: expected once, found 2 times; leave one out\n")
-    entry.check_once(["--radii", "0.5", "0.8", "--seed", "0", "--seed", "1", "--", "-3"])
-
-
-def test_the_options_that_may_come_twice_are_those_that_scripts_give():
-    given = set()
-    for script in SCRIPTS.glob("*.sh"):
-        for line in script.read_text().replace("\\\n", " ").splitlines():
-            command = line.startswith(("stage ", "bash ", "exec bash ", "common=")) and "-h" not in line
-            if command and ('"$@"' in line or "common=" in line):
-                given |= set(re.findall(r"--[a-z][\w-]*", line))
-    assert given - {"--nworkers"} == entry.OF_SCRIPTS  # that is Dask's
 
 
 def test_a_script_may_be_called_through_a_link(tmp_path):
