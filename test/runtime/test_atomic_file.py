@@ -25,16 +25,6 @@ def test_the_file_appears_only_when_it_is_whole(tmp_path):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_link_stays_and_leads_to_the_new_file(tmp_path):
-    target, link = tmp_path / "elsewhere" / "f.h5", tmp_path / "f.h5"
-    target.parent.mkdir()
-    target.write_text("old")
-    link.symlink_to(target)
-    with replacing(link) as temporary:
-        temporary.write_text("new")
-    assert link.is_symlink() and target.read_text() == "new"
-
-
 @pytest.mark.parametrize("failure", [InputError("bad"), ValueError("defect"), KeyboardInterrupt()], ids=repr)
 @pytest.mark.parametrize("written", [True, False])
 def test_nothing_is_left_of_a_failure_and_the_file_before_it_survives(tmp_path, failure, written):

@@ -320,5 +320,5 @@ def test_the_narrowest_width_is_as_the_bins_allow():
 
 def test_electrons_that_lie_in_a_corner_of_the_screen_are_refused():
     corner = np.random.default_rng(0).uniform(-1, -0.99, (2, 4000))
-    with pytest.raises(InputError, match=r"expected electrons about the centre .*, found x in -1 \.\. -0.99 and z in"):
+    with pytest.raises(InputError, match=r"about the middle of the screen, found x in -1 \.\. -0.99 and z in"):
         fit_spectrum(as_hits(corner), NONE)

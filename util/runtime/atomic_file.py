@@ -22,8 +22,8 @@ def replacing(target: Path) -> Iterator[Path]:
     Parameters
     ----------
     target : Path
-        The final name. Its folder is made where it is missing. An existing file is replaced in one step; a link stays,
-        and the file that it leads to is replaced.
+        The final name. Its folder is made where it is missing. An existing file is replaced in one step; so is a link,
+        which may be planted, and never the file that it leads to.
 
     Yields
     ------
@@ -36,7 +36,7 @@ def replacing(target: Path) -> Iterator[Path]:
     InputError
         The file cannot be written: no room, no permission, a folder in its place.
     """
-    temporary, target = None, target.resolve()
+    temporary = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _own_folder(target) as folder:

@@ -10,7 +10,7 @@ import h5py
 class FileName:
     """As argparse's ``type``: the path of a file that is to be written.
 
-    A file of another kind, a folder, and what is no plain file are refused; a link is followed.
+    A file of another kind, a folder, and what is no plain file are refused.
 
     Parameters
     ----------

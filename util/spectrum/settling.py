@@ -19,6 +19,7 @@ from util.spectrum.shell_model import shell_model
 
 CENTRE = ("centre_x", "centre_z")
 ROWS = (500, 1000)  # of bins in rho: the finer where lines are too narrow for the others
+_FARTHEST = 0.9  # of the centre, along either axis
 _ROUGH = 0.01  # width of lines while the centre is sought
 _ROUGH_ORDER = 4
 _ROUNDS = 8
@@ -57,10 +58,6 @@ def settle(
     rows : int
         Of bins in rho.
 
-    Raises
-    ------
-    InputError
-        No electrons where the image is fitted.
     """
     # What the image lies off shows in how its quadrants differ, which no even degree explains: a few tell it.
     order = min(order, _ROUGH_ORDER)
@@ -68,11 +65,6 @@ def settle(
     model = shell_model(bins, tuple(range(0, order + 1, 2)), width)
     for _ in range(_ROUNDS):
         data = fold_hits(hits, geometry, bins, detection)
-        if not data.counts.sum() > 0:
-            raise InputError(
-                f"expected electrons about the centre ({geometry.centre_x:.4f}, {geometry.centre_z:.4f}) of the image, "
-                f"found x in {_extent(hits.x)} and z in {_extent(hits.z)}; check their units and the size of the camera"
-            )
         seen = pattern(climb(model, polar_counts(data, odd=False)), data, names)
         geometry = moved(geometry, names, seen.step)
         if seen.step @ np.linalg.solve(seen.covariance, seen.step) < _SETTLED:
@@ -99,7 +91,17 @@ def settled_centre(
         Highest degree of the spectrum.
     is_round : bool
         Whether no ellipse is to be taken out.
+
+    Raises
+    ------
+    InputError
+        The image lies at the edge of the screen.
     """
     centre = find_centre(hits, detection)
+    if max(map(abs, centre)) > _FARTHEST:
+        raise InputError(
+            f"expected an image about the middle of the screen, found x in {_extent(hits.x)} and z in "
+            f"{_extent(hits.z)}; check their units and the size of the camera"
+        )
     start = ImageGeometry(*centre) if is_round else find_ellipse(*hits[:3], centre, variance=variance)
     return settle(hits, detection, start, CENTRE, order=order, width=_ROUGH)
