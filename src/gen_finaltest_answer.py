@@ -57,7 +57,7 @@ from util.report.diagnostic_figures import Measured, draw_all, load_figures
 from util.report.frame_figure import ShownFrame
 from util.runtime import console, settings
 from util.runtime.errors import InputError, run_program
-from util.runtime.executor import WorkerPool, open_executor, open_helper, prepare
+from util.runtime.executor import WorkerPool, open_executor, open_helper, prepare, result_of
 from util.runtime.options import Parser, as_options
 from util.runtime.progress import working
 from util.simulation.virtual_experiment import load_simulation
@@ -213,7 +213,7 @@ def tell_network(
         console.say(network.describe(seen))
         return {"network": seen.beta}
     with working("asking the network"):
-        beside = network.compare(seen.result(), answer_rows(result.R, result.beta)["beta"])
+        beside = network.compare(result_of(seen), answer_rows(result.R, result.beta)["beta"])
     if beside is None:
         return {}
     console.say(beside.text)

@@ -90,6 +90,36 @@ def test_a_kill_while_workers_start_ends_the_program_in_one_line(monkeypatch, ca
     assert ("a worker process was killed" in stderr) == (number is None)
 
 
+STRUCK = """
+import signal, threading, time
+from util.runtime.errors import run_program
+from util.runtime.executor import open_executor, result_of
+
+def enter(condition):
+    held = usual(condition)
+    if threading.current_thread() is threading.main_thread():
+        threading.Condition.__enter__ = usual
+        signal.raise_signal(signal.SIGTERM)
+    return held
+
+def main():
+    with open_executor(2) as executor:
+        call = executor.submit(time.sleep, 0.3)
+        threading.Condition.__enter__ = enter
+        {}
+
+usual = threading.Condition.__enter__
+run_program(main)
+"""
+
+
+@pytest.mark.parametrize("struck", ["executor.submit(abs, 1)", "result_of(call)"])
+def test_a_signal_that_strikes_while_a_lock_of_the_pool_is_held_ends_the_program(struck):
+    words = [sys.executable, "-c", STRUCK.format(struck)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 128 + signal.SIGTERM and done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", entry.THREADS)
 @pytest.mark.parametrize("value", ["0", "abc", "-1", "1.5", "2 3"])
 def test_a_number_of_threads_that_is_none_is_refused_before_a_library_sees_it(name, value, monkeypatch):

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _OF_A_TERMINAL = {signal.SIGINT, signal.SIGHUP}
+_HEARING_S = 0.1  # after which signals that came while a result is waited for are heard
 
 
 class WorkerPool(Executor, ABC):
@@ -86,8 +87,7 @@ def _processes(workers: int) -> Iterator[WorkerPool]:
     with _interrupt_postponed():
         executor = _Pool(workers)
     try:
-        with _interrupt_postponed():
-            executor.submit(os.getpid)
+        executor.submit(os.getpid)
         yield executor
     except BaseException:
         # Not terminate(): a worker that dies half way through sending a result leaves the pool waiting for the rest.
@@ -125,10 +125,22 @@ def map_in_order(
     pending: deque[Future[Result]] = deque()
     for item in items:
         while len(pending) >= max(bound(), 1):
-            yield pending.popleft().result()
+            yield result_of(pending.popleft())
         pending.append(executor.submit(function, item))
     while pending:
-        yield pending.popleft().result()
+        yield result_of(pending.popleft())
+
+
+def result_of(future: Future[Result]) -> Result:
+    """Wait for the result of a call.
+
+    A signal that struck while a lock of the future is held would leave it locked, and the pool waiting for it for ever,
+    so that signals are heard in between.
+    """
+    while True:
+        with _interrupt_postponed():
+            if wait([future], _HEARING_S).done:
+                return future.result()
 
 
 def prepare(executor: WorkerPool, load: Callable[[], None]) -> None:
@@ -167,14 +179,15 @@ class _Pool(ProcessPoolExecutor, WorkerPool):
 
     def submit(self, fn: Callable[..., Result], /, *args: object, **kwargs: object) -> Future[Result]:
         try:
-            return super().submit(_work, fn, args, kwargs)
+            with _interrupt_postponed():  # which would leave a lock that the pool waits for
+                return super().submit(_work, fn, args, kwargs)
         except (EOFError, ConnectionError) as error:
             raise BrokenProcessPool("the process that starts the workers was killed") from error
 
 
 @contextmanager
 def _interrupt_postponed() -> Iterator[None]:
-    """Start processes undisturbed by signals to end, of which Ctrl-C reaches every process of the terminal.
+    """Be undisturbed by signals to end while processes start or locks are held; Ctrl-C reaches every process.
 
     Here they are raised at the end, when the pool is complete and can be closed, or in place of the error that they
     caused by ending the process that starts the others. Processes started meanwhile begin with
