@@ -111,6 +111,9 @@ def _text(value: float) -> str:
     return f"{value:.6g}"
 
 
+HEADING = "Ranges of"  # of the prior, by which it is known again
+
+
 @dataclass(frozen=True)
 class Options:
     """Files to read, prior and figures to write, and how many spheres and samples the prior is for."""
@@ -130,7 +133,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Options:
     parser = Parser("gen_ranges.sh", __doc__)
     add = parser.add_argument
     add("--files", type=Path, nargs="+", required=True, metavar="FILE", help="training files of either kind")
-    add("--output", type=text_file("a prior", "# "), required=True, metavar="FILE", help="the prior, TOML")
+    kind = text_file("a prior of gen_ranges.sh", f"# {HEADING}")
+    add("--output", type=kind, required=True, metavar="FILE", help="the prior, TOML")
     add("--figures", type=folder_name, required=True, metavar="FOLDER", help="where ranges.png and ranges.pdf go")
     add("--spheres", type=number(int, 1, 3), metavar="S", help="of the prior (default 2, or as --boundaries say)")
     add("--boundaries", type=number(float, 0, 1), nargs="+", metavar="R", help="radii that separate the spheres")
@@ -165,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prior = prior_of(found, options.training, options.validation)
     except ValueError as error:
         raise InputError(f"{options.files[0]}: {error}; separate the spheres with --boundaries") from None
-    write_prior(options.output, prior, f"Ranges of {len(options.files)} training file(s), by gen_ranges.sh.")
+    write_prior(options.output, prior, f"{HEADING} {len(options.files)} training file(s), by gen_ranges.sh.")
     draw_ranges(options.figures, groups, found, seed=options.seed)
     console.conclude(f"prior {options.output}; figures {options.figures / 'ranges.png'} and .pdf")
 

@@ -22,7 +22,7 @@ from util.simulation.virtual_experiment import VirtualExperiment
 NO_FRAMES = "imported data have no frames, which could be simulated and searched"
 # Frames searched per frame simulated; the bias is then known to a sixth of the statistical error, or better.
 _SHARE = 20
-_MOST_SHARE = 4  # where it is larger than that error
+_MOST_SHARE = 4  # in the last of several simulations of a large bias
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from src import gen_ranges, gen_traindata_pretraining, simulate_finaltest
 from src.network.dataset import read_samples
 from support import ROOT
 from support.figures import saved_figures
-from support.param import prior_named
+from support.param import PARAM, prior_named
 from util.physics import pad
 from util.runtime.errors import InputError
 from util.runtime.settings import load
@@ -161,3 +161,14 @@ def test_boundaries_and_spheres_that_contradict_are_refused(tmp_path, capsys):
         run(tmp_path, "--files", "f.h5", "--boundaries", 0.5, "--spheres", 3)
     assert ended.value.code == 2
     assert "--spheres 3 contradicts --boundaries, which separate 2 spheres" in capsys.readouterr().err
+
+
+def test_settings_are_not_written_over_and_ranges_are(tmp_path, capsys):
+    settings, ranges = tmp_path / "phosphor.toml", tmp_path / "ranges.toml"
+    settings.write_bytes((PARAM / "phosphor.toml").read_bytes())
+    ranges.write_text(f"# {gen_ranges.HEADING} 2 training files")
+    words = ["--files", "frames.h5", "--figures", str(tmp_path), "--output"]
+    assert gen_ranges.parse_args([*words, str(ranges)]).output == ranges
+    with pytest.raises(SystemExit):
+        gen_ranges.parse_args([*words, str(settings)])
+    assert "expected a prior of gen_ranges.sh, found a file of another kind" in capsys.readouterr().err
