@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from support import truth
 from util.camera.imperfections import Term, smooth_map
-from util.finder.gain_map import Gain, fit_gain
-from util.finder.weighting import weight_hits
+from util.finder.gain_map import Gain, crowd_at, fit_gain
+from util.finder.weighting import lumps, weight_hits
 
 SPREAD = 0.17
 QUADRUPOLE = (Term(2, 0, 0.1), Term(0, 2, -0.1))
@@ -78,3 +79,40 @@ def test_hits_of_a_broad_law_count_alike_all_over_the_screen_though_faint_ones_a
     assert max(ones) - min(ones) > 0.02
     # Its variance is that of fewer electrons, far from that of their flux.
     assert (weight**2).mean() / weight.mean() ** 2 < 1 + 0.7 * spread**2
+
+
+def crowded_hits(terms, spread, rng):
+    """Return x, z and flux of hits, crowded at the poles, where electrons near one another are taken for one.
+
+    Those of 3,000 frames of 86 electrons, in their order.
+    """
+    x, z = truth.hits(truth.DESIGN, (129_000, 129_000), rng=rng)[:, rng.permutation(258_000)]
+    flux = smooth_map(terms, x, z) * rng.gamma(spread**-2, spread**2, x.size)
+    lump = lumps(np.arange(x.size) // 86, x, z, 0.022)
+    first = lump == np.arange(x.size)
+    return x[first], z[first], np.bincount(lump, flux, x.size)[first]
+
+
+@pytest.mark.parametrize("terms", [(), (Term(2, 0, 0.02), Term(0, 2, -0.08))])
+@pytest.mark.parametrize("spread", [0.36, 1.0])
+def test_the_crowd_at_the_poles_is_not_taken_for_a_gain(terms, spread):
+    x, z, flux = crowded_hits(terms, spread, np.random.default_rng(7))
+    taken = fit_gain(x, z, flux, spread, fewest=2000, least=0.2)
+    found = fit_gain(x, z, flux, spread, fewest=2000, least=0.2, crowd=crowd_at(x, z, 0.022))
+    poles, sides = (0, 0.8), (0.8, 0)
+    true, wrong, right = (
+        np.divide(*(smooth_map(gain, *place) for place in (poles, sides))) for gain in (terms, taken.terms, found.terms)
+    )
+    assert wrong > true + 0.03
+    assert right == pytest.approx(true, abs=0.012)
+    assert bool(found.terms) == bool(terms)
+
+
+def test_hits_of_a_broad_law_are_counted_from_the_same_brightness_in_a_crowd_as_apart():
+    x, z, flux = crowded_hits((), 0.36, np.random.default_rng(8))
+    hits = np.zeros(x.size, [("ImageId", "<i4"), ("x", "<f4"), ("z", "<f4"), ("flux", "<f4")])
+    hits["ImageId"], hits["x"], hits["z"], hits["flux"] = np.arange(x.size) // 80, x, z, flux
+    counted = weight_hits(hits, 0.015, 0.36) > 0
+    crowded = np.abs(z) > 0.75
+    faintest = [flux[counted & where].min() for where in (crowded, ~crowded & (np.abs(x) > 0.4))]
+    assert faintest[0] == pytest.approx(faintest[1], rel=0.01)

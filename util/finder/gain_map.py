@@ -6,6 +6,10 @@ The window moves with the map: about one mean for all it would cut off what is s
 
 The map is a polynomial of x and z. Terms are added, all of the next degrees at a time, where the hits call for them
 beyond doubt and they are large enough to matter; an ideal detector gets none.
+
+Of a broad law no window leaves out two electrons taken for one, nor shows faint ones that bright neighbours hide: lone
+hits are the brighter, the more electrons crowd about them, by 5 % at the poles of a crowded ring, as if the plate were
+better there. So their flux may also rise with the crowd, which changes within a ring's width, as no plate's gain does.
 """
 
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from scipy.special import chdtrc, gammainc
 
 from util.camera.imperfections import SmoothMap, Term, smooth_map
@@ -76,9 +81,13 @@ class _Cells(NamedTuple):
     @classmethod
     def of(cls, x: NDArray[np.floating], z: NDArray[np.floating], flux: NDArray[np.float64]) -> "_Cells":
         """Sort hits at x, z [detector units] into cells."""
-        row, column = (np.clip((at + 1) * (CELLS / 2), 0, CELLS - 1).astype(np.int64) for at in (x, z))
         middle = (2 * np.arange(CELLS) + 1) / CELLS - 1
-        return cls(flux, row * CELLS + column, np.repeat(middle, CELLS), np.tile(middle, CELLS))
+        return cls(flux, _cell_at(x, z), np.repeat(middle, CELLS), np.tile(middle, CELLS))
+
+    def base(self, crowd: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return what is fitted whatever the gain (cells, 1 or 2): a constant, and the excess of the crowd if any."""
+        ones = np.ones((self.x.size, 1))
+        return ones if crowd is None else np.column_stack((ones, crowd / crowd[self.cell].mean() - 1))
 
     def excess(
         self, mean: NDArray[np.float64], window: _Window
@@ -92,6 +101,18 @@ class _Cells(NamedTuple):
         return mean * total / np.maximum(number, 1), number / (part.var() * mean**2), number
 
 
+def _cell_at(x: NDArray[np.floating], z: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return the number of the cell at positions x, z (n,) [detector units]."""
+    row, column = (np.clip((at + 1) * (CELLS / 2), 0, CELLS - 1).astype(np.int64) for at in (x, z))
+    return row * CELLS + column
+
+
+def crowd_at(x: NDArray[np.floating], z: NDArray[np.floating], reach: float) -> NDArray[np.float64]:
+    """Return how many of the hits at x, z (n,) lie about each cell (cells,), within a Gaussian of sigma `reach`."""
+    number = np.bincount(_cell_at(x, z), minlength=CELLS * CELLS).reshape(CELLS, CELLS)
+    return gaussian_filter(number.astype(float), reach * CELLS / 2, mode="constant").ravel()
+
+
 def fit_gain(
     x: NDArray[np.floating],
     z: NDArray[np.floating],
@@ -100,6 +121,7 @@ def fit_gain(
     *,
     fewest: int,
     least: float = 0.0,
+    crowd: NDArray[np.float64] | None = None,
 ) -> Gain:
     """Fit the mean flux of one electron over the screen to hits that stand alone.
 
@@ -115,19 +137,22 @@ def fit_gain(
         Hits that look like one electron below which nothing is fitted, and the gain is 1.
     least : float
         Flux, over the local mean, of the faintest that are looked at: those of a broad law are not all found.
+    crowd : array (cells,), optional
+        From `crowd_at`, if the flux may rise with it; the gain's `unit` is that at the crowd about the mean lone hit.
     """
     window = _Window.of(spread, least)
     even = flux[(flux > window.low) & (flux < window.high)]
     if even.size < fewest:
         return Gain()
-    size = np.array([even.mean() / window.mean])
     cells = _Cells.of(x, z, flux)
+    base = cells.base(crowd)
+    size = np.append(even.mean() / window.mean, np.zeros(base.shape[1] - 1))
     for degree in DEGREES:
-        larger = _further(cells, window, size, degree)
+        larger = _further(cells, base, window, size, degree)
         if larger is None:
             break
         size = larger
-    unit, *further = size.tolist()
+    unit, *further = np.delete(size, np.arange(1, base.shape[1])).tolist()
     powers = _powers(DEGREES[-1])[1:]
     return Gain(unit, tuple(Term(*power, value / unit) for power, value in zip(powers, further, strict=False)))
 
@@ -137,21 +162,24 @@ def _powers(degree: int) -> list[tuple[int, int]]:
     return [(total - j, j) for total in range(degree + 1) for j in range(total + 1)]
 
 
-def _further(cells: _Cells, window: _Window, size: NDArray[np.float64], degree: int) -> NDArray[np.float64] | None:
+def _further(
+    cells: _Cells, base: NDArray[np.float64], window: _Window, size: NDArray[np.float64], degree: int
+) -> NDArray[np.float64] | None:
     """Return the sizes of all terms up to `degree`; None where the hits do not call for more than those of `size`."""
-    powers = _powers(degree)
-    if cells.flux.size < _PER_TERM * len(powers):
+    powers = _powers(degree)[1:]
+    design = np.column_stack((base, *(cells.x**i * cells.z**j for i, j in powers)))
+    if cells.flux.size < _PER_TERM * design.shape[1]:
         return None
-    design = np.stack([cells.x**i * cells.z**j for i, j in powers], axis=1)
-    fewer, added = size.size, len(powers) - size.size
+    fewer, added = size.size, design.shape[1] - size.size
     new = np.append(size, np.zeros(added))
     for turn in range(_ROUNDS):
         excess, precision, number = cells.excess(design @ new, window)
         step, chi2 = _solve(design, excess, precision)
         if turn == 0:
-            change = design @ step
+            without, chi2_without = _solve(design[:, :fewer], excess, precision)
+            change = design @ step - design[:, :fewer] @ without
             rms = np.sqrt(np.cov(change, fweights=number)) / size[0]
-            chi2 -= _solve(design[:, :fewer], excess, precision)[1]
+            chi2 -= chi2_without
             if chdtrc(added, max(chi2, 0.0)) > UNCALLED or rms < NEGLIGIBLE:
                 return None
         new += step

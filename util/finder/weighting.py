@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincc, gammaln
 
 from util.camera.imperfections import smooth_map
-from util.finder.gain_map import fit_gain
+from util.finder.gain_map import crowd_at, fit_gain
 from util.finder.pulse_heights import FAINT_END, gamma_law
 
 MOST = 8  # electrons in a lump that is weighted so; more count as their flux
@@ -40,6 +40,7 @@ FAINTEST = 4.0  # spreads below the mean flux, where one electron in 100,000 lie
 # are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
 LUMP = 2.4
 ABOVE_FAINTEST = 1.5  # times the flux of the faintest lone hits, from which on all electrons of a broad law are found
+CROWD = 1.5  # spot sizes: how far hits of a broad law hide others, or are taken with them for one
 FEWEST_LONE = 2000  # hits that stand alone; from so many, the mean flux is better known than from what was learnt
 STEP = 0.0025  # electrons, of the table
 
@@ -109,7 +110,8 @@ def weight_hits(events: NDArray[np.void], sigma: float, spread: float) -> NDArra
         return flux
     least = all_found_from(flux[alone]) if broad else 0.0
     x, z = (events[name][alone].astype(float) for name in ("x", "z"))
-    gain = fit_gain(x, z, flux[alone], spread, fewest=FEWEST_LONE, least=least)
+    crowd = crowd_at(events["x"], events["z"], CROWD * sigma) if broad else None
+    gain = fit_gain(x, z, flux[alone], spread, fewest=FEWEST_LONE, least=least, crowd=crowd)
     if gain.terms:
         flux /= smooth_map(gain.terms, events["x"].astype(float), events["z"].astype(float))
     if broad:
