@@ -8,6 +8,7 @@ import pytest
 
 from support import truth
 from util.answer import bootstrap as bootstrapping
+from util.answer import finder_bias
 from util.answer.bootstrap import bootstrap
 from util.answer.finder_bias import FinderBias, measure_bias, scene_at, seen_in, subtract
 from util.camera.detector import Detector
@@ -190,7 +191,14 @@ def test_unit_weights_are_biased_by_electrons_that_are_taken_for_one_and_flux_is
 
 
 class Hiding(Painted):
-    """A virtual experiment whose finder loses electrons near the poles, the more often the more there are."""
+    """A virtual experiment whose finder loses electrons near the poles, the more often the more there are.
+
+    `last` is what was played last.
+    """
+
+    def play(self, scene, frames, *, seed):
+        self.last = super().play(scene, frames, seed=seed)
+        return self.last
 
     def where(self, electrons):
         polar = np.abs(electrons["z"]) > 0.9 * np.hypot(electrons["x"], electrons["z"])
@@ -199,12 +207,25 @@ class Hiding(Painted):
 
 def test_a_bias_larger_than_the_errors_is_measured_where_it_is_not(answer):
     hiding = Hiding(1e-4, merged=0.25)
+
+    def fitted(hits):
+        return COARSE(hits["x"], hits["z"], np.ones(hits.size), start=[(s.R, s.sigma_R) for s in truth.DESIGN])
+
     played = hiding.play(scene(), 2000, seed=11)
-    found = COARSE(
-        played.found["x"], played.found["z"], np.ones(played.found.size), start=[(s.R, s.sigma_R) for s in truth.DESIGN]
-    )
+    found = fitted(played.found)
     seen = replace(seen_in(played.found, np.ones(played.found.size), 2000), crowd=(round(played.found.size / 2000),))
-    bias = measure_bias(found, seen, 1000, hiding, most_frames=2000, seed=5, hit_weights="unit")
+    measure = partial(measure_bias, found, seen, 1000, hiding, seed=5, hit_weights="unit")
+    bias = measure(most_frames=2000)
+    # As two fits would tell it, which know that a large bias is more than linear: by 5 %.
+    two = fitted(hiding.last.found).values - fitted(hiding.last.true).values
+    betas = answer.layout.beta
+    assert np.vdot(bias.bias[betas], two[betas]) == pytest.approx(np.vdot(two[betas], two[betas]), rel=0.015)
+    # Measured once, at the biased answer, it is wrong by about as much as was expected.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finder_bias, "_KNOWN", np.inf)
+        once = measure()
+    changed = np.abs(once.bias - bias.bias)[answer.layout.shape] / found.errors[answer.layout.shape]
+    assert once.changes(found) == pytest.approx(changed.max(), rel=0.3)
     assert bias.frames in range(1000, 2001)
     corrected, layout = subtract(found, bias), answer.layout
     known = layout.known(*zip(*((s.R, s.sigma_R, s.beta) for s in truth.DESIGN), strict=True))

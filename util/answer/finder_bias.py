@@ -125,8 +125,9 @@ class FinderBias:
     def changes(self, result: FitResult) -> float:
         """Return by how many errors of R, sigma_R or a beta the bias would change at the answer without it, about.
 
-        In the proportion in which the answer changes: numbers of electrons in that to themselves, radii and widths to
-        the width of the line, betas to the largest of their sphere, or to the 1/2 that they stand beside.
+        In twice the proportion in which the answer changes, for pairs of electrons hide one another: numbers of
+        electrons in that to themselves, radii and widths to the width of the line, betas to the largest of their
+        sphere, or to the 1/2 that they stand beside.
         """
         layout, scale = self.layout, np.abs(result.values)
         scale[layout.R] = scale[layout.sigma_R]
@@ -134,7 +135,7 @@ class FinderBias:
         known = self._known(result)
         every = np.append(known, layout.N)
         proportion = np.max(np.abs(self.bias[every]) / scale[every])
-        return float(proportion * np.max(np.abs(self.bias[known]) / result.errors[known]))
+        return float(2 * proportion * np.max(np.abs(self.bias[known]) / result.errors[known]))
 
     def _known(self, result: FitResult) -> NDArray[np.intp]:
         return self.layout.shape[result.errors[self.layout.shape] > 0]
@@ -207,7 +208,7 @@ def measure_bias(
     enough = math.ceil(frames * (bias.known_to(result) / _KNOWN) ** 2)
     for number in (frames, min(max(frames, enough), most_frames or frames)):
         crowd = _crowded(crowd, seen.weight / bias.weight)
-        bias = _measure(subtract(result, bias), crowd, number, seen, experiment, seed, hit_weights)
+        bias = _measure(subtract(result, bias), crowd, number, seen, experiment, seed, hit_weights, towards=result)
     return bias
 
 
@@ -225,15 +226,20 @@ def _measure(
     experiment: VirtualExperiment,
     seed: int,
     hit_weights: HitWeights,
+    *,
+    towards: FitResult | None = None,
 ) -> FinderBias:
-    """Simulate frames at an answer, with the electrons of one of `crowd` in each, and tell what the finder adds."""
+    """Simulate frames at an answer, with the electrons of one of `crowd` in each, and tell what the finder adds.
+
+    A large bias makes of it the answer `towards`. The hits move the fit as they do halfway, to second order.
+    """
     scene = scene_at(result, crowd)
     run = experiment.play(scene, frames, seed=seed)
     weights, counted = [np.ones(run.found.size), np.ones(run.true.size)], True
     if hit_weights == "flux":
         weights, counted = _by_flux(run, experiment.detector)
     spheres = _of_scene(result, scene, run.true["x"], run.true["z"], weights[1])
-    influence = Influence(spheres)
+    influence = Influence(spheres if towards is None else _halfway(spheres, towards, float(weights[0].sum())))
     found_sums, true_sums = (
         influence.by_group(hits["x"].astype(float), hits["z"].astype(float), weight, hits["ImageId"], frames)
         for hits, weight in zip((run.found, run.true), weights, strict=True)
@@ -268,6 +274,14 @@ def _of_scene(
     values[spheres.layout.N] = weight.sum() * np.array(scene.share)
     values[spheres.layout.beta] = scene.beta
     return replace(spheres, values=values)
+
+
+def _halfway(spheres: FitResult, found: FitResult, weight: float) -> FitResult:
+    """Return the middle between the spheres that were simulated and those found, whose hits weigh so much."""
+    other = found.of_spheres()
+    values = other.values.copy()
+    values[other.layout.N] = weight * other.electrons / other.electrons.sum()
+    return replace(spheres, values=(spheres.values + values) / 2)
 
 
 def _by_flux(run: Played, detector: Detector) -> tuple[list[NDArray[np.float64]], bool]:
