@@ -167,6 +167,26 @@ def test_what_is_too_faint_to_be_found_adds_no_noise_to_the_bias(answer, run):
     assert np.max(np.abs(bias.bias[index]) / bias.error[index]) < 4
 
 
+class PartlyFound(Exponential):
+    """The same, whose finder finds a part of the faint electrons near the poles."""
+
+    def play(self, scene, frames, *, seed):
+        run = super().play(scene, frames, seed=seed)
+        faint = (run.found["flux"] < 0.5) & (np.abs(run.found["z"]) > 0.6)
+        return replace(run, found=run.found[~faint | (np.random.default_rng(seed).random(faint.size) < 0.5)])
+
+
+def test_electrons_fainter_than_those_that_count_in_the_measurement_do_not_count_in_the_simulation(answer, run):
+    seen = seen_in(run.found, np.where(run.found["flux"] > 0.9, 1.0, 0.0), FRAMES)
+    assert seen.least == pytest.approx(0.9, abs=0.001)
+    pulls = {}
+    for least in (0.0, 0.51):
+        bias = measure_bias(answer, replace(seen, least=least), 300, PartlyFound(0.0), seed=5)
+        index = answer.layout.shape[bias.error[answer.layout.shape] > 0]
+        pulls[least] = np.max(np.abs(bias.bias[index]) / bias.error[index])
+    assert pulls[0.0] > 10 and pulls[0.51] < 4
+
+
 def test_an_error_far_smaller_than_a_bin_is_as_small_in_the_answer(run, answer):
     seen = seen_in(run.found, run.found["weight"], FRAMES)
     large, small = (

@@ -46,12 +46,15 @@ class Seen:
         Electrons of each frame by flux, rounded: what frames of a simulation may hold.
     weight : float
         Of all hits of a frame, as the answer weighs them.
+    least : float
+        Flux that as many hits exceed as are counted at all.
     spots : dict
         Of each hit's `A` and `sigma`: mean and standard deviation.
     """
 
     crowd: tuple[int, ...]
     weight: float
+    least: float
     spots: dict[str, tuple[float, float]]
 
 
@@ -65,7 +68,8 @@ def seen_in(events: NDArray[np.void], weight: NDArray[np.float64], frames: int) 
     hits = np.diff(np.flatnonzero(frame[1:] != frame[:-1]) + 1, prepend=0, append=frame.size)
     electrons = (hits * max(float(events["weight"].mean()), 0)).round().astype(int)
     empty = frames - electrons.size
-    return Seen((*electrons.tolist(), *(0,) * empty), float(weight.sum()) / frames, _spots(events))
+    least = float(np.quantile(events["flux"], np.mean(weight <= 0)))
+    return Seen((*electrons.tolist(), *(0,) * empty), float(weight.sum()) / frames, least, _spots(events))
 
 
 def _spots(events: NDArray[np.void]) -> dict[str, tuple[float, float]]:
@@ -237,7 +241,7 @@ def _measure(
     run = experiment.play(scene, frames, seed=seed)
     weights, counted = [np.ones(run.found.size), np.ones(run.true.size)], True
     if hit_weights == "flux":
-        weights, counted = _by_flux(run, experiment.detector)
+        weights, counted = _by_flux(run, experiment.detector, seen.least)
     spheres = _of_scene(result, scene, run.true["x"], run.true["z"], weights[1])
     influence = Influence(spheres if towards is None else _halfway(spheres, towards, float(weights[0].sum())))
     found_sums, true_sums = (
@@ -284,11 +288,11 @@ def _halfway(spheres: FitResult, found: FitResult, weight: float) -> FitResult:
     return replace(spheres, values=(spheres.values + values) / 2)
 
 
-def _by_flux(run: Played, detector: Detector) -> tuple[list[NDArray[np.float64]], bool]:
+def _by_flux(run: Played, detector: Detector, least: float) -> tuple[list[NDArray[np.float64]], bool]:
     """Return the weights of what was found and of all true electrons, which hold as much of the same noise as they can.
 
-    Of a narrow law these are fluxes; of a broad one, by which hits are counted, whether that is bright enough. Also
-    whether they were counted.
+    Of a narrow law these are fluxes; of a broad one, by which hits are counted, whether that is bright enough, in the
+    simulation and, above `least`, in the measurement. Also whether they were counted.
     """
     found, true = run.found["flux"].astype(float), run.true["flux"].astype(float)
     if detector.flux_spread <= BROADEST or not np.any(counted := run.found["weight"] > 0):
@@ -297,7 +301,9 @@ def _by_flux(run: Played, detector: Detector) -> tuple[list[NDArray[np.float64]]
         return [found, true], False
     # Fluxes are in means of what was found when the detector was learnt, true ones in the law's.
     true *= mean_flux(detector, pulse_heights=detector.imperfections.pulse_heights) / detector.flux.mean
-    return [counted.astype(float), (true > found[counted].min()).astype(float)], True
+    # Were a threshold of the plate too low to be told, fainter electrons would be found here than there, if in part.
+    least = max(least, float(found[counted].min()))
+    return [(flux >= least).astype(float) for flux in (found, true)], True
 
 
 def _unlike(simulated: dict[str, tuple[float, float]], measured: dict[str, tuple[float, float]]) -> tuple[str, ...]:
