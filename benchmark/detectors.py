@@ -7,7 +7,9 @@ Each row is one imperfection (mixture: all at a third of their size); frames are
 the stages, with their defaults. One line a row, size and seed:
 
 distance  of the answer, and the floor: that of the same electrons seen by the ideal detector, by its FloorCovariance
-pull      the worst of R, sigma_R and betas, and whose it is
+perfect   over the floor, the distance of a fit to those electrons that the plate registered, where they met it: what
+          chance, efficiency and threshold leave, without the finder
+pull      the worst of betas, and of R, sigma_R and betas, and whose it is
 F1        at two pixels, and hits per electron that the plate registered, each over that of the ideal detector
 electrons of the answer, over those that the plate registered
 warnings  what final.h5 says, by the first words of each
@@ -35,6 +37,7 @@ from util.camera.imperfections import Imperfections, Term
 from util.camera.phosphor import Normal, PhosphorRecipe
 from util.electrons.shards import list_shards
 from util.finder.matching import match
+from util.fit.likelihood import fit
 from util.fit.result import floor_distance
 from util.physics import pad
 from util.physics.sphere import Experiment
@@ -166,6 +169,7 @@ def measure(case: Case, workers: int, folder: Path) -> Row:
         **case._asdict(),
         **scored(answer, experiment),
         **found_of(frames, shards, detector, case.frames),
+        "perfect": distance_of_registered(frames, experiment),
     }
 
 
@@ -179,8 +183,8 @@ def scored(answer: Path, experiment: Experiment) -> Row:
     spheres = sorted(experiment.spheres, key=lambda sphere: sphere.R)
     truth = layout.known(*zip(*((s.R, s.sigma_R, s.beta) for s in spheres), strict=True))
     pulls = (values - truth) / errors
-    worst = layout.shape[np.nanargmax(np.abs(pulls[layout.shape]))]
     beta = layout.beta.ravel()
+    worst, worst_beta = (which[np.nanargmax(np.abs(pulls[which]))] for which in (layout.shape, beta))
     floor = tables["FloorCovariance"].array[np.ix_(beta, beta)]
     return {
         "distance": float(pad.distance(values[layout.beta], truth[layout.beta])),
@@ -188,8 +192,17 @@ def scored(answer: Path, experiment: Experiment) -> Row:
         "floor": floor_distance(floor, 4000, np.random.default_rng(0)),
         "pull": float(pulls[worst]),
         "whose": layout.names[worst],
+        "beta_pull": float(pulls[worst_beta]),
         "warnings": told,
     }
+
+
+def distance_of_registered(frames: Path, experiment: Experiment) -> float:
+    """Return the distance of a fit to the electrons that the plate registered, where they met it."""
+    x, z = places_of(true_electrons(frames)).T
+    spheres = sorted(experiment.spheres, key=lambda sphere: sphere.R)
+    result = fit(x, z, np.ones(x.size), start=[(sphere.R, sphere.sigma_R) for sphere in spheres])
+    return float(pad.distance(result.beta, np.array([sphere.beta for sphere in spheres])))
 
 
 def found_of(frames: Path, shards: Path, detector: SimulatedDetector, count: int) -> dict[str, float]:
@@ -237,10 +250,14 @@ def table_of(shown: Sequence[Row], rows: Sequence[Row]) -> str:
         )
         line: list[object] = [row["row"], row["size"], row["seed"]]
         if "refused" in row:
-            lines.append([*line, *[""] * 7, f"refused: {row['refused']}"])
+            lines.append([*line, *[""] * 9, f"refused: {row['refused']}"])
             continue
         line += [f"{row['distance']:.4f}", f"{ideal['floor']:.4f}", f"{row['distance'] / ideal['floor']:.2f}"]
-        line += [f"{row['pull']:+.1f} {row['whose']}"]
+        line += [
+            f"{row['perfect'] / ideal['floor']:.2f}",
+            f"{row['beta_pull']:+.1f}",
+            f"{row['pull']:+.1f} {row['whose']}",
+        ]
         line += [f"{row[name] / ideal[name]:.3f}" for name in ("f1", "hits_per_electron")]
         line += [f"{row['electrons'] / row['registered']:.3f}"]
         told = "; ".join(" ".join(warning.split()[:WORDS]) for warning in row["warnings"])
@@ -252,6 +269,8 @@ def table_of(shown: Sequence[Row], rows: Sequence[Row]) -> str:
         "distance",
         "floor",
         "ratio",
+        "perfect",
+        "worst beta",
         "worst pull",
         "F1",
         "hits per e",

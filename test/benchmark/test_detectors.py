@@ -16,7 +16,9 @@ def test_a_row_is_told_beside_the_ideal_detector_of_its_seed():
         "hits_per_electron": 1.1,
         "electrons": 990.0,
         "registered": 1000,
+        "perfect": 0.04,
         "pull": -2.0,
+        "beta_pull": 1.5,
         "whose": "R_1",
         "warnings": ["background of 2 % and so on"],
     }
@@ -27,6 +29,6 @@ def test_a_row_is_told_beside_the_ideal_detector_of_its_seed():
     row = {**Case("gamma 0.8", "half", 1, 100, None)._asdict(), **told, "distance": 0.2, "floor": 0.3}
     line = table_of([row], [*rows, row]).splitlines()[-1]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
-        "gamma 0.8", "half", "1", "0.2000", "0.0500", "4.00", "-2.0 R_1", "1.000", "1.000", "0.990",
+        "gamma 0.8", "half", "1", "0.2000", "0.0500", "4.00", "0.80", "+1.5", "-2.0 R_1", "1.000", "1.000", "0.990",
         "background of 2 % and so"
     ]  # fmt: skip
