@@ -116,3 +116,18 @@ def test_hits_of_a_broad_law_are_counted_from_the_same_brightness_in_a_crowd_as_
     crowded = np.abs(z) > 0.75
     faintest = [flux[counted & where].min() for where in (crowded, ~crowded & (np.abs(x) > 0.4))]
     assert faintest[0] == pytest.approx(faintest[1], rel=0.01)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.009, 0.02])
+def test_false_hits_do_not_tell_from_what_brightness_electrons_are_found(share):
+    rng = np.random.default_rng(9)
+    x, z = rng.uniform(-0.9, 0.9, (2, 100_000))
+    flux = rng.exponential(1, x.size)
+    false = rng.random(x.size) < share
+    flux[false] = rng.uniform(0.005, 0.02, false.sum())
+    seen = false | (flux > 0.1)
+    hits = np.zeros(seen.sum(), [("ImageId", "<i4"), ("x", "<f4"), ("z", "<f4"), ("flux", "<f4")])
+    hits["ImageId"], hits["x"], hits["z"], hits["flux"] = np.arange(hits.size), x[seen], z[seen], flux[seen]
+    weight = weight_hits(hits, 0.015, 1.0)
+    assert flux[seen][weight > 0].min() == pytest.approx(0.165, abs=0.02)
+    assert weight.sum() == pytest.approx(np.count_nonzero(~false), rel=0.01)

@@ -29,7 +29,7 @@ from scipy.special import gammaincc, gammaln
 
 from util.camera.imperfections import smooth_map
 from util.finder.gain_map import crowd_at, fit_gain
-from util.finder.pulse_heights import FAINT_END, gamma_law
+from util.finder.pulse_heights import FAINT_END, LEAST, gamma_law
 
 MOST = 8  # electrons in a lump that is weighted so; more count as their flux
 BROADEST = 0.3  # relative spread of one electron's flux beyond which it no longer tells how many there are
@@ -40,6 +40,9 @@ FAINTEST = 4.0  # spreads below the mean flux, where one electron in 100,000 lie
 # are peaked like c^12), at 2.0 in the latter (0.005), at 2.4 nowhere.
 LUMP = 2.4
 ABOVE_FAINTEST = 1.5  # times the flux of the faintest lone hits, from which on all electrons of a broad law are found
+# Of the mean flux: a quarter of the faintest height that is sought, half of where a spot may start. With exponential
+# heights 1.0 to 1.4 % of the lone hits are fainter, and false: as many where the plate has a threshold far above.
+NO_ELECTRON = LEAST / 4
 CROWD = 1.5  # spot sizes: how far hits of a broad law hide others, or are taken with them for one
 FEWEST_LONE = 2000  # hits that stand alone; from so many, the mean flux is better known than from what was learnt
 STEP = 0.0025  # electrons, of the table
@@ -122,7 +125,7 @@ def weight_hits(events: NDArray[np.void], sigma: float, spread: float) -> NDArra
 
 def all_found_from(flux: NDArray[np.float64]) -> float:
     """Return the flux from which on all electrons of a broad law are found, from those of lone hits (n,)."""
-    return ABOVE_FAINTEST * float(np.quantile(flux, FAINT_END))
+    return ABOVE_FAINTEST * float(np.quantile(flux[flux > NO_ELECTRON], FAINT_END))
 
 
 def _counted(flux: NDArray[np.float64], alone: NDArray[np.bool_]) -> NDArray[np.float64]:
