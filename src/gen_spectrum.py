@@ -160,7 +160,7 @@ def _with_others(
         spectrum.r,
         spectrum.intensity,
         spectrum.intensity_error,
-        spectrum.lines.width,
+        np.interp(spectrum.r, spectrum.lines.radii, spectrum.lines.widths),
         name=str(options.output),
     )
     return merge([own, *others])
@@ -189,12 +189,24 @@ def peak_table(spectrum: Spectrum, calibration: Calibration | None) -> str:
     return f"{table}\n{_OF_PEAKS}"
 
 
+def line_widths(spectrum: Spectrum, hits: Hits) -> str:
+    """Return how wide the lines are, in words."""
+    widths = dict.fromkeys((spectrum.lines.widths.min(), spectrum.lines.widths.max()))
+    scale = None if hits.pixels is None else max(hits.pixels) / 2
+    told = (f"{width:.4f}" + ("" if scale is None else f" ({width * scale:.1f} pixels)") for width in widths)
+    if not spectrum.tried.size:
+        chosen = "as told"
+    elif len(widths) == 1:
+        chosen = "as held-out electrons allow"
+    else:
+        chosen = "as held-out electrons allow at each radius (Lines of spectrum.h5)"
+    return f"lines of sigma {' to '.join(told)}, {chosen}"
+
+
 def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list[str]:
     """Return what is to be said of a spectrum, line by line."""
-    width, geometry = spectrum.lines.width, spectrum.geometry
-    pixels = "" if hits.pixels is None else f" ({width * max(hits.pixels) / 2:.1f} pixels)"
-    chosen = "as held-out electrons allow" if spectrum.tried.size else "as told"
-    lines = [f"lines of sigma {width:.4f}{pixels}, {chosen}; peaks nearer than 2.4 of that are not told apart"]
+    geometry = spectrum.geometry
+    lines = [f"{line_widths(spectrum, hits)}; peaks nearer than 2.4 of that are not told apart"]
     if spectrum.is_narrowest:
         lines.append(
             "no narrower lines can be told in these pixels, or in time at this order; the image may hold narrower ones"

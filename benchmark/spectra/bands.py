@@ -44,7 +44,8 @@ def ghosts(spectrum: Spectrum, truth: Truth) -> int:
     """Return how many clear peaks stand where the truth expects less than one electron within two resolutions."""
     peaks = spectrum.peaks
     clear = peaks.electrons > _CLEAR * peaks.electrons_error
-    reach = 2 * np.maximum(spectrum.lines.width, np.nan_to_num(peaks.sigma_R))[:, None] * np.linspace(-1, 1, 81)
+    width = np.interp(peaks.R, spectrum.lines.radii, spectrum.lines.widths)
+    reach = 2 * np.maximum(width, np.nan_to_num(peaks.sigma_R))[:, None] * np.linspace(-1, 1, 81)
     intensity = truth.curves((peaks.R[:, None] + reach).ravel()).intensity
     there = np.trapezoid(intensity.reshape(reach.shape), reach, axis=1)
     return int((clear & (there < 1)).sum())

@@ -47,7 +47,7 @@ def in_pixels(spectrum: Spectrum, scale: float) -> Spectrum:
         intensity=spectrum.intensity / unit,
         intensity_error=spectrum.intensity_error / unit,
         resolution=spectrum.resolution * unit,
-        lines=spectrum.lines._replace(width=spectrum.lines.width * unit),
+        lines=spectrum.lines._replace(radii=spectrum.lines.radii * unit, widths=spectrum.lines.widths * unit),
         peaks=peaks,
     )
 
@@ -108,7 +108,7 @@ def measure(path: Path) -> tuple[dict[str, object], Shown]:
         curves = by_rbasex(reg, image, (row, column))
         peers[name] = curves._replace(intensity=curves.intensity / per_electron)
     columns = columns_of(path.name, spectrum, peers)
-    print(f"\n== {path.name}, {seconds:.1f} s; resolution {PIXELS_A_RADIUS * spectrum.lines.width:.2f} px")
+    print(f"\n== {path.name}, {seconds:.1f} s; lines of {PIXELS_A_RADIUS * spectrum.lines.widths.min():.2f} px")
     print(tabulate(columns, headers="keys", tablefmt="plain", disable_numparse=True))
     name = list(REGULARISATIONS)[-1]
     shown = Shown(path.name.split(".")[0], spectrum, peers[name], f"{name} {STRENGTH}")

@@ -38,7 +38,9 @@ def written(path, spectrum, calibration):
 def test_curves_peaks_and_covariance_are_there_with_their_units(tmp_path, spectrum):
     tables = read_tables(written(tmp_path / "spectrum.h5", spectrum, None))
     curves, peaks = tables["Spectrum"].array, tables["Peaks"].array
-    assert curves.dtype.names == (*("r", "intensity", "intensity_error", "beta_2", "beta_2_error", "resolution"),)
+    assert curves.dtype.names == (
+        *("r", "intensity", "intensity_error", "beta_2", "beta_2_error", "blur", "resolution"),
+    )
     np.testing.assert_array_equal(curves["intensity"], spectrum.intensity)
     np.testing.assert_array_equal(curves["beta_2_error"], spectrum.beta_error[0])
     assert "intensity: electrons a unit of r" in tables["Spectrum"].attributes["units"]

@@ -33,7 +33,9 @@ def expected(photon_energy, flux):
 
 def spectrum_of(counts, photon_energy, name="some.h5"):
     error = np.sqrt(np.maximum(counts, 1))
-    return energy_spectrum(calibration(photon_energy), r, counts / STEP, error / STEP, SIGMA, name=name)
+    return energy_spectrum(
+        calibration(photon_energy), r, counts / STEP, error / STEP, np.full(r.size, SIGMA), name=name
+    )
 
 
 def simulated(rng):
@@ -167,17 +169,17 @@ def test_spectra_that_share_no_electrons_are_refused(others, words):
 
 def test_a_spectrum_without_photon_energy_is_refused():
     with pytest.raises(InputError, match=r"^a\.h5: expected photon_energy .* found none; add it"):
-        energy_spectrum(Calibration(A, 0.0, np.zeros((2, 2))), r, r, r, SIGMA, name="a.h5")
+        energy_spectrum(Calibration(A, 0.0, np.zeros((2, 2))), r, r, r, r, name="a.h5")
 
 
 def test_points_without_numbers_are_left_out():
     holed = np.where(r < 0.1, np.nan, 1.0)
-    found = energy_spectrum(calibration(2.2), r, holed, holed, SIGMA, name="a.h5")
+    found = energy_spectrum(calibration(2.2), r, holed, holed, np.full(r.size, SIGMA), name="a.h5")
     np.testing.assert_allclose(found.energy, A * r[r >= 0.1] ** 2)
     np.testing.assert_allclose(found.resolution, 2 * A * r[r >= 0.1] * SIGMA)
     np.testing.assert_allclose(found.axis_error, np.hypot(1e-4 * r[r >= 0.1] ** 2, 1e-5))
     with pytest.raises(InputError, match="found 0 points"):
-        energy_spectrum(calibration(2.2), r, np.nan * r, r, SIGMA, name="a.h5")
+        energy_spectrum(calibration(2.2), r, np.nan * r, r, r, name="a.h5")
 
 
 def test_columns_of_different_lengths_or_order_are_errors():

@@ -11,6 +11,7 @@ from util.physics.sphere import Sphere
 from util.spectrum.cautions import cautions
 from util.spectrum.fit import fit_spectrum
 from util.spectrum.interior_point import climb
+from util.spectrum.line_widths import LineWidths
 from util.spectrum.order import beyond
 from util.spectrum.polar_counts import polar_counts
 from util.spectrum.settling import bins_of
@@ -32,7 +33,7 @@ def hits(spheres, seed):
 def left_out(these, degrees, width, odd=False):
     bins = bins_of(degrees[-1])
     data = fold_hits(these, ImageGeometry(), bins, Detection())
-    return beyond(climb(shell_model(bins, degrees, width), polar_counts(data, odd=odd)))
+    return beyond(climb(shell_model(bins, degrees, LineWidths((width,))), polar_counts(data, odd=odd)))
 
 
 @pytest.mark.parametrize("width", [0.015, 0.06])

@@ -21,7 +21,7 @@ def lines_of(*peaks, floor=0.0, error=0.01):
         terms += np.outer(electrons * part / part.sum(), (1, beta))
     terms[:, 0] += floor
     scatter = np.maximum(np.repeat(terms[:, 0], 2), 1) * error
-    return Lines(0.01, RADII, terms, np.diag(scatter**2))
+    return Lines(np.full(RADII.size, 0.01), RADII, terms, np.diag(scatter**2))
 
 
 class Found(NamedTuple):

@@ -9,12 +9,13 @@ from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Sphere
 from util.spectrum.interior_point import climb
+from util.spectrum.line_widths import LineWidths
 from util.spectrum.polar_counts import polar_counts
 from util.spectrum.pooled import pool
 from util.spectrum.shell_model import shell_model
 
 BINS = PolarBins(100, 12)
-MODEL = shell_model(BINS, (0, 2), 0.025)
+MODEL = shell_model(BINS, (0, 2), LineWidths((0.025,)))
 BARRIER = 0.01
 SURE = 1
 

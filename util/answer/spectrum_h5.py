@@ -20,6 +20,7 @@ from util.spectrum.spectrum import Spectrum
 _UNITS = {
     "r": "half the longer side of the screen",
     "intensity": "electrons a unit of r",
+    "blur": "electrons a unit of r",
     "resolution": "sigma, in units of r",
     "energy": "eV",
     "intensity_of_energy": "electrons an eV",
@@ -35,7 +36,7 @@ _UNITS = {
     "spectra": "number of them",
     "sigma": "half the longer side of the screen",
     "parts": "number of them held out",
-    "held_out_log_likelihood": "over that of the width chosen",
+    "held_out_log_likelihood": "over that of the best single width",
 }
 _OF_BETAS = "1"
 _OF_NUISANCES = {"": "electrons", "centre": "half the longer side of the screen", "rotation": "rad"}
@@ -76,7 +77,7 @@ def curve_rows(spectrum: Spectrum, calibration: Calibration | None) -> NDArray[n
     """Return rows (n,) of `Spectrum`: radius, intensity and betas with errors, resolution, and energies."""
     columns = {"r": spectrum.r, "intensity": spectrum.intensity, "intensity_error": spectrum.intensity_error}
     columns |= _betas(spectrum.degrees, spectrum.beta, spectrum.beta_error)
-    columns |= {"resolution": spectrum.resolution, **_energies(calibration, spectrum.r, 0.0)}
+    columns |= {"blur": spectrum.blur, "resolution": spectrum.resolution, **_energies(calibration, spectrum.r, 0.0)}
     if calibration is not None:
         per_ev = calibration.intensity(spectrum.r, spectrum.intensity, spectrum.intensity_error)
         columns |= dict(zip(("intensity_of_energy", "intensity_of_energy_error"), per_ev, strict=True))
@@ -127,9 +128,9 @@ def spectrum_tables(
     names = ("background", *geometry)
     values = [spectrum.background, *(getattr(spectrum.geometry, name) for name in geometry)]
     errors = [spectrum.background_error, *geometry.values()]
-    terms = {"R": lines.radii, "electrons": lines.terms[:, 0]}
+    terms = {"R": lines.radii, "sigma": lines.widths, "electrons": lines.terms[:, 0]}
     terms |= {f"electrons_beta_{degree}": lines.terms[:, k + 1] for k, degree in enumerate(spectrum.degrees)}
-    of_terms = tuple(f"{name}_{k + 1}" for k in range(lines.radii.size) for name in [*terms][1:])
+    of_terms = tuple(f"{name}_{k + 1}" for k in range(lines.radii.size) for name in [*terms][2:])
     tried = {"sigma": spectrum.tried, "parts": spectrum.parts.astype(float)}
     tried |= {"held_out_log_likelihood": spectrum.held_out}
     tables = {
@@ -146,9 +147,8 @@ def spectrum_tables(
         ),
         "Lines": _described(
             _rows(terms),
-            "Gaussian lines of which the curves consist; sigma: their width, in units of R",
+            "Gaussian lines of which the curves consist",
             _numbered("line", lines.radii.size),
-            {"sigma": lines.width},
         ),
         "Covariance": Table(
             lines.covariance,
@@ -164,7 +164,7 @@ def spectrum_tables(
         ),
         "Resolution": _described(
             _rows(tried),
-            "widths of lines that were tried, each on so many fifths of the electrons; empty where it was told",
+            "widths that were tried of all lines, each on so many fifths of the electrons; empty where it was told",
             _numbered("width_tried", spectrum.tried.size),
         ),
         "Fit": Table(
@@ -262,8 +262,9 @@ def read_for_merging(path: Path) -> EnergySpectrum:
     tables = read_tables(path)
     remedy = "make it with script/gen_spectrum.sh --calibration FILE"
     try:
-        rows, width = tables["Spectrum"].array, float(tables["Lines"].attributes["sigma"])  # type: ignore[arg-type]
+        rows, lines = tables["Spectrum"].array, tables["Lines"].array
         r, intensity, error_of = (rows[name] for name in ("r", "intensity", "intensity_error"))
+        width = np.interp(r, lines["R"], lines["sigma"])
         (a, b), known = tables["Calibration"].array.tolist(), tables["Calibration"].attributes
         photon = float(known["photon_energy"])  # type: ignore[arg-type]
         calibration = Calibration(

@@ -30,8 +30,7 @@ def cautions(spectrum: Spectrum) -> tuple[str, ...]:
             "figure's last map"
         )
     intensity, error = spectrum.intensity, spectrum.intensity_error
-    width = spectrum.lines.width
-    outermost = spectrum.r > spectrum.r[-1] - _OUTERMOST * width
+    outermost = spectrum.r > spectrum.r[-1] - _OUTERMOST * spectrum.lines.widths[-1]
     if (intensity > np.maximum(_ENDS * error, _FAINT * intensity.max()))[outermost].any():
         out.append(
             "electrons land up to the edge of the screen: the outermost ones, those beyond it and an even background "

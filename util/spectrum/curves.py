@@ -12,8 +12,8 @@ _CLEAR = 3.0  # errors of the intensity, below which it has no anisotropy to tel
 
 def line_shapes(r: NDArray[np.float64], lines: Lines) -> NDArray[np.float64]:
     """Return the density (n, J) of each line at radii (n,), per detector unit."""
-    scale = 1 / (lines.width * np.sqrt(2 * np.pi))
-    near, folded = ((r[:, None] - sign * lines.radii) / lines.width for sign in (1, -1))
+    scale = 1 / (lines.widths * np.sqrt(2 * np.pi))
+    near, folded = ((r[:, None] - sign * lines.radii) / lines.widths for sign in (1, -1))
     return scale * (np.exp(-(near**2) / 2) + np.exp(-(folded**2) / 2))
 
 

@@ -18,19 +18,20 @@ from util.physics.polar_map import PolarBins
 from util.runtime.errors import InputError
 from util.spectrum.curves import line_shapes, weighted
 from util.spectrum.interior_point import Solution, climb
+from util.spectrum.line_widths import SPACING, LineWidths
 from util.spectrum.order import LOWEST, Beyond, beyond
 from util.spectrum.peaks import find_peaks
 from util.spectrum.placement import pattern
 from util.spectrum.polar_counts import PolarCounts, polar_counts
-from util.spectrum.resolution import Choice, choose_width, narrowest_of
+from util.spectrum.resolution import RATIO, Choice, choose_widths, narrowest_of, told
 from util.spectrum.settling import CENTRE, ROWS, bins_of, settle, settled_centre
-from util.spectrum.shell_model import SPACING, ShellModel, shell_model
+from util.spectrum.shell_model import ShellModel, shell_model
 from util.spectrum.spectrum import Lines, Spectrum
 
 FEWEST = 300  # electrons of which anything can be said
 _FEWEST_A_DEGREE = 100
 _MOST_TERMS = 2000  # lines times degrees: more of them take longer than anybody waits, unless a width is told
-_ROUGH = 0.02  # width of lines while the order is sought, which any width tells
+_ROUGH = LineWidths((0.02,))  # of lines while the order is sought, which any width tells
 BARRIER = 0.01  # of the log likelihood: where the curvature gives the errors
 _FWHM = 2.3548  # of a Gaussian line, in sigma
 _COST = 10.0  # of an electron in a line, over the square root of all
@@ -92,13 +93,13 @@ def fit_spectrum(
     rng = np.random.default_rng(seed)
     while True:
         choice, rows = _choice(hits, detection, geometry, resolution, narrowest, order=now, odd=odd, rng=rng)
-        fit = _fit_lines(hits, detection, geometry, choice.width, order=now, rows=rows, odd=odd)
+        fit = _fit_lines(hits, detection, geometry, choice.widths, order=now, rows=rows, odd=odd)
         clear = _clear(fit.best, fit.data) if fitted == CENTRE else ()
         if not clear:
             return _spectrum(fit, choice, fitted, raised)
         # Rings that are not round are blurred: their resolution is to be chosen anew.
         fitted += clear
-        geometry = settle(hits, detection, geometry, fitted, order=now, width=choice.width, rows=rows)
+        geometry = settle(hits, detection, geometry, fitted, order=now, widths=choice.widths, rows=rows)
 
 
 class _Fit(NamedTuple):
@@ -139,27 +140,30 @@ def _choice(
     """Return the width of the lines, and how many bins of rho are fine enough for it."""
     rows = [rows for rows in ROWS if (resolution or np.inf) >= narrowest_of(bins_of(order, rows))]
     if resolution is not None:
-        return Choice(resolution, np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0), False), rows[0]
+        return told(resolution), rows[0]
     degrees = _degrees(order, odd=odd)
     narrowest = max(narrowest, len(degrees) / (SPACING * _MOST_TERMS))
+    winner = None
     for fineness in rows:
         bins = bins_of(order, fineness)
         least = max(narrowest, narrowest_of(bins))
         counts = polar_counts(fold_hits(hits, geometry, bins, detection), odd=odd)
-        choice = choose_width(counts, degrees, narrowest=least, rng=rng)
-        if not choice.is_narrowest or least == narrowest:
+        finer = least > narrowest and fineness != rows[-1]
+        choice = choose_widths(counts, degrees, narrowest=least, rng=rng, near=winner, finer=finer)
+        if not choice.is_narrowest or not finer:
             break
+        winner = choice.winner
     return choice, fineness
 
 
 def _fit_lines(
-    hits: Hits, detection: Detection, geometry: ImageGeometry, width: float, *, order: int, rows: int, odd: bool
+    hits: Hits, detection: Detection, geometry: ImageGeometry, widths: LineWidths, *, order: int, rows: int, odd: bool
 ) -> _Fit:
-    """Fit lines of a width."""
+    """Fit lines of given widths."""
     bins = bins_of(order, rows)
     data = fold_hits(hits, geometry, bins, detection)
     counts = polar_counts(data, odd=odd)
-    model = shell_model(bins, _degrees(order, odd=odd), width)
+    model = shell_model(bins, _degrees(order, odd=odd), widths)
     light = _even_light(model, counts)
     return _Fit(climb(model, counts.over(light.counts)), data, light)
 
@@ -226,7 +230,7 @@ def _even_fit(best: Solution, data: MapData, *, barrier: float = 0.0) -> Solutio
 
 def _even(model: ShellModel, bins: PolarBins) -> ShellModel:
     degrees = tuple(degree for degree in model.degrees if degree % 2 == 0)
-    return model if degrees == model.degrees else shell_model(bins, degrees, model.width)
+    return model if degrees == model.degrees else shell_model(bins, degrees, model.widths)
 
 
 def _clear(best: Solution, data: MapData) -> tuple[str, ...]:
@@ -246,7 +250,16 @@ def _resolution_at(r: NDArray[np.float64], solution: Solution) -> NDArray[np.flo
     within = np.cumsum(np.take_along_axis(kernel, order, axis=0), axis=0)
     reached = (within < _WITHIN * within[-1]).sum(axis=0)
     spread = np.take_along_axis(apart, order, axis=0)[np.minimum(reached, model.lines - 1), np.arange(model.lines)]
-    return np.interp(r, model.radii, np.hypot(model.width, spread))
+    return np.interp(r, model.radii, np.hypot(model.widths.at(model.radii), spread))
+
+
+def _blur(best: Solution, r: NDArray[np.float64], intensity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what narrower lines would add to the intensity (n,) at radii (n,): noise, or what these blur."""
+    model, counts = best.model, best.data
+    narrower = shell_model(counts.bins, model.degrees, model.widths.narrower(RATIO, narrowest_of(counts.bins)))
+    terms = 2 * counts.per_count * narrower.terms(climb(narrower, counts).q)
+    lines = Lines(narrower.widths.at(narrower.radii), narrower.radii, terms, np.zeros((0, 0)))
+    return line_shapes(r, lines) @ terms[:, 0] - intensity
 
 
 def _spectrum(fit: _Fit, choice: Choice, names: tuple[str, ...], raised: Beyond | None) -> Spectrum:
@@ -264,14 +277,16 @@ def _spectrum(fit: _Fit, choice: Choice, names: tuple[str, ...], raised: Beyond 
     covariance, per_count = inner.system.inverse() + common, counts.per_count
     # N / 2 and N beta / 2 (field normalisation) are fitted, in counts.
     unit = 2 * per_count
-    lines = Lines(model.width, model.radii, unit * model.terms(best.q), unit**2 * covariance[:-1, :-1])
+    lines = Lines(model.widths.at(model.radii), model.radii, unit * model.terms(best.q), unit**2 * covariance[:-1, :-1])
     bins = data.bins
     r = (bins.rho[:-1] + bins.rho[1:]) / 2
     curves = weighted(line_shapes(r, lines), lines)
+    blur = _blur(best, r, curves.intensity)
     return Spectrum(
         r=r,
         intensity=curves.intensity,
-        intensity_error=curves.intensity_error,
+        intensity_error=np.hypot(curves.intensity_error, blur),
+        blur=blur,
         degrees=model.degrees[1:],
         raised=raised,
         missed=beyond(best),

@@ -100,17 +100,15 @@ class MergedSpectrum:
 
 
 def energy_spectrum(
-    calibration: Calibration, r: Array, intensity: Array, error: Array, resolution: float, *, name: str
+    calibration: Calibration, r: Array, intensity: Array, error: Array, resolution: Array, *, name: str
 ) -> EnergySpectrum:
     """Put a spectrum of radii on an axis of energies; points at r = 0 and without finite numbers are left out.
 
     Parameters
     ----------
     calibration : Calibration
-    r, intensity, error : arrays (n,)
-        Radii [detector units]; electrons a detector unit, and their errors.
-    resolution : float
-        Standard deviation [detector units] of a line of no width.
+    r, intensity, error, resolution : arrays (n,)
+        Radii [detector units]; electrons a detector unit, and their errors; sigma of the lines [detector units].
     name : str
         The file, named in messages.
 
@@ -133,7 +131,7 @@ def energy_spectrum(
         calibration.energy(r),
         per_ev[kept],
         per_ev_error[kept],
-        resolution * calibration.jacobian(r),
+        resolution[kept] * calibration.jacobian(r),
         calibration.binding_energy_error(r),
         calibration.photon_energy,
     )

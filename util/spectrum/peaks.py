@@ -14,6 +14,7 @@ from scipy import signal
 
 from util.spectrum.curves import Curves, line_shapes, weighted
 from util.spectrum.interior_point import Solution
+from util.spectrum.line_widths import SPACING
 from util.spectrum.pooled import pool
 from util.spectrum.spectrum import Lines, Peaks
 
@@ -73,7 +74,7 @@ def peak_parts(
     for i, (low, _, high, _) in enumerate(found):
         inside = (radii >= r[low]) & (radii <= r[high])
         # What is as high as the lower end, all along, is not the peak's.
-        floor = max(min(intensity[low], intensity[high]), 0.0) * (radii[1] - radii[0])
+        floor = max(min(intensity[low], intensity[high]), 0.0) * SPACING * lines.widths[inside]
         parts[i, inside] = np.maximum(1 - floor / held[inside], 0)
     between = np.searchsorted(r[[place.top for place in found]], radii)
     parts[number + between, np.arange(radii.size)] = 1 - parts[:number].sum(axis=0)
@@ -130,7 +131,7 @@ def find_peaks(
     parts = peak_parts(found, r, curves.intensity, lines)
     pooled = pool(best, parts, common, sure=len(found), barrier=barrier)
     unit = 2 * best.data.per_count
-    groups = Lines(lines.width, parts @ lines.radii, unit * pooled.terms, unit**2 * pooled.covariance)
+    groups = Lines(parts @ lines.widths, parts @ lines.radii, unit * pooled.terms, unit**2 * pooled.covariance)
     own = weighted(np.eye(len(found), len(parts)), groups)
     overlap = np.array([place.overlap for place in found])
     R, R_error, sigma_R, sigma_R_error = place_and_width(found, r, curves.intensity, lines)

@@ -73,4 +73,4 @@ def _grouped(solution: Solution, parts: NDArray[np.float64]) -> ShellModel:
     by_line = model.design[:, :, :-1].reshape(rows, K, model.lines, K)
     grouped = np.einsum("rmjk,gj->rmgk", by_line, shape, optimize=True).reshape(rows, K, -1)
     design = np.concatenate((grouped, model.design[:, :, -1:]), axis=2)
-    return ShellModel(model.width, shape @ model.radii, model.degrees, design, model.positivity)
+    return ShellModel(model.widths, shape @ model.radii, model.degrees, design, model.positivity)

@@ -13,6 +13,7 @@ from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.runtime.errors import InputError
 from util.spectrum.interior_point import climb
+from util.spectrum.line_widths import LineWidths
 from util.spectrum.placement import moved, pattern
 from util.spectrum.polar_counts import polar_counts
 from util.spectrum.shell_model import shell_model
@@ -20,7 +21,7 @@ from util.spectrum.shell_model import shell_model
 CENTRE = ("centre_x", "centre_z")
 ROWS = (500, 1000)  # of bins in rho: the finer where lines are too narrow for the others
 _FARTHEST = 0.9  # of the centre, along either axis
-_ROUGH = 0.01  # width of lines while the centre is sought
+_ROUGH = LineWidths((0.01,))  # of lines while the centre is sought
 _ROUGH_ORDER = 4
 _ROUNDS = 8
 _SETTLED = 0.1  # squared errors by which the geometry may still move
@@ -38,7 +39,7 @@ def settle(
     names: tuple[str, ...],
     *,
     order: int,
-    width: float,
+    widths: LineWidths,
     rows: int = ROWS[0],
 ) -> ImageGeometry:
     """Fold the hits anew until the numbers `names` of the geometry move no more.
@@ -53,8 +54,8 @@ def settle(
         Of `util.spectrum.placement.NAMES`.
     order : int
         Highest degree of the spectrum.
-    width : float
-        Of its lines [detector units].
+    widths : LineWidths
+        Of its lines.
     rows : int
         Of bins in rho.
 
@@ -62,7 +63,7 @@ def settle(
     # What the image lies off shows in how its quadrants differ, which no even degree explains: a few tell it.
     order = min(order, _ROUGH_ORDER)
     bins = bins_of(order, rows)
-    model = shell_model(bins, tuple(range(0, order + 1, 2)), width)
+    model = shell_model(bins, tuple(range(0, order + 1, 2)), widths)
     for _ in range(_ROUNDS):
         data = fold_hits(hits, geometry, bins, detection)
         seen = pattern(climb(model, polar_counts(data, odd=False)), data, names)
@@ -104,4 +105,4 @@ def settled_centre(
             f"{_extent(hits.z)}; check their units and the size of the camera"
         )
     start = ImageGeometry(*centre) if is_round else find_ellipse(*hits[:3], centre, variance=variance)
-    return settle(hits, detection, start, CENTRE, order=order, width=_ROUGH)
+    return settle(hits, detection, start, CENTRE, order=order, widths=_ROUGH)

@@ -1,6 +1,7 @@
 """What a spectrum consists of: narrow shells side by side, and an even background.
 
-The intensity at a speed r is a sum of Gaussian lines of one width, on a grid of radii; each line has a PAD of its own.
+The intensity at a speed r is a sum of Gaussian lines side by side, of widths that change slowly if at all; each has a
+PAD of its own.
 Expected counts are linear in all of it. No line may be negative in any direction: its PAD is written in Bernstein
 polynomials of a raised degree (Farouki 2012, Comput. Aided Geom. Des. 29, 379), none of whose coefficients may be.
 """
@@ -16,8 +17,8 @@ from scipy import sparse
 
 from util.physics import thin_shells
 from util.physics.polar_map import PolarBins
+from util.spectrum.line_widths import LineWidths
 
-SPACING = 0.8  # of the lines, in widths: their sum is even to 1e-5
 _BANDS = 8  # blocks of rings of the image; more of them save little
 _NOTHING = 1e-14  # part of a line
 _RAISED = 2  # the degree of the Bernstein polynomials, over that of the PAD
@@ -25,15 +26,15 @@ _RAISED = 2  # the degree of the Bernstein polynomials, over that of the PAD
 
 @dataclass(frozen=True, eq=False)
 class ShellModel:
-    """Lines of one width, and the background, in polar bins; K degrees, J lines, P = J K + 1 parameters.
+    """Lines, and the background, in polar bins; K degrees, J lines, P = J K + 1 parameters.
 
     Parameters are, line by line, N / 2 and N times the coefficient of each further Legendre polynomial; then the
     electrons of the background.
 
     Attributes
     ----------
-    width : float
-        sigma of a line [detector units].
+    widths : LineWidths
+        sigma of the lines [detector units].
     radii : (J,)
         Their middles [detector units].
     degrees : tuple of int
@@ -44,7 +45,7 @@ class ShellModel:
         From the parameters of a line to what must not be negative.
     """
 
-    width: float
+    widths: LineWidths
     radii: NDArray[np.float64]
     degrees: tuple[int, ...]
     design: NDArray[np.float64]
@@ -88,21 +89,21 @@ def bernstein(degrees: tuple[int, ...]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(basis, thin_shells.polynomials(degrees, cosine).T), dtype=np.float64)
 
 
-@functools.lru_cache(maxsize=8)
-def shell_model(bins: PolarBins, degrees: tuple[int, ...], width: float) -> ShellModel:
-    """Return lines of a width [detector units] at all radii that the bins show, and just beyond.
+@functools.lru_cache(maxsize=16)
+def shell_model(bins: PolarBins, degrees: tuple[int, ...], widths: LineWidths) -> ShellModel:
+    """Return lines at all radii that the bins show, and just beyond.
 
     Parameters
     ----------
     bins : PolarBins
     degrees : tuple of int
         Legendre degrees, ascending, 0 first.
-    width : float
+    widths : LineWidths
         At least 1.5 bins of rho.
     """
-    beyond = 4 * width
-    middles = np.arange(int((bins.rho_max + beyond / 2) / (SPACING * width)))
-    radii = np.asarray((middles + 0.5) * SPACING * width, dtype=np.float64)
+    radii = widths.radii(bins.rho_max)
+    width = widths.at(radii)
+    beyond = 4 * width[-1]
     step = bins.rho[1]
     edges = np.append(bins.rho, bins.rho_max + step * np.arange(1, 1 + np.ceil(2 * beyond / step)))
     r, weight = thin_shells.nodes_between(edges, degrees[-1])
@@ -114,4 +115,4 @@ def shell_model(bins: PolarBins, degrees: tuple[int, ...], width: float) -> Shel
     design = np.zeros((bins.n_rho, K, radii.size * K + 1))
     design[:, :, :-1] = projected.reshape(bins.n_rho, K, -1)
     design[:, 0, -1] = np.diff(bins.rho**2) / bins.rho_max**2 / (2 * np.pi)
-    return ShellModel(width, radii, degrees, design, bernstein(degrees))
+    return ShellModel(widths, radii, degrees, design, bernstein(degrees))

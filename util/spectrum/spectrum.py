@@ -29,12 +29,12 @@ class Peaks(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """What the curves consist of: Gaussian lines of one sigma, J of them with K terms each.
+    """What the curves consist of: J Gaussian lines with K terms each.
 
     Attributes
     ----------
-    width : float
-        sigma [detector units].
+    widths : (J,)
+        Their sigma [detector units].
     radii : (J,)
         Their middles [detector units].
     terms : (J, K)
@@ -43,7 +43,7 @@ class Lines(NamedTuple):
         Of `terms`, line by line.
     """
 
-    width: float
+    widths: NDArray[np.float64]
     radii: NDArray[np.float64]
     terms: NDArray[np.float64]
     covariance: NDArray[np.float64]
@@ -59,6 +59,8 @@ class Spectrum:
         Speed, as the radius at which it lands [detector units], in even steps.
     intensity, intensity_error : (n,)
         Electrons per detector unit of r.
+    blur : (n,)
+        What lines narrower by a fifth would add to the intensity; part of its error.
     degrees : tuple of int
         Legendre degrees of the betas.
     raised, missed : Beyond or None
@@ -77,8 +79,8 @@ class Spectrum:
     electrons : float
         Electrons on the screen, background and all.
     tried, parts, held_out : (m,)
-        Widths of lines that were tried; how many parts of the electrons were held out from each; and their log
-        likelihood over that with the width chosen. Empty where it was told.
+        Widths that were tried of all lines; how many parts of the electrons were held out from each; and their log
+        likelihood over that with the one that was chosen, before stretches were cut. Empty where it was told.
     is_narrowest : bool
         Whether narrower lines might have been chosen, had there been any.
     gap : float
@@ -97,6 +99,7 @@ class Spectrum:
     r: NDArray[np.float64]
     intensity: NDArray[np.float64]
     intensity_error: NDArray[np.float64]
+    blur: NDArray[np.float64]
     degrees: tuple[int, ...]
     raised: Beyond | None
     missed: Beyond | None
