@@ -10,6 +10,7 @@ from scipy.special import binom
 from support import effects, truth
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
+from util.fit.starting_geometry import find_ellipse
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Sphere
@@ -25,6 +26,7 @@ from util.spectrum.shell_model import bernstein, shell_model
 NONE = Detection()
 SPHERES = (Sphere(0.3, 0.02, 1, (0.4, -0.1)), Sphere(0.7, 0.02, 1, (-0.3, 0.05)))
 ELECTRONS = (12_000, 20_000)
+UNLIKE = (Sphere(0.083, 0.006, 1, (-0.6, 0.15)), Sphere(0.216, 0.008, 1, (0.38, -0.65)))
 CENTRE = np.array([[0.012], [-0.007]])
 
 
@@ -267,6 +269,13 @@ def test_rings_that_are_not_round_are_made_round():
     assert fitted.peaks.R.size == 2
     told_round = fit_spectrum(as_hits(positions), NONE, resolution=0.016, is_round=True)
     assert told_round.geometry.ellipse_1 == 0
+
+
+def test_rings_of_unlike_pads_are_no_ellipse():
+    # One is bright along x, the other at 45 degrees: a squeezed image would be a little sharper.
+    hits = as_hits(electrons(4, UNLIKE, (74_000, 26_000)))
+    assert find_ellipse(*hits[:3], (0.0, 0.0), variance=hits.weight).ellipse_1 != 0
+    assert settled_centre(hits, NONE, variance=hits.weight, order=4, is_round=False).ellipse_1 == 0
 
 
 def test_odd_degrees_are_found_where_they_are_asked_for():

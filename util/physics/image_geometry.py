@@ -62,6 +62,13 @@ class ImageGeometry:
         rho = rho * (1 + self.ellipse_1 * twice_c + self.ellipse_2 * twice_s)
         return self.centre_x + rho * np.sin(turned), self.centre_z + rho * np.cos(turned)
 
+    def magnification(self, angle_rad: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many times larger an area is on the detector, at angles (...) of the undistorted image."""
+        twice_c, twice_s = np.cos(2 * angle_rad), np.sin(2 * angle_rad)
+        farther = 1 + self.ellipse_1 * twice_c + self.ellipse_2 * twice_s
+        wider = 1 - 2 * (self.shear_1 * self.ellipse_1 * twice_c + self.shear_2 * self.ellipse_2 * twice_s)
+        return farther**2 * wider
+
 
 @njit(cache=True)
 def undistorted(dx: float, dz: float, geometry: NDArray[np.float64]) -> tuple[float, float]:
