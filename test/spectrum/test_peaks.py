@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from util.spectrum.curves import line_shapes, weighted
-from util.spectrum.peaks import clear_tops, peak_parts, place_and_width
+from util.spectrum.peaks import clear_tops, peak_parts, shape_of
 from util.spectrum.spectrum import Lines
 
 R = np.linspace(0.001, 0.999, 500)
@@ -38,11 +38,12 @@ class Found(NamedTuple):
 def found_in(lines):
     curves = weighted(line_shapes(R, lines), lines)
     tops = clear_tops(curves.intensity, curves.intensity_error)
-    parts = peak_parts(tops, R, curves.intensity, lines)
+    shapes = [shape_of(top, R, curves.intensity, lines) for top in tops]
+    parts = peak_parts(tops, shapes, R, lines)
     np.testing.assert_allclose(parts.sum(axis=0), 1)
     electrons = (parts @ lines.terms[:, 0])[: len(tops)]
     overlap = np.array([top.overlap for top in tops])
-    return Found(*place_and_width(tops, R, curves.intensity, lines), electrons, overlap)
+    return Found(*np.array([shape[:4] for shape in shapes]).reshape(-1, 4).T, electrons, overlap)
 
 
 def test_a_peak_is_told_with_all_that_it_holds():
@@ -56,6 +57,24 @@ def test_a_peak_is_told_with_all_that_it_holds():
 def test_what_lies_evenly_below_a_peak_is_not_the_peaks():
     (electrons,) = found_in(lines_of((0.5, 0.02, 1000, 0.5), floor=5)).electrons
     assert electrons == pytest.approx(1000, rel=0.01)
+
+
+def test_uneven_lines_of_a_continuum_below_a_peak_are_not_the_peaks():
+    lines = lines_of((0.5, 0.012, 1000, 0.5), floor=40)
+    uneven = lines.terms.copy()
+    away = np.abs(RADII - 0.5) > 0.02
+    uneven[away] *= 1 + np.cos(np.arange(away.sum()) * 2.1)[:, None]  # as noise makes them: from nothing to twice
+    peaks = found_in(lines._replace(terms=uneven))
+    peak = np.argmin(np.abs(peaks.R - 0.5))
+    assert peaks.electrons[peak] == pytest.approx(1000, rel=0.03)
+    assert peaks.sigma_R[peak] == pytest.approx(0.012, rel=0.15)
+
+
+def test_a_sharp_peak_stands_on_the_slope_of_a_broad_one():
+    peaks = found_in(lines_of((0.5, 0.1, 4000, 0), (0.62, 0.012, 1000, 0)))
+    assert peaks.electrons[-1] == pytest.approx(1000, rel=0.08)
+    assert peaks.R[-1] == pytest.approx(0.62, abs=0.001)
+    assert peaks.sigma_R[-1] == pytest.approx(0.012, rel=0.1)
 
 
 def test_a_neighbour_is_named_by_the_overlap():

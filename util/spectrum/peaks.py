@@ -1,7 +1,7 @@
 """Peaks of a spectrum: where they are, how wide, how many electrons they hold, and their anisotropy.
 
 A peak is what rises above the higher of the valleys beside it by a number of errors. Its electrons are those within a
-few of its widths, and between the valleys; what is as high as the lower end, all along, is taken for something broader
+few of its widths, and between the valleys; what lies evenly below, as high as beside it, is taken for something broader
 and left out. Electrons and betas are those of its lines together (`util.spectrum.pooled`).
 """
 
@@ -14,22 +14,30 @@ from scipy import signal
 
 from util.spectrum.curves import Curves, line_shapes, weighted
 from util.spectrum.interior_point import Solution
-from util.spectrum.line_widths import SPACING
 from util.spectrum.pooled import pool
 from util.spectrum.spectrum import Lines, Peaks
 
 CLEAR = 5.0  # errors by which a peak rises above the valleys beside it
 _REACH = 4.0  # widths to each side that belong to a peak
+_BESIDE = 4  # part of a peak over which what lies beside it is averaged, for noise is uneven
+_BROADER = 3.0  # times as wide
+_LEAST_SPREAD = 0.5  # widths of a line, of the lines of a peak as narrow as one
+_WITHIN = 2.0  # sigma_R, where what lies below a peak may be taken for its own
 _HALF = 1.1774  # sigma from the top of a Gaussian to half its height
 
 
 class Place(NamedTuple):
-    """Lower end, top and upper end of a peak, as indices, and the height of the higher end over that of the top."""
+    """Lower end, top and upper end of a peak, as indices, and the height of the higher end over that of the top.
+
+    `first` and `last` are where neighbours begin, or the ends of the spectrum.
+    """
 
     low: int
     top: int
     high: int
     overlap: float
+    first: int
+    last: int
 
 
 def clear_tops(height: NDArray[np.float64], error: NDArray[np.float64]) -> list[Place]:
@@ -41,18 +49,45 @@ def clear_tops(height: NDArray[np.float64], error: NDArray[np.float64]) -> list[
     if not tops.size:
         return []
     valleys = [int(a + np.argmin(padded[a : b + 1])) for a, b in itertools.pairwise(tops)]
+    limits = list(zip([1, *valleys], [*valleys, height.size], strict=True))
+    extents = [_extent(padded, int(top), *limit) for top, limit in zip(tops, limits, strict=True)]
     out = []
-    for top, before, behind in zip(tops, [1, *valleys], [*valleys, height.size], strict=True):
-        # Where a neighbour hides one side, the other one tells the width; the top of a broad peak may be anywhere.
-        left, right = _half_way(padded[before : top + 1][::-1]), _half_way(padded[top : behind + 1])
-        left, right = min(left, 2 * right), min(right, 2 * left)
-        middle, half = (top + (right - left) / 2, (left + right) / 2) if np.isfinite(left) else (top, height.size)
-        reach = _REACH * half / _HALF
-        low, high = max(before, int(middle - reach)), min(behind, int(np.ceil(middle + reach)))
+    for i, (top, (before, behind), (middle, reach)) in enumerate(zip(tops, limits, extents, strict=True)):
+        low, high = int(middle - reach), int(np.ceil(middle + reach))
+        first, last = before, behind
+        if i > 0:
+            low, first = _parted(low, before, extents[i - 1], reach, -1)
+        if i + 1 < len(tops):
+            high, last = _parted(high, behind, extents[i + 1], reach, 1)
+        low, high = max(1, low), min(height.size, high)
         # No neighbour is slower than nothing.
         overlap = float(max(padded[low] if low > 1 else 0.0, padded[high]) / padded[top])
-        out.append(Place(low - 1, int(top) - 1, high - 1, overlap))
+        out.append(Place(low - 1, int(top) - 1, high - 1, overlap, first - 1, last - 1))
     return out
+
+
+def _extent(height: NDArray[np.float64], top: int, before: int, behind: int) -> tuple[float, float]:
+    """Return the middle of a peak and how far it reaches to both sides."""
+    # Where a neighbour hides one side, the other one tells the width; the top of a broad peak may be anywhere.
+    left, right = _half_way(height[before : top + 1][::-1]), _half_way(height[top : behind + 1])
+    left, right = min(left, 2 * right), min(right, 2 * left)
+    middle, half = (top + (right - left) / 2, (left + right) / 2) if np.isfinite(left) else (top, height.size)
+    return middle, _REACH * half / _HALF
+
+
+def _parted(end: int, valley: int, neighbour: tuple[float, float], reach: float, side: int) -> tuple[int, int]:
+    """Return where a peak ends on the side of a neighbour, and where the neighbour begins.
+
+    What is much broader lies below a peak rather than beside it. Of others the peak is parted at the valley between
+    both, which is a dip by noise where they do not reach as far as each other.
+    """
+    middle, far = neighbour
+    nearest = min if side > 0 else max
+    if far > _BROADER * reach:
+        return nearest(end, valley), round(middle)
+    begins = round(middle - side * far)
+    begins = max(valley, begins) if side > 0 else min(valley, begins)
+    return nearest(end, begins), begins
 
 
 def _half_way(side: NDArray[np.float64]) -> float:
@@ -64,44 +99,77 @@ def _half_way(side: NDArray[np.float64]) -> float:
     return last + 1.0 if last + 1 < side.size else np.inf
 
 
-def peak_parts(
-    found: list[Place], r: NDArray[np.float64], intensity: NDArray[np.float64], lines: Lines
-) -> NDArray[np.float64]:
-    """Return which part of each line belongs to each peak, and then to what lies between two tops (2 p + 1, J)."""
+def _floor(place: Place, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return which mean of the intensities (n,) lies below a peak, at each of its points: (points, n).
+
+    A straight line between what lies on both sides; where a neighbour or an end of the spectrum is near, the lower one.
+    """
+    low, _, high, _, first, last = place
+    beside = max((high - low) // _BESIDE, 1)
+    sides = np.zeros((2, intensity.size))
+    for side, ends in zip(sides, ((max(low - beside, first), low), (high, min(high + beside, last))), strict=True):
+        side[ends[0] : ends[1] + 1] = 1 / (ends[1] - ends[0] + 1)
+    along = np.linspace(0, 1, high - low + 1)
+    if low <= first or high >= last:
+        along[:] = np.argmin(sides @ intensity)
+    return np.column_stack((1 - along, along)) @ sides
+
+
+class Shape(NamedTuple):
+    """R, its error, sigma_R and its error, and electrons of a peak, and those that lie below.
+
+    `floor` (points,) in electrons a unit of r; `floor_error` in electrons, of what lies below within two sigma_R.
+    """
+
+    R: float
+    R_error: float
+    sigma_R: float
+    sigma_R_error: float
+    electrons: float
+    floor: NDArray[np.float64]
+    floor_error: float
+
+
+def shape_of(place: Place, r: NDArray[np.float64], intensity: NDArray[np.float64], lines: Lines) -> Shape:
+    """Return place and width of a peak, by moments of its lines above what lies below."""
+    step, inside = r[1] - r[0], slice(place.low, place.high + 1)
+    covariance = lines.covariance.reshape(*lines.terms.shape, *lines.terms.shape)[:, 0, :, 0]
+    at, below = r[inside] - r[place.top], _floor(place, intensity)
+    of_lines = line_shapes(r, lines)
+    above = of_lines[inside] - below @ of_lines
+    weights = np.stack((np.ones(at.size), at, at**2)) * step @ above
+    N, first, second = weights @ lines.terms[:, 0]
+    mean = first / N
+    square = max(second / N - mean**2, 1e-12)
+    by_mean = np.array([-first / N**2, 1 / N, 0])
+    by_square = np.array([-second / N**2, 0, 1 / N]) - 2 * mean * by_mean
+    moments = weights @ covariance @ weights.T
+    errors = np.sqrt(by_mean @ moments @ by_mean), np.sqrt(by_square @ moments @ by_square)
+    sigma = np.sqrt(square)
+    floor = np.maximum(below @ intensity, 0)
+    within = step * (np.abs(at - mean) < _WITHIN * sigma) @ below @ of_lines
+    floor_error = np.sqrt(max(within @ covariance @ within, 0.0))
+    return Shape(r[place.top] + mean, errors[0], sigma, errors[1] / (2 * sigma), N, floor, floor_error)
+
+
+def peak_parts(found: list[Place], shapes: list[Shape], r: NDArray[np.float64], lines: Lines) -> NDArray[np.float64]:
+    """Return which part of each line belongs to each peak, and then to what lies between two tops (2 p + 1, J).
+
+    As a peak of its electrons and width, were it Gaussian, would stand above what lies below; noise of single lines
+    does not decide, of which only that above would be counted.
+    """
     number, radii = len(found), lines.radii
-    held = np.maximum(lines.terms[:, 0], 1e-300)
     parts = np.zeros((2 * number + 1, radii.size))
-    for i, (low, _, high, _) in enumerate(found):
+    for i, ((low, _, high, *_), shape) in enumerate(zip(found, shapes, strict=True)):
         inside = (radii >= r[low]) & (radii <= r[high])
-        # What is as high as the lower end, all along, is not the peak's.
-        floor = max(min(intensity[low], intensity[high]), 0.0) * SPACING * lines.widths[inside]
-        parts[i, inside] = np.maximum(1 - floor / held[inside], 0)
+        at, width = radii[inside], lines.widths[inside]
+        spread = np.sqrt(np.maximum(shape.sigma_R**2 - width**2, (_LEAST_SPREAD * width) ** 2))
+        own = shape.electrons / (spread * np.sqrt(2 * np.pi)) * np.exp(-(((at - shape.R) / spread) ** 2) / 2)
+        below = np.interp(at, r[low : high + 1], shape.floor)
+        parts[i, inside] = np.where(below > 0, own / np.maximum(own + below, 1e-300), 1.0)
     between = np.searchsorted(r[[place.top for place in found]], radii)
     parts[number + between, np.arange(radii.size)] = 1 - parts[:number].sum(axis=0)
     return parts
-
-
-def place_and_width(
-    found: list[Place], r: NDArray[np.float64], intensity: NDArray[np.float64], lines: Lines
-) -> NDArray[np.float64]:
-    """Return R, its error, sigma_R and its error (4, p) of peaks, by moments of their lines."""
-    step, shapes = r[1] - r[0], line_shapes(r, lines)
-    covariance = lines.covariance.reshape(*lines.terms.shape, *lines.terms.shape)[:, 0, :, 0]
-    out = np.zeros((4, len(found)))
-    for number, (low, top, high, _) in enumerate(found):
-        inside = slice(low, high + 1)
-        at = r[inside] - r[top]
-        end = low if intensity[low] < intensity[high] else high
-        weights = np.stack((np.ones(at.size), at, at**2)) * step @ (shapes[inside] - shapes[end])
-        N, first, second = weights @ lines.terms[:, 0]
-        mean = first / N
-        square = max(second / N - mean**2, 1e-12)
-        by_mean = np.array([-first / N**2, 1 / N, 0])
-        by_square = np.array([-second / N**2, 0, 1 / N]) - 2 * mean * by_mean
-        moments = weights @ covariance @ weights.T
-        errors = np.sqrt(by_mean @ moments @ by_mean), np.sqrt(by_square @ moments @ by_square)
-        out[:, number] = r[top] + mean, errors[0], np.sqrt(square), errors[1] / (2 * np.sqrt(square))
-    return out
 
 
 def find_peaks(
@@ -128,11 +196,13 @@ def find_peaks(
     if not found:
         none, no_beta = np.zeros(0), np.zeros((lines.terms.shape[1] - 1, 0))
         return Peaks(none, none, none, none, none, none, no_beta, no_beta, none)
-    parts = peak_parts(found, r, curves.intensity, lines)
+    shapes = [shape_of(place, r, curves.intensity, lines) for place in found]
+    parts = peak_parts(found, shapes, r, lines)
     pooled = pool(best, parts, common, sure=len(found), barrier=barrier)
     unit = 2 * best.data.per_count
     groups = Lines(parts @ lines.widths, parts @ lines.radii, unit * pooled.terms, unit**2 * pooled.covariance)
     own = weighted(np.eye(len(found), len(parts)), groups)
+    error = np.hypot(own.intensity_error, [shape.floor_error for shape in shapes])
     overlap = np.array([place.overlap for place in found])
-    R, R_error, sigma_R, sigma_R_error = place_and_width(found, r, curves.intensity, lines)
-    return Peaks(R, R_error, sigma_R, sigma_R_error, *own, overlap)
+    R, R_error, sigma_R, sigma_R_error = np.array([shape[:4] for shape in shapes]).T
+    return Peaks(R, R_error, sigma_R, sigma_R_error, own.intensity, error, own.beta, own.beta_error, overlap)
