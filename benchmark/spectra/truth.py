@@ -2,7 +2,8 @@
 
 A method's answer is judged by its curves alone, every method's by the same functions: the intensity on the pixels of an
 image, and a peak's beta as the mean of beta(r) over R +- 3 sigma, weighted by the method's own intensity, beside the
-same mean of the true curves. Betas are in the field's normalisation, 1 + sum beta P; radii in detector units.
+same mean of the true curves. A list of peaks, which leaves out what lies below them, is judged by the betas of the
+lines themselves. Betas are in the field's normalisation, 1 + sum beta P; radii in detector units.
 """
 
 import functools
@@ -194,14 +195,13 @@ def beta_errors(found: Curves, truth: Truth) -> NDArray[np.float64]:
 
 
 def peak_errors(R: NDArray[np.float64], beta: NDArray[np.float64], truth: Truth) -> NDArray[np.float64]:
-    """Return the same of a list of peaks, R (p,) and betas (2, p): each true one's is the nearest within its window.
+    """Return the same of a list of peaks, R (p,) and betas (2, p), beside the line's own betas.
 
-    A true peak that has none there is answered by 0.
+    Each line's peak is the nearest within its window; one that has none there is answered by 0.
     """
-    wanted = truth.curves(np.linspace(0, 1, 20 * PIXELS_A_RADIUS + 1))
     off = []
     for line in truth.peaks():
         away = np.abs(R - line.R)
         found = beta[:, away.argmin()] if away.min(initial=np.inf) < WINDOW * line.sigma else np.zeros(len(DEGREES))
-        off.append(np.nan_to_num(found) - mean_beta(wanted, line))
+        off.append(np.nan_to_num(found) - np.array(line.beta))
     return np.sqrt(np.mean(np.square(off), axis=0)) if off else np.full(len(DEGREES), np.nan)
