@@ -206,7 +206,7 @@ def line_widths(spectrum: Spectrum, hits: Hits) -> str:
 def say(spectrum: Spectrum, calibration: Calibration | None, hits: Hits) -> list[str]:
     """Return what is to be said of a spectrum, line by line."""
     geometry = spectrum.geometry
-    lines = [f"{line_widths(spectrum, hits)}; peaks nearer than 2.4 of that are not told apart"]
+    lines = [f"{line_widths(spectrum, hits)}; peaks nearer than 2.4 of the width there are not told apart"]
     if spectrum.is_narrowest:
         lines.append(
             "no narrower lines can be told in these pixels, or in time at this order; the image may hold narrower ones"

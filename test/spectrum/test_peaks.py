@@ -77,6 +77,14 @@ def test_a_sharp_peak_stands_on_the_slope_of_a_broad_one():
     assert peaks.sigma_R[-1] == pytest.approx(0.012, rel=0.1)
 
 
+@pytest.mark.parametrize("place", [0.45, 0.6])
+def test_a_neighbour_much_broader_hides_no_peak(place):
+    peaks = found_in(lines_of((place, 0.014, 600, 0), (0.7, 0.06, 6000, 0)))
+    sharp = np.argmin(np.abs(peaks.R - place))
+    assert 0.5 * 600 < peaks.electrons[sharp] < 1.7 * 600
+    assert 0.006 < peaks.sigma_R[sharp] < 0.02
+
+
 def test_a_neighbour_is_named_by_the_overlap():
     peaks = found_in(lines_of((0.5, 0.02, 1000, 0), (0.56, 0.02, 500, 0), (0.8, 0.02, 500, 0)))
     assert peaks.R.size == 3

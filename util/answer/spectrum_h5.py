@@ -36,7 +36,7 @@ _UNITS = {
     "spectra": "number of them",
     "sigma": "half the longer side of the screen",
     "parts": "number of them held out",
-    "held_out_log_likelihood": "over that of the best single width",
+    "held_out_log_likelihood": "over that of the single width that won",
 }
 _OF_BETAS = "1"
 _OF_NUISANCES = {"": "electrons", "centre": "half the longer side of the screen", "rotation": "rad"}
@@ -164,7 +164,7 @@ def spectrum_tables(
         ),
         "Resolution": _described(
             _rows(tried),
-            "widths that were tried of all lines, each on so many fifths of the electrons; empty where it was told",
+            "single widths that were tried for all lines, each on so many fifths of them; empty where it was told",
             _numbered("width_tried", spectrum.tried.size),
         ),
         "Fit": Table(

@@ -137,7 +137,7 @@ def _choice(
     odd: bool,
     rng: np.random.Generator,
 ) -> tuple[Choice, int]:
-    """Return the width of the lines, and how many bins of rho are fine enough for it."""
+    """Return the widths of the lines, and how many bins of rho are fine enough for it."""
     rows = [rows for rows in ROWS if (resolution or np.inf) >= narrowest_of(bins_of(order, rows))]
     if resolution is not None:
         return told(resolution), rows[0]

@@ -1,11 +1,12 @@
 """Peaks of a spectrum: where they are, how wide, how many electrons they hold, and their anisotropy.
 
-A peak is what rises above the higher of the valleys beside it by a number of errors. Its electrons are those within a
-few of its widths, and between the valleys; what lies evenly below, as high as beside it, is taken for something broader
-and left out. Electrons and betas are those of its lines together (`util.spectrum.pooled`).
+A peak is what rises above the higher of the valleys beside it by a number of errors, of noise alone. Its electrons are
+those within a few of its widths, short of its neighbours; what lies evenly below, as high as beside it, is taken for
+something broader and left out. Electrons and betas are those of its lines together (`util.spectrum.pooled`).
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,9 +57,9 @@ def clear_tops(height: NDArray[np.float64], error: NDArray[np.float64]) -> list[
         low, high = int(middle - reach), int(np.ceil(middle + reach))
         first, last = before, behind
         if i > 0:
-            low, first = _parted(low, before, extents[i - 1], reach, -1)
+            low, first = _parted(low, before, extents[i - 1], reach, -1, height.size)
         if i + 1 < len(tops):
-            high, last = _parted(high, behind, extents[i + 1], reach, 1)
+            high, last = _parted(high, behind, extents[i + 1], reach, 1, height.size)
         low, high = max(1, low), min(height.size, high)
         # No neighbour is slower than nothing.
         overlap = float(max(padded[low] if low > 1 else 0.0, padded[high]) / padded[top])
@@ -75,7 +76,9 @@ def _extent(height: NDArray[np.float64], top: int, before: int, behind: int) -> 
     return middle, _REACH * half / _HALF
 
 
-def _parted(end: int, valley: int, neighbour: tuple[float, float], reach: float, side: int) -> tuple[int, int]:
+def _parted(
+    end: int, valley: int, neighbour: tuple[float, float], reach: float, side: int, size: int
+) -> tuple[int, int]:
     """Return where a peak ends on the side of a neighbour, and where the neighbour begins.
 
     What is much broader lies below a peak rather than beside it. Of others the peak is parted at the valley between
@@ -84,7 +87,7 @@ def _parted(end: int, valley: int, neighbour: tuple[float, float], reach: float,
     middle, far = neighbour
     nearest = min if side > 0 else max
     if far > _BROADER * reach:
-        return nearest(end, valley), round(middle)
+        return nearest(end, valley), min(max(round(middle), 1), size)
     begins = round(middle - side * far)
     begins = max(valley, begins) if side > 0 else min(valley, begins)
     return nearest(end, begins), begins
@@ -102,17 +105,35 @@ def _half_way(side: NDArray[np.float64]) -> float:
 def _floor(place: Place, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return which mean of the intensities (n,) lies below a peak, at each of its points: (points, n).
 
-    A straight line between what lies on both sides; where a neighbour or an end of the spectrum is near, the lower one.
+    A straight line between what lies on both sides, as far as the peak is above it; where a neighbour or an end of the
+    spectrum is near, the lower side.
     """
-    low, _, high, _, first, last = place
+    low, top, high, _, first, last = place
     beside = max((high - low) // _BESIDE, 1)
-    sides = np.zeros((2, intensity.size))
-    for side, ends in zip(sides, ((max(low - beside, first), low), (high, min(high + beside, last))), strict=True):
-        side[ends[0] : ends[1] + 1] = 1 / (ends[1] - ends[0] + 1)
-    along = np.linspace(0, 1, high - low + 1)
+    # What rises beyond an end is a neighbour's: the mean just within is no higher.
+    lower, higher = (
+        _lowest(intensity, ((max(low - beside, first), low), (low, low + beside))),
+        _lowest(intensity, ((high, min(high + beside, last)), (high - beside, high))),
+    )
+    if lower @ intensity > higher @ intensity:
+        lower, higher, along = higher, lower, np.linspace(1, 0, high - low + 1)
+    else:
+        along = np.linspace(0, 1, high - low + 1)
     if low <= first or high >= last:
-        along[:] = np.argmin(sides @ intensity)
-    return np.column_stack((1 - along, along)) @ sides
+        along[:] = 0
+    core = slice(max((low + top) // 2 - low, 0), (top + high) // 2 - low + 1)
+    above = intensity[low : high + 1] - lower @ intensity
+    rise = along * ((higher - lower) @ intensity)
+    along *= np.clip((above[core] / np.maximum(rise[core], 1e-300)).min(), 0, 1)
+    return lower + along[:, None] * (higher - lower)
+
+
+def _lowest(intensity: NDArray[np.float64], ends: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    """Return the weights (n,) of the lowest of several means, each of the intensities from one place to another."""
+    means = np.zeros((len(ends), intensity.size))
+    for mean, (begin, end) in zip(means, ends, strict=True):
+        mean[begin : end + 1] = 1 / (end - begin + 1)
+    return means[np.argmin(means @ intensity)]
 
 
 class Shape(NamedTuple):
@@ -132,24 +153,47 @@ class Shape(NamedTuple):
 
 def shape_of(place: Place, r: NDArray[np.float64], intensity: NDArray[np.float64], lines: Lines) -> Shape:
     """Return place and width of a peak, by moments of its lines above what lies below."""
+    of_lines = line_shapes(r, lines)
+    shape = _moments(place, r, lines, of_lines, _floor(place, intensity))
+    if shape is None:  # for what lies beside is no guide
+        ends = (place.low, place.low), (place.high, place.high)
+        flat = np.tile(_lowest(intensity, ends), (place.high - place.low + 1, 1))
+        shape = _moments(place, r, lines, of_lines, flat)
+    if shape is None:
+        return Shape(r[place.top], np.nan, np.nan, np.nan, 0.0, np.full(place.high - place.low + 1, np.inf), 0.0)
+    return shape
+
+
+def _moments(
+    place: Place, r: NDArray[np.float64], lines: Lines, of_lines: NDArray[np.float64], below: NDArray[np.float64]
+) -> Shape | None:
+    """Return the shape of a peak above a floor; None where that leaves none."""
     step, inside = r[1] - r[0], slice(place.low, place.high + 1)
     covariance = lines.covariance.reshape(*lines.terms.shape, *lines.terms.shape)[:, 0, :, 0]
-    at, below = r[inside] - r[place.top], _floor(place, intensity)
-    of_lines = line_shapes(r, lines)
-    above = of_lines[inside] - below @ of_lines
-    weights = np.stack((np.ones(at.size), at, at**2)) * step @ above
-    N, first, second = weights @ lines.terms[:, 0]
+    at, electrons = r[inside] - r[place.top], lines.terms[:, 0]
+    floor = below @ of_lines
+    weights = np.stack((np.ones(at.size), at, at**2)) * step @ (of_lines[inside] - floor)
+    N, first, second = weights @ electrons
+    moments = weights @ covariance @ weights.T
+    if np.sqrt(moments[0, 0]) >= N or second * N <= first**2 or not at[0] <= first / N <= at[-1]:
+        return None
     mean = first / N
-    square = max(second / N - mean**2, 1e-12)
+    square = second / N - mean**2
     by_mean = np.array([-first / N**2, 1 / N, 0])
     by_square = np.array([-second / N**2, 0, 1 / N]) - 2 * mean * by_mean
-    moments = weights @ covariance @ weights.T
     errors = np.sqrt(by_mean @ moments @ by_mean), np.sqrt(by_square @ moments @ by_square)
     sigma = np.sqrt(square)
-    floor = np.maximum(below @ intensity, 0)
-    within = step * (np.abs(at - mean) < _WITHIN * sigma) @ below @ of_lines
+    within = step * (np.abs(at - mean) < _WITHIN * sigma) @ floor
     floor_error = np.sqrt(max(within @ covariance @ within, 0.0))
-    return Shape(r[place.top] + mean, errors[0], sigma, errors[1] / (2 * sigma), N, floor, floor_error)
+    return Shape(
+        r[place.top] + mean,
+        errors[0],
+        sigma,
+        errors[1] / (2 * sigma),
+        N,
+        np.maximum(floor @ electrons, 0),
+        floor_error,
+    )
 
 
 def peak_parts(found: list[Place], shapes: list[Shape], r: NDArray[np.float64], lines: Lines) -> NDArray[np.float64]:
@@ -163,7 +207,7 @@ def peak_parts(found: list[Place], shapes: list[Shape], r: NDArray[np.float64], 
     for i, ((low, _, high, *_), shape) in enumerate(zip(found, shapes, strict=True)):
         inside = (radii >= r[low]) & (radii <= r[high])
         at, width = radii[inside], lines.widths[inside]
-        spread = np.sqrt(np.maximum(shape.sigma_R**2 - width**2, (_LEAST_SPREAD * width) ** 2))
+        spread = np.sqrt(np.fmax(shape.sigma_R**2 - width**2, (_LEAST_SPREAD * width) ** 2))
         own = shape.electrons / (spread * np.sqrt(2 * np.pi)) * np.exp(-(((at - shape.R) / spread) ** 2) / 2)
         below = np.interp(at, r[low : high + 1], shape.floor)
         parts[i, inside] = np.where(below > 0, own / np.maximum(own + below, 1e-300), 1.0)
@@ -200,7 +244,7 @@ def find_peaks(
     parts = peak_parts(found, shapes, r, lines)
     pooled = pool(best, parts, common, sure=len(found), barrier=barrier)
     unit = 2 * best.data.per_count
-    groups = Lines(parts @ lines.widths, parts @ lines.radii, unit * pooled.terms, unit**2 * pooled.covariance)
+    groups = lines._replace(terms=unit * pooled.terms, covariance=unit**2 * pooled.covariance)
     own = weighted(np.eye(len(found), len(parts)), groups)
     error = np.hypot(own.intensity_error, [shape.floor_error for shape in shapes])
     overlap = np.array([place.overlap for place in found])

@@ -67,7 +67,7 @@ def pool(
 def _grouped(solution: Solution, parts: NDArray[np.float64]) -> ShellModel:
     """Return a model of which each line is a group, of lines whose relative intensities stay as they are."""
     model, K = solution.model, len(solution.model.degrees)
-    shape = parts * (model.terms(solution.q)[:, 0] + _NEXT_TO_NOTHING)
+    shape = np.maximum(parts, _NEXT_TO_NOTHING) * (model.terms(solution.q)[:, 0] + _NEXT_TO_NOTHING)
     shape /= shape.sum(axis=1, keepdims=True)
     rows = model.design.shape[0]
     by_line = model.design[:, :, :-1].reshape(rows, K, model.lines, K)

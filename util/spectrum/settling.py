@@ -24,8 +24,8 @@ _FARTHEST = 0.9  # of the centre, along either axis
 _ROUGH = LineWidths((0.01,))  # of lines while the centre is sought
 _ROUGH_ORDER = 4
 _ROUNDS = 8
-# Log likelihood an electron by which an ellipse may make the image less likely. One that is there does so by 0.001 at
-# most, as it is found in steps; rings of unlike PADs, which only look like one, by 0.009.
+# Log likelihood, an electron of the rings, by which an ellipse may make the image less likely. One that is there does
+# so by 0.001 at most, as it is found in steps; rings of unlike PADs, which only look like one, by 0.009.
 _FALL = 0.003
 _SETTLED = 0.1  # squared errors by which the geometry may still move
 
@@ -117,14 +117,15 @@ def settled_centre(
 
 
 def _per_electron(hits: Hits, detection: Detection, geometry: ImageGeometry, order: int) -> float:
-    """Return the log likelihood, an electron, of where on the detector they land; lines and order are rough."""
+    """Return the log likelihood, an electron of the rings, of where all land on the detector, by rough lines."""
     order = min(order, _ROUGH_ORDER)
     bins = bins_of(order)
     data = fold_hits(hits, geometry, bins, detection)
     counts = polar_counts(data, odd=False)
-    expected = climb(shell_model(bins, tuple(range(0, order + 1, 2)), _ROUGH), counts).expected
+    found = climb(shell_model(bins, tuple(range(0, order + 1, 2)), _ROUGH), counts)
+    electrons = 2 * counts.per_count * found.model.terms(found.q)[:, 0].sum()
     quarter = (bins.angle_rad[:-1] + bins.angle_rad[1:]) / 2
     areas = geometry.magnification(np.stack((quarter, -quarter, np.pi - quarter, quarter - np.pi)))
     by_angle = data.folded.quadrants.sum(axis=1)
-    likelihood = counts.per_count * counts.log_likelihood(expected) - (by_angle * np.log(areas)).sum()
-    return float(likelihood / max(by_angle.sum(), 1.0))
+    likelihood = counts.per_count * counts.log_likelihood(found.expected) - (by_angle * np.log(areas)).sum()
+    return float(likelihood / max(electrons, 1.0))

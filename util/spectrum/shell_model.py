@@ -1,9 +1,9 @@
 """What a spectrum consists of: narrow shells side by side, and an even background.
 
 The intensity at a speed r is a sum of Gaussian lines side by side, of widths that change slowly if at all; each has a
-PAD of its own.
-Expected counts are linear in all of it. No line may be negative in any direction: its PAD is written in Bernstein
-polynomials of a raised degree (Farouki 2012, Comput. Aided Geom. Des. 29, 379), none of whose coefficients may be.
+PAD of its own. Expected counts are linear in all of it. No line may be negative in any direction: its PAD is written in
+Bernstein polynomials of a raised degree (Farouki 2012, Comput. Aided Geom. Des. 29, 379), none of whose coefficients
+may be.
 """
 
 import functools

@@ -79,8 +79,8 @@ class Spectrum:
     electrons : float
         Electrons on the screen, background and all.
     tried, parts, held_out : (m,)
-        Widths that were tried of all lines; how many parts of the electrons were held out from each; and their log
-        likelihood over that with the one that was chosen, before stretches were cut. Empty where it was told.
+        Single widths that were tried for all lines; how many parts of the electrons were held out from each; and
+        their log likelihood over that with the one that won, before stretches were cut. Empty where it was told.
     is_narrowest : bool
         Whether narrower lines might have been chosen, had there been any.
     gap : float

@@ -48,8 +48,8 @@ class _Gain:
             expected = rest + of_lines.sum(axis=1)
             middle = np.maximum((expected[start] + expected.mean(axis=0)) / 2, _LEAST)
             change = (of_lines - of_lines[start]).reshape(count, -1)
-            counts = held.counts.ravel()
-            self._slope += change @ (counts / middle - 1 - (expected[start] - middle) / middle)
+            slope = held.slope(middle.reshape(held.counts.shape)).ravel()
+            self._slope -= change @ (slope + (expected[start] - middle) / middle)
             self._curvature += (change / middle) @ change.T
 
     def of(self, chosen: NDArray[np.int64]) -> float:
@@ -59,8 +59,11 @@ class _Gain:
         """
         index = chosen * KNOTS + np.arange(KNOTS)
         gain = self._slope[index].sum() - self._curvature[np.ix_(index, index)].sum() / 2
-        changes = np.count_nonzero(np.diff(chosen)) + (self._start not in chosen)
-        return float(gain) - _COST * changes
+        return float(gain) - _cost(chosen, self._start)
+
+
+def _cost(chosen: NDArray[np.int64], start: int) -> float:
+    return _COST * (np.count_nonzero(np.diff(chosen)) + (start not in chosen))
 
 
 def _held_out(blends: Sequence[Blend], chosen: NDArray[np.int64], start: int) -> float:
@@ -98,4 +101,5 @@ def cut_stretches(blends: Sequence[Blend], start: int) -> NDArray[np.int64]:
             break
         best, reached = cuts[place], gains[place]
     everywhere = np.full(KNOTS, start)
-    return best if _held_out(blends, best, start) > _held_out(blends, everywhere, start) else everywhere
+    gained = _held_out(blends, best, start) - _held_out(blends, everywhere, start)
+    return best if gained > _cost(best, start) else everywhere
