@@ -75,6 +75,7 @@ class _Disk:
     HDF5 keeps part of a file in memory until the file is closed. Where there is no room for that part, closing fails,
     the library's objects stay open, and each complains once more, with a traceback, until the process ends. So after
     the first failure this file takes whatever HDF5 still writes and keeps nothing of it; `check` raises that failure.
+    So it does once it is closed: an interrupt while the library opens it leaves an object behind that nobody holds.
     """
 
     def __init__(self, path: Path, temporary: Path) -> None:
@@ -86,6 +87,7 @@ class _Disk:
         return self
 
     def __exit__(self, *failure: object) -> None:
+        self._failure = self._failure or ValueError(f"{self._path}: closed")
         self._file.close()
 
     def check(self) -> None:
@@ -114,10 +116,10 @@ class _Disk:
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        return offset if self._file.closed else self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return 0 if self._file.closed else self._file.tell()
 
     def truncate(self, size: int) -> int:
         try:
