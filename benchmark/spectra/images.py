@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from benchmark.spectra.figures import Shown, draw
 from benchmark.spectra.inversions import by_rbasex, by_us
-from benchmark.spectra.truth import NAMED, PIXELS_A_RADIUS, WINDOW, Curves, Line, mean_beta
+from benchmark.spectra.truth import DEGREES, NAMED, PIXELS_A_RADIUS, WINDOW, Curves, Line, mean_beta
 from src import import_image
 from src.answer_steps.detection import detection_of
 from src.answer_steps.options import Model
@@ -78,13 +78,13 @@ def columns_of(name: str, spectrum: Spectrum, peers: dict[str, Curves]) -> dict[
     for peer, curves in peers.items():
         betas = np.array([mean_beta(curves, line) for line in windows]).reshape(-1, 2)
         columns[f"{peer} R"] = [f"{px * centroid(curves, line):.2f}" for line in windows]
-        for k, degree in enumerate(spectrum.degrees):
+        for k, degree in enumerate(DEGREES):
             columns[f"{peer} {degree}"] = [f"{value:.3f}" for value in betas[:, k]]
     if lines := TRUE.get(name):
         away = np.abs(_TRUE_UNIT * np.array([line.R for line in lines])[:, None] - peaks.R)
         near = [lines[index] for index in away.argmin(axis=0)]
         columns["true R"] = [f"{px * line.R * _TRUE_UNIT:.0f}" for line in near]
-        for k, degree in enumerate(spectrum.degrees):
+        for k, degree in enumerate(DEGREES):
             columns[f"true {degree}"] = [f"{line.beta[k]:.3f}" for line in near]
     return columns
 
