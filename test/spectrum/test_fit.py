@@ -15,7 +15,7 @@ from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Sphere
 from util.runtime.errors import InputError
-from util.spectrum import resolution
+from util.spectrum import peaks, resolution
 from util.spectrum.fit import fit_spectrum
 from util.spectrum.interior_point import climb
 from util.spectrum.line_widths import LineWidths
@@ -64,6 +64,21 @@ def test_peaks_are_where_they_are_with_all_their_electrons_and_betas(fitted):
         assert (errors > 0).all()
     assert (peaks.beta_error[0] < 0.1).all()
     assert (peaks.overlap < 0.05).all()
+
+
+def test_a_peak_as_one_that_its_lines_contradict_is_their_sum(monkeypatch):
+    pooled = peaks.pool
+
+    def misled(*how, **named):
+        found = pooled(*how, **named)
+        found.terms[1, 1] *= 3  # as what lies below and the peak do that mend a misfit together
+        return found
+
+    monkeypatch.setattr(peaks, "pool", misled)
+    found = fit_spectrum(as_hits(electrons(1)), NONE, resolution=0.016, geometry=ImageGeometry()).peaks
+    wanted = np.array([2 * sphere.beta[0] for sphere in SPHERES])
+    assert (np.abs(found.beta[0] - wanted) < 4 * found.beta_error[0]).all()
+    assert (np.abs(found.electrons - ELECTRONS) < 5 * found.electrons_error).all()
 
 
 def test_the_curve_is_that_of_the_electrons(fitted):

@@ -22,6 +22,7 @@ CLEAR = 5.0  # errors by which a peak rises above the valleys beside it
 _REACH = 4.0  # widths to each side that belong to a peak
 _BESIDE = 4  # part of a peak over which what lies beside it is averaged, for noise is uneven
 _BROADER = 3.0  # times as wide
+_DOUBTED = 5.0  # errors between a peak as one and the sum of its lines
 _LEAST_SPREAD = 0.5  # widths of a line, of the lines of a peak as narrow as one
 _WITHIN = 2.0  # sigma_R, where what lies below a peak may be taken for its own
 _HALF = 1.1774  # sigma from the top of a Gaussian to half its height
@@ -124,7 +125,8 @@ def _floor(place: Place, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
     core = slice(max((low + top) // 2 - low, 0), (top + high) // 2 - low + 1)
     above = intensity[low : high + 1] - lower @ intensity
     rise = along * ((higher - lower) @ intensity)
-    along *= np.clip((above[core] / np.maximum(rise[core], 1e-300)).min(), 0, 1)
+    part = np.divide(above[core], rise[core], out=np.ones(rise[core].size), where=rise[core] > above[core])
+    along *= max(float(part.min()), 0.0)
     return lower + along[:, None] * (higher - lower)
 
 
@@ -216,6 +218,16 @@ def peak_parts(found: list[Place], shapes: list[Shape], r: NDArray[np.float64], 
     return parts
 
 
+def _trusted(pooled: Curves, summed: Curves) -> Curves:
+    """Return peaks as groups of lines, but for those of which the sums of the lines clearly say otherwise.
+
+    A group and what lies below it may take opposite PADs to mend what no spectrum describes, as a ring that is not
+    quite round in an image of millions of electrons; lines one by one have no such freedom.
+    """
+    apart = np.abs(pooled.beta - summed.beta) > _DOUBTED * summed.beta_error
+    return Curves(*(np.where(apart.any(axis=0), *both) for both in zip(summed, pooled, strict=True)))
+
+
 def find_peaks(
     best: Solution, lines: Lines, r: NDArray[np.float64], curves: Curves, common: NDArray[np.float64], *, barrier: float
 ) -> Peaks:
@@ -245,7 +257,7 @@ def find_peaks(
     pooled = pool(best, parts, common, sure=len(found), barrier=barrier)
     unit = 2 * best.data.per_count
     groups = lines._replace(terms=unit * pooled.terms, covariance=unit**2 * pooled.covariance)
-    own = weighted(np.eye(len(found), len(parts)), groups)
+    own = _trusted(weighted(np.eye(len(found), len(parts)), groups), weighted(parts[: len(found)], lines))
     error = np.hypot(own.intensity_error, [shape.floor_error for shape in shapes])
     overlap = np.array([place.overlap for place in found])
     R, R_error, sigma_R, sigma_R_error = np.array([shape[:4] for shape in shapes]).T
