@@ -123,10 +123,9 @@ def _floor(place: Place, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
     if low <= first or high >= last:
         along[:] = 0
     core = slice(max((low + top) // 2 - low, 0), (top + high) // 2 - low + 1)
-    above = intensity[low : high + 1] - lower @ intensity
-    rise = along * ((higher - lower) @ intensity)
-    part = np.divide(above[core], rise[core], out=np.ones(rise[core].size), where=rise[core] > above[core])
-    along *= max(float(part.min()), 0.0)
+    above = np.maximum(intensity[low : high + 1] - lower @ intensity, 0)[core]
+    rise = (along * ((higher - lower) @ intensity))[core]
+    along *= np.divide(above, rise, out=np.ones(rise.size), where=rise > above).min()
     return lower + along[:, None] * (higher - lower)
 
 
