@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from util.spectrum.curves import line_shapes, weighted
-from util.spectrum.peaks import clear_tops, peak_parts, shape_of
+from util.spectrum.peaks import Place, clear_tops, peak_parts, shape_of
 from util.spectrum.spectrum import Lines
 
 R = np.linspace(0.001, 0.999, 500)
@@ -83,6 +83,13 @@ def test_a_neighbour_much_broader_hides_no_peak(place):
     sharp = np.argmin(np.abs(peaks.R - place))
     assert 0.5 * 600 < peaks.electrons[sharp] < 1.7 * 600
     assert 0.006 < peaks.sigma_R[sharp] < 0.02
+
+
+def test_a_broad_neighbour_whose_middle_lies_within_a_peak_leaves_its_ends_as_they_are():
+    lines = lines_of((0.5, 0.02, 1000, 0.5))
+    intensity = weighted(line_shapes(R, lines), lines).intensity
+    shape = shape_of(Place(210, 249, 289, 0.0, 211, 288), R, intensity, lines)
+    np.testing.assert_allclose((shape.R, shape.electrons), (0.5, 1000), rtol=0.01)
 
 
 def test_a_neighbour_is_named_by_the_overlap():

@@ -110,6 +110,7 @@ def _floor(place: Place, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
     spectrum is near, the lower side.
     """
     low, top, high, _, first, last = place
+    first, last = min(first, low), max(last, high)
     beside = max((high - low) // _BESIDE, 1)
     # What rises beyond an end is a neighbour's: the mean just within is no higher.
     lower, higher = (
