@@ -10,7 +10,6 @@ from scipy.special import binom
 from support import effects, truth
 from util.fit.detection import Detection
 from util.fit.map_data import Hits, fold_hits
-from util.fit.starting_geometry import find_ellipse
 from util.physics.image_geometry import ImageGeometry
 from util.physics.polar_map import PolarBins
 from util.physics.sphere import Sphere
@@ -20,7 +19,6 @@ from util.spectrum.fit import fit_spectrum
 from util.spectrum.interior_point import climb
 from util.spectrum.line_widths import LineWidths
 from util.spectrum.polar_counts import polar_counts
-from util.spectrum.settling import settled_centre
 from util.spectrum.shell_model import bernstein, shell_model
 
 NONE = Detection()
@@ -120,27 +118,6 @@ def test_the_centre_is_found_with_its_error(fitted):
     assert set(errors) == {"centre_x", "centre_z"}
     assert abs(geometry.centre_x - 0.012) < 4 * errors["centre_x"] < 0.004
     assert abs(geometry.centre_z + 0.007) < 4 * errors["centre_z"] < 0.004
-
-
-def off_centre(x, z):
-    return float(np.hypot(x - CENTRE[0, 0], z - CENTRE[1, 0]))
-
-
-def test_the_centre_of_a_few_electrons_is_not_where_chance_makes_their_mirror_images_agree():
-    hits = as_hits(electrons(5, numbers=(250, 350)) + CENTRE)
-    found = settled_centre(hits, NONE, variance=hits.weight, order=4, is_round=False)
-    assert off_centre(found.centre_x, found.centre_z) < 0.01
-
-
-def test_the_centre_of_a_few_electrons_is_not_their_mean_where_a_part_is_not_seen():
-    blind = np.ones((64, 64))
-    blind[34:, :34] = 0
-    masked = dataclasses.replace(NONE, efficiency=blind)
-    positions = electrons(3, numbers=(1_500, 2_500)) + CENTRE
-    hits = as_hits(positions[:, masked.at(*positions) > 0])
-    assert off_centre(hits.x.mean(), hits.z.mean()) > 0.1
-    found = settled_centre(hits, masked, variance=hits.weight, order=4, is_round=False)
-    assert off_centre(found.centre_x, found.centre_z) < 0.01
 
 
 def test_the_image_and_the_fit_agree_in_all_parts(fitted):
@@ -284,13 +261,6 @@ def test_rings_that_are_not_round_are_made_round():
     assert fitted.peaks.R.size == 2
     told_round = fit_spectrum(as_hits(positions), NONE, resolution=0.016, is_round=True)
     assert told_round.geometry.ellipse_1 == 0
-
-
-def test_rings_of_unlike_pads_are_no_ellipse():
-    # One is bright along x, the other at 45 degrees: a squeezed image would be a little sharper.
-    hits = as_hits(electrons(4, UNLIKE, (74_000, 26_000)))
-    assert find_ellipse(*hits[:3], (0.0, 0.0), variance=hits.weight).ellipse_1 != 0
-    assert settled_centre(hits, NONE, variance=hits.weight, order=4, is_round=False).ellipse_1 == 0
 
 
 def test_odd_degrees_are_found_where_they_are_asked_for():
