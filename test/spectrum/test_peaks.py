@@ -92,6 +92,23 @@ def test_a_broad_neighbour_whose_middle_lies_within_a_peak_leaves_its_ends_as_th
     np.testing.assert_allclose((shape.R, shape.electrons), (0.5, 1000), rtol=0.01)
 
 
+def test_no_line_is_given_away_twice_whatever_the_spectrum():
+    for seed in range(150, 230):
+        rng = np.random.default_rng(seed)
+        density = np.zeros(RADII.size)
+        for _ in range(rng.integers(3, 9)):
+            place, sigma = rng.uniform(0, 1), np.exp(rng.uniform(np.log(0.008), np.log(0.15)))
+            density += 10 ** rng.uniform(2, 5) * np.exp(-(((RADII - place) / sigma) ** 2) / 2) / sigma
+        held = rng.poisson(density * 0.003) * rng.choice([0.0, 1.0, 1.5], RADII.size)
+        lines = Lines(np.full(RADII.size, 0.01), RADII, held[:, None], np.diag(np.maximum(held, 1)))
+        curves = weighted(line_shapes(R, lines), lines)
+        tops = clear_tops(curves.intensity, curves.intensity_error)
+        shapes = [shape_of(top, R, curves.intensity, lines) for top in tops]
+        parts = peak_parts(tops, shapes, R, lines)
+        assert parts.min() >= -1e-12, seed
+        np.testing.assert_allclose(parts.sum(axis=0), 1)
+
+
 def test_a_neighbour_is_named_by_the_overlap():
     peaks = found_in(lines_of((0.5, 0.02, 1000, 0), (0.56, 0.02, 500, 0), (0.8, 0.02, 500, 0)))
     assert peaks.R.size == 3

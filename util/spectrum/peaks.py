@@ -213,6 +213,7 @@ def peak_parts(found: list[Place], shapes: list[Shape], r: NDArray[np.float64], 
         own = shape.electrons / (spread * np.sqrt(2 * np.pi)) * np.exp(-(((at - shape.R) / spread) ** 2) / 2)
         below = np.interp(at, r[low : high + 1], shape.floor)
         parts[i, inside] = np.where(below > 0, own / np.maximum(own + below, 1e-300), 1.0)
+    parts /= np.maximum(parts.sum(axis=0), 1)  # a broad peak may reach into its neighbours
     between = np.searchsorted(r[[place.top for place in found]], radii)
     parts[number + between, np.arange(radii.size)] = 1 - parts[:number].sum(axis=0)
     return parts
